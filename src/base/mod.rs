@@ -1,0 +1,11 @@
+//! Floor 0: errors, shapes, host arrays, counter-based random numbers, comparison with tolerances.
+
+pub mod array;
+pub mod compare;
+pub mod error;
+pub mod philox;
+pub mod shape;
+
+pub use array::Array;
+pub use error::{Error, Result};
+pub use shape::{DType, Shape, pad4};

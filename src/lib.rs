@@ -1,0 +1,3 @@
+//! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
+
+pub mod base;
