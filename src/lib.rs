@@ -1,3 +1,5 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 
 pub mod base;
+pub mod gpu;
+pub mod kernels;

@@ -1,1 +1,4 @@
+//! The one integration-test binary: one process, one device.
 
+mod common;
+mod kernels;

@@ -1,0 +1,119 @@
+//! Which adapters there are, and which one to take.
+
+use std::str::FromStr;
+use std::sync::Once;
+
+use crate::base::{Error, Result};
+
+/// The user's wish: `auto | gpu | cpu | INDEX | NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum AdapterChoice {
+    /// A discrete GPU, then an integrated or virtual one, then a software adapter.
+    #[default]
+    Auto,
+    /// Any GPU, no software adapter.
+    Gpu,
+    /// A software adapter.
+    Cpu,
+    /// Place in the list that `relabel adapters` prints.
+    Index(usize),
+    /// Part of the adapter's name, case ignored.
+    Name(String),
+}
+
+impl FromStr for AdapterChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text.trim() {
+            "" => return Err(Error::Config("adapter: empty; give auto, gpu, cpu, an index or part of a name".into())),
+            "auto" => Self::Auto,
+            "gpu" => Self::Gpu,
+            "cpu" => Self::Cpu,
+            other => other.parse().map_or_else(|_| Self::Name(other.into()), Self::Index),
+        })
+    }
+}
+
+/// The instance that all adapters come from.
+pub fn instance() -> wgpu::Instance {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        if std::env::var_os("NODEVICE_SELECT").is_none() {
+            // SAFETY: the loader has not been opened yet and nothing of ours reads the environment at the same time.
+            // Mesa's device-select layer otherwise prints `XDG_RUNTIME_DIR is invalid` on a bare machine.
+            unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+        }
+    });
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends &= wgpu::Backends::PRIMARY;
+    wgpu::Instance::new(descriptor)
+}
+
+/// Every adapter, best first: the order that indices refer to.
+pub fn list(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(|a| rank(a.get_info().device_type));
+    adapters
+}
+
+fn rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// A kind of adapter in plain words.
+pub fn kind(kind: wgpu::DeviceType) -> &'static str {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+        wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+        wgpu::DeviceType::VirtualGpu => "virtual GPU",
+        wgpu::DeviceType::Cpu => "software",
+        wgpu::DeviceType::Other => "other",
+    }
+}
+
+/// Takes the adapter that fits the wish.
+///
+/// # Errors
+/// When none fits: what was looked for, what is there, and what to install.
+pub fn choose(instance: &wgpu::Instance, choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let mut adapters = list(instance);
+    if adapters.is_empty() {
+        return Err(Error::Device(
+            "no adapter found: neither a GPU driver nor a software one (Vulkan, Metal or DX12). On Linux install a \
+             Vulkan loader and driver, for example `apt install libvulkan1 mesa-vulkan-drivers` (scripts/demo does)"
+                .into(),
+        ));
+    }
+    let is_cpu = |a: &wgpu::Adapter| a.get_info().device_type == wgpu::DeviceType::Cpu;
+    let place = match choice {
+        AdapterChoice::Auto => Some(0),
+        AdapterChoice::Gpu => adapters.iter().position(|a| !is_cpu(a)),
+        AdapterChoice::Cpu => adapters.iter().position(is_cpu),
+        AdapterChoice::Index(i) => (*i < adapters.len()).then_some(*i),
+        AdapterChoice::Name(name) => {
+            let name = name.to_lowercase();
+            adapters.iter().position(|a| a.get_info().name.to_lowercase().contains(&name))
+        }
+    };
+    match place {
+        Some(i) => Ok(adapters.swap_remove(i)),
+        None => {
+            let there: Vec<String> =
+                adapters.iter().enumerate().map(|(i, a)| format!("{i}: {}", describe(&a.get_info()))).collect();
+            Err(Error::Device(format!("no adapter fits {choice:?}; there are: {}", there.join("; "))))
+        }
+    }
+}
+
+/// Name, kind, backend and driver on one line.
+pub fn describe(info: &wgpu::AdapterInfo) -> String {
+    let driver = format!("{} {}", info.driver, info.driver_info);
+    format!("{} ({}, {}, {})", info.name, kind(info.device_type), info.backend, driver.trim())
+}

@@ -1,0 +1,256 @@
+//! A device with its queue, its pipelines and its memory account.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::adapter::{self, AdapterChoice};
+use super::{Access, Shader, Tensor};
+use crate::base::{DType, Error, Result, Shape};
+
+/// How to open a device.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which adapter.
+    pub adapter: AdapterChoice,
+    /// Keep wgpu's bounds checks and loop bounds in shaders. Kernels guard themselves, so release builds leave them
+    /// out; tests run both ways. `RELABEL_SAFE_SHADERS=1` forces them.
+    pub checked: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let forced = std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0");
+        Self { adapter: AdapterChoice::Auto, checked: cfg!(debug_assertions) || forced }
+    }
+}
+
+/// A ready pipeline.
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// An opened device. Cheap to share behind an `Arc`; all methods take `&self`.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    checked: bool,
+    pipelines: Mutex<HashMap<(&'static str, usize), Pipeline>>,
+    trouble: Arc<Mutex<Option<String>>>,
+    allocated: AtomicU64,
+    pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
+}
+
+/// What kernels' variants may use when the adapter offers it.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_F16);
+
+impl Engine {
+    /// Opens the adapter that fits, with the limits it offers.
+    ///
+    /// # Errors
+    /// When no adapter fits or its driver fails to create a device.
+    pub fn open(options: &Options) -> Result<Arc<Self>> {
+        let instance = adapter::instance();
+        let adapter = adapter::choose(&instance, &options.adapter)?;
+        let info = adapter.get_info();
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("relabel"),
+            required_features: adapter.features() & WANTED,
+            required_limits: adapter.limits(),
+            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            trace: wgpu::Trace::Off,
+        });
+        let (device, queue) = pollster::block_on(request).map_err(|e| {
+            Error::Device(format!(
+                "the driver of {} could not create a device: {e}; try another one with --adapter (see `relabel adapters`)",
+                adapter::describe(&info)
+            ))
+        })?;
+        let trouble: Arc<Mutex<Option<String>>> = Arc::default();
+        let note = |trouble: &Arc<Mutex<Option<String>>>, text: String| {
+            trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        };
+        let sink = Arc::clone(&trouble);
+        device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| note(&sink, e.to_string())));
+        let sink = Arc::clone(&trouble);
+        device.set_device_lost_callback(move |reason, text| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                note(&sink, format!("the device was lost: {text}"));
+            }
+        });
+        Ok(Arc::new(Self {
+            device,
+            queue,
+            info,
+            checked: options.checked,
+            pipelines: Mutex::default(),
+            trouble,
+            allocated: AtomicU64::new(0),
+            in_flight: Mutex::default(),
+        }))
+    }
+
+    /// Name, kind, backend and driver on one line.
+    pub fn describe(&self) -> String {
+        adapter::describe(&self.info)
+    }
+
+    /// What wgpu knows of the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// The limits that the device was opened with: all that the adapter has.
+    pub fn limits(&self) -> wgpu::Limits {
+        self.device.limits()
+    }
+
+    /// The features that the device was opened with.
+    pub fn features(&self) -> wgpu::Features {
+        self.device.features()
+    }
+
+    /// Bytes of all tensors made so far.
+    pub fn allocated(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Fails with the first error that the device has reported since it was opened.
+    ///
+    /// # Errors
+    /// A validation error, an allocation that failed, or a lost device.
+    pub fn check(&self) -> Result<()> {
+        match self.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            None => Ok(()),
+            Some(text) => Err(Error::Device(format!("{}: {text}", self.describe()))),
+        }
+    }
+
+    /// A new tensor of zeros in a buffer of its own.
+    ///
+    /// # Errors
+    /// When it passes the adapter's binding or buffer size, or memory has run out.
+    pub fn tensor(&self, label: &str, shape: Shape, dtype: DType) -> Result<Tensor> {
+        let bytes = shape.bytes().next_multiple_of(256);
+        let limits = self.limits();
+        let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+        if bytes > most {
+            return Err(Error::Memory(format!(
+                "{label} {shape} needs {bytes} bytes in one binding; {} allows {most}. Use a smaller batch, or keep the \
+                 effective batch with --accumulate",
+                self.describe()
+            )));
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::UNIFORM
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::Memory(format!(
+                "{label} {shape}: {} has no room for {bytes} more bytes after {} ({error}). Use a smaller batch, or keep \
+                 the effective batch with --accumulate",
+                self.describe(),
+                self.allocated()
+            )));
+        }
+        self.allocated.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Tensor { buffer, offset: 0, shape, dtype })
+    }
+
+    /// Writes raw physical words (pads included) from the start of a tensor; fewer than it holds is allowed.
+    pub fn write_words<T: bytemuck::Pod>(&self, tensor: &Tensor, words: &[T]) {
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        assert!(bytes.len() as u64 <= tensor.shape.bytes(), "{} bytes into {}", bytes.len(), tensor.shape);
+        self.queue.write_buffer(&tensor.buffer, tensor.offset, bytes);
+    }
+
+    /// Writes logical values, padding each row with zeros.
+    pub fn write<T: bytemuck::Pod + Default>(&self, tensor: &Tensor, logical: &[T]) {
+        self.write_words(tensor, &tensor.shape.pad(logical));
+    }
+
+    /// The pipeline of a kernel's variant, built at first use.
+    pub(super) fn pipeline(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = pipelines.get(&(shader.name, variant)) {
+            return Ok(found.clone());
+        }
+        let made = self.build(shader, variant)?;
+        pipelines.insert((shader.name, variant), made.clone());
+        Ok(made)
+    }
+
+    fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
+        let text = shader.text();
+        if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
+            let path = std::path::Path::new(&folder).join(format!("{}.wgsl", shader.name));
+            std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
+        }
+        let chosen = &shader.variants[variant];
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(shader.name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+        let checks = if self.checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
+        // SAFETY: every kernel guards its own indices and bounds its loops; the tests run all of them checked as well.
+        let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
+        let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        };
+        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+        entries.extend(shader.bindings.iter().enumerate().map(|(i, b)| {
+            entry(
+                i + 1,
+                match b.access {
+                    Access::Uniform => wgpu::BufferBindingType::Uniform,
+                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+                    Access::Write | Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+            )
+        }));
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(shader.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(shader.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(shader.name),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: chosen.constants,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        if let Some(error) = pollster::block_on(scope.pop()) {
+            return Err(Error::Device(format!(
+                "{} rejects the shader {} ({}): {error}",
+                self.describe(),
+                shader.name,
+                chosen.name
+            )));
+        }
+        Ok(Pipeline { pipeline, layout })
+    }
+}

@@ -1,0 +1,17 @@
+//! Floor 1: adapters, device, tensors, shaders and pipelines, recordings (commands as data), and the one place that
+//! waits for the device.
+
+pub mod adapter;
+pub mod engine;
+pub mod program;
+pub mod readback;
+pub mod recording;
+pub mod shader;
+pub mod tensor;
+
+pub use adapter::AdapterChoice;
+pub use engine::{Engine, Options};
+pub use program::Program;
+pub use recording::{Cost, Dispatch, Recording};
+pub use shader::{Access, Binding, Shader, Variant, read, read_write, uniform, write};
+pub use tensor::Tensor;

@@ -1,0 +1,128 @@
+//! Commands as data: what will be dispatched, with which parameters and tensors, before any of it runs.
+
+use std::collections::HashMap;
+
+use super::{Access, Shader, Tensor, Variant};
+use crate::base::{Error, Result};
+
+/// The least work a dispatch can do: the profiler's roofline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations (a fused multiply-add counts two).
+    pub operations: u64,
+    /// Bytes that must be read and written at least once.
+    pub bytes: u64,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The kernel.
+    pub shader: &'static Shader,
+    /// Index into `shader.variants`.
+    pub variant: usize,
+    /// The bytes of `Params`.
+    pub params: Vec<u8>,
+    /// Tensors in the order of `shader.bindings`.
+    pub tensors: Vec<Tensor>,
+    /// Workgroups in x, y, z.
+    pub groups: [u32; 3],
+    /// Node name, shown in traces and errors.
+    pub label: String,
+    /// Least work.
+    pub cost: Cost,
+}
+
+/// A list of dispatches, and the variant chosen for each kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// In order.
+    pub dispatches: Vec<Dispatch>,
+    /// Forced or measured variants by kernel name; a kernel that is not listed takes its first.
+    pub variants: HashMap<&'static str, usize>,
+    label: String,
+}
+
+impl Recording {
+    /// An empty recording.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names what is recorded from here on.
+    pub fn label(&mut self, label: &str) {
+        label.clone_into(&mut self.label);
+    }
+
+    /// The variant that this recording uses for a kernel.
+    pub fn variant(&self, shader: &'static Shader) -> &'static Variant {
+        &shader.variants[self.variants.get(shader.name).copied().unwrap_or(0)]
+    }
+
+    /// Appends a dispatch.
+    ///
+    /// # Errors
+    /// When the number of tensors is not the shader's, when one buffer would be both read and written, or when a
+    /// grid dimension passes WebGPU's 65,535.
+    pub fn dispatch<P: bytemuck::Pod>(
+        &mut self,
+        shader: &'static Shader,
+        params: P,
+        tensors: &[&Tensor],
+        groups: [u32; 3],
+        cost: Cost,
+    ) -> Result<()> {
+        let name = shader.name;
+        if tensors.len() != shader.bindings.len() {
+            return Err(Error::Shape(format!("{name}: {} tensors for {} bindings", tensors.len(), shader.bindings.len())));
+        }
+        let reads = |a: Access| matches!(a, Access::Read | Access::Uniform);
+        for (i, (a, first)) in shader.bindings.iter().zip(tensors).enumerate() {
+            for (b, second) in shader.bindings.iter().zip(tensors).skip(i + 1) {
+                if first.buffer == second.buffer && reads(a.access) != reads(b.access) {
+                    return Err(Error::Shape(format!(
+                        "{name} ({}): `{}` and `{}` lie in one buffer, one read and one written",
+                        self.label, a.name, b.name
+                    )));
+                }
+            }
+        }
+        if groups.iter().any(|&g| g > 65_535) {
+            return Err(Error::Shape(format!("{name} ({}): grid {groups:?} passes 65535", self.label)));
+        }
+        if groups.contains(&0) {
+            return Err(Error::Shape(format!("{name} ({}): empty grid {groups:?}", self.label)));
+        }
+        self.dispatches.push(Dispatch {
+            shader,
+            variant: self.variants.get(name).copied().unwrap_or(0),
+            params: bytemuck::bytes_of(&params).to_vec(),
+            tensors: tensors.iter().map(|&t| t.clone()).collect(),
+            groups,
+            label: self.label.clone(),
+            cost,
+        });
+        Ok(())
+    }
+
+    /// Appends another recording.
+    pub fn append(&mut self, other: &Self) {
+        self.dispatches.extend(other.dispatches.iter().cloned());
+    }
+
+    /// Sum of the dispatches' costs.
+    pub fn cost(&self) -> Cost {
+        self.dispatches.iter().fold(Cost::default(), |sum, d| Cost {
+            operations: sum.operations + d.cost.operations,
+            bytes: sum.bytes + d.cost.bytes,
+        })
+    }
+}
+
+/// A one-dimensional grid of `count` invocations in workgroups of `width`, folded into y past 65,535 groups. The
+/// shader finds its index as `(group.x + group.y * groups.x) * width + lane` and guards against the rest.
+pub fn grid(count: usize, width: u32) -> [u32; 3] {
+    let groups = count.div_ceil(width as usize).max(1) as u64;
+    let y = groups.div_ceil(65_535);
+    [groups.div_ceil(y) as u32, y as u32, 1]
+}

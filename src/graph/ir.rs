@@ -1,0 +1,231 @@
+//! The graph: nodes with an operation, inputs, a shape and a name.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::base::{Array, DType, Error, Result, Shape};
+use crate::gpu::{Recording, Tensor};
+
+/// A node's place in its graph. Inputs always stand before the node that uses them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u32);
+
+/// Where a node's value comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Written from outside before each run: images, labels, step settings.
+    Input,
+    /// A trained tensor, looked up by the node's name.
+    Parameter,
+    /// A tensor that survives between runs and may be updated in place: running statistics, counters.
+    State,
+    /// A fixed fill value (pads are zero).
+    Constant(f32),
+    /// Computed from the inputs.
+    Computed(Arc<dyn Operation>),
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where its value comes from.
+    pub source: Source,
+    /// What it reads.
+    pub inputs: Vec<NodeId>,
+    /// Logical sizes.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+    /// Unique for leaves; scope and operation for the rest. Labels on the device are these names.
+    pub name: String,
+}
+
+/// The tensors of one node while it is recorded.
+#[derive(Debug)]
+pub struct Io<'a> {
+    /// In the order of the node's inputs.
+    pub inputs: &'a [&'a Tensor],
+    /// What to write. For an in-place operation it is the same tensor as the last input.
+    pub output: &'a Tensor,
+    /// In the order of [`Operation::scratch`].
+    pub scratch: &'a [&'a Tensor],
+}
+
+/// An operation: its shape rule, its kernels, its twin, and both of its derivatives, all in its own file.
+///
+/// Contract of the derivatives:
+/// - `vjp` must consume `upstream`: the gradient of an input is linear in it. (A rule that assumes 1 makes a weighted
+///   loss silently wrong; the tests put every operation in the middle of a graph for that reason.)
+/// - `jvp` is linear in the tangents: no tangent in, no tangent out.
+/// - Both build nodes in the same graph, with operations of the same closed set.
+pub trait Operation: Debug + Send + Sync {
+    /// Name in reports, after PyTorch's where there is one.
+    fn name(&self) -> &'static str;
+
+    /// The output's shape.
+    ///
+    /// # Errors
+    /// When the inputs do not fit: say which, expected and seen.
+    fn infer(&self, inputs: &[&Shape]) -> Result<Shape>;
+
+    /// Type of the output.
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
+
+    /// Temporary tensors that `record` needs (partial sums of two-stage reductions).
+    fn scratch(&self, _inputs: &[&Shape], _output: &Shape) -> Vec<Shape> {
+        Vec::new()
+    }
+
+    /// Whether the output is the last input, updated (counters, running statistics).
+    fn in_place(&self) -> bool {
+        false
+    }
+
+    /// Records the kernels.
+    ///
+    /// # Errors
+    /// When a kernel's shape check fails.
+    fn record(&self, recording: &mut Recording, io: &Io<'_>) -> Result<()>;
+
+    /// The float64 twin. Shapes have been checked by `infer`.
+    fn interpret(&self, inputs: &[&Array]) -> Array;
+
+    /// Reverse rule: the gradient of each wanted input, given the gradient `upstream` of the output.
+    ///
+    /// # Errors
+    /// When an input that is wanted has no derivative.
+    fn vjp(
+        &self,
+        graph: &mut Graph,
+        inputs: &[NodeId],
+        output: NodeId,
+        upstream: NodeId,
+        wanted: &[bool],
+    ) -> Result<Vec<Option<NodeId>>>;
+
+    /// Forward rule: the tangent of the output, given the inputs' tangents (`None` is zero).
+    ///
+    /// # Errors
+    /// When an input with a tangent has no derivative.
+    fn jvp(
+        &self,
+        graph: &mut Graph,
+        inputs: &[NodeId],
+        output: NodeId,
+        tangents: &[Option<NodeId>],
+    ) -> Result<Option<NodeId>>;
+}
+
+/// The error of a rule that does not exist.
+pub fn no_derivative(operation: &str, what: &str) -> Error {
+    Error::Shape(format!("{operation}: no derivative with respect to {what}"))
+}
+
+/// A directed acyclic graph in evaluation order.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    scope: Vec<String>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All nodes in evaluation order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// A node's shape.
+    pub fn shape(&self, id: NodeId) -> &Shape {
+        &self.node(id).shape
+    }
+
+    /// A leaf that is written from outside.
+    pub fn input(&mut self, name: &str, sizes: &[usize], dtype: DType) -> NodeId {
+        self.push(Source::Input, Vec::new(), Shape::new(sizes), dtype, name.to_owned())
+    }
+
+    /// A trained tensor. Asking twice for one name gives the same node.
+    pub fn parameter(&mut self, name: &str, sizes: &[usize]) -> NodeId {
+        self.leaf(name, sizes, Source::Parameter)
+    }
+
+    /// A tensor that survives between runs. Asking twice for one name gives the same node.
+    pub fn state(&mut self, name: &str, sizes: &[usize]) -> NodeId {
+        self.leaf(name, sizes, Source::State)
+    }
+
+    /// A tensor filled with one value.
+    pub fn constant(&mut self, sizes: &[usize], value: f32) -> NodeId {
+        let name = format!("constant {value}");
+        self.push(Source::Constant(value), Vec::new(), Shape::new(sizes), DType::F32, name)
+    }
+
+    /// Appends a computed node.
+    ///
+    /// # Errors
+    /// When the operation's shape rule refuses the inputs; the message carries the scope.
+    pub fn apply(&mut self, operation: impl Operation + 'static, inputs: &[NodeId]) -> Result<NodeId> {
+        let shapes: Vec<&Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
+        let name = self.scoped(operation.name());
+        let shape = operation.infer(&shapes).map_err(|e| Error::Shape(format!("{name}: {e}")))?;
+        let dtype = operation.dtype();
+        Ok(self.push(Source::Computed(Arc::new(operation)), inputs.to_vec(), shape, dtype, name))
+    }
+
+    /// Runs `build` with `name` added to the scope of the nodes' names.
+    pub fn scope<T>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> T) -> T {
+        self.scope.push(name.to_owned());
+        let out = build(self);
+        self.scope.pop();
+        out
+    }
+
+    /// `name` with the current scope in front.
+    pub fn scoped(&self, name: &str) -> String {
+        let mut parts: Vec<&str> = self.scope.iter().map(String::as_str).collect();
+        parts.push(name);
+        parts.join(".")
+    }
+
+    /// The leaves of one kind: `(node, name, shape)` in order of creation.
+    pub fn parameters(&self) -> Vec<NodeId> {
+        self.leaves(|s| matches!(s, Source::Parameter))
+    }
+
+    /// All states, in order of creation.
+    pub fn states(&self) -> Vec<NodeId> {
+        self.leaves(|s| matches!(s, Source::State))
+    }
+
+    fn leaves(&self, wanted: impl Fn(&Source) -> bool) -> Vec<NodeId> {
+        (0..self.nodes.len() as u32).map(NodeId).filter(|&i| wanted(&self.node(i).source)).collect()
+    }
+
+    fn leaf(&mut self, name: &str, sizes: &[usize], source: Source) -> NodeId {
+        let kind = std::mem::discriminant(&source);
+        let same = |n: &Node| std::mem::discriminant(&n.source) == kind && n.name == name;
+        if let Some(place) = self.nodes.iter().position(same) {
+            assert_eq!(self.nodes[place].shape.sizes(), sizes, "{name} asked for with two shapes");
+            return NodeId(place as u32);
+        }
+        self.push(source, Vec::new(), Shape::new(sizes), DType::F32, name.to_owned())
+    }
+
+    fn push(&mut self, source: Source, inputs: Vec<NodeId>, shape: Shape, dtype: DType, name: String) -> NodeId {
+        assert!(inputs.iter().all(|i| (i.0 as usize) < self.nodes.len()), "an input stands after its user");
+        self.nodes.push(Node { source, inputs, shape, dtype, name });
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+}

@@ -1,0 +1,81 @@
+//! The closed set of operations: one file each, with its shape rule, kernels, twin, vjp and jvp.
+//! Builder methods (`graph.relu(x)`) stand in the operation's file as an `impl Graph`.
+
+pub mod add;
+pub mod mul;
+pub mod relu;
+pub mod sum_all;
+
+use std::sync::Arc;
+
+use super::Operation;
+use crate::base::{Array, Result};
+use super::{Graph, NodeId};
+
+/// Every operation's examples: what the gradient checks walk. One line each.
+pub fn examples() -> Vec<Example> {
+    [
+        add::examples(),
+        mul::examples(),
+        relu::examples(),
+        sum_all::examples(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// An operation on concrete values, for the checks: interpreter against device, both derivatives against finite
+/// differences, and reverse against forward mode.
+pub struct Example {
+    /// What it shows.
+    pub name: String,
+    /// Input values, with their types.
+    pub inputs: Vec<(Array, crate::base::DType)>,
+    /// Which inputs are differentiated. Values must lie off the operation's kinks by more than 1e-3.
+    pub differentiable: Vec<bool>,
+    /// Builds the operation on those inputs and returns its output.
+    pub build: Arc<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync>,
+    /// How far the device may be from the interpreter, relative to the largest value.
+    pub tolerance: f64,
+}
+
+impl Example {
+    /// Float inputs, all differentiable, tolerance 2e-5 (float32 sums of at most a few thousand terms).
+    pub fn new(
+        name: impl Into<String>,
+        inputs: Vec<Array>,
+        build: impl Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            differentiable: vec![true; inputs.len()],
+            inputs: inputs.into_iter().map(|a| (a, crate::base::DType::F32)).collect(),
+            build: Arc::new(build),
+            tolerance: 2e-5,
+        }
+    }
+
+    /// The same with input `index` as integers without a derivative.
+    #[must_use]
+    pub fn integer_input(mut self, index: usize) -> Self {
+        self.inputs[index].1 = crate::base::DType::U32;
+        self.differentiable[index] = false;
+        self
+    }
+
+    /// The same with input `index` held constant.
+    #[must_use]
+    pub fn constant_input(mut self, index: usize) -> Self {
+        self.differentiable[index] = false;
+        self
+    }
+}
+
+/// Shorthand for rules: the only derivative of a one-input operation.
+pub(crate) fn single(node: NodeId) -> Vec<Option<NodeId>> {
+    vec![Some(node)]
+}
+
+/// A shared reference to an operation.
+pub type Shared = Arc<dyn Operation>;

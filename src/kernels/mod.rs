@@ -1,0 +1,116 @@
+//! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
+//! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
+
+pub mod relu;
+pub mod sum_all;
+
+use crate::base::compare::Tolerance;
+use crate::base::{Array, DType, Result, Shape};
+use crate::gpu::{Recording, Shader, Tensor};
+
+/// Every kernel. One line each.
+pub static REGISTRY: &[Kernel] = &[
+    relu::KERNEL,
+    sum_all::KERNEL,
+];
+
+/// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
+pub mod shared {
+    /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
+    pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
+}
+
+/// A kernel as the tests, the benches and the profiler see it.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Its shader.
+    pub shader: &'static Shader,
+    /// Names and byte offsets of the fields of `Params`.
+    pub fields: &'static [(&'static str, usize)],
+    /// Sizes worth testing, with the twin's answers.
+    pub cases: fn() -> Vec<Case>,
+}
+
+/// Records a case: `(recording, inputs, outputs, scratch)`.
+pub type Record = Box<dyn Fn(&mut Recording, &[Tensor], &[Tensor], &[Tensor]) -> Result<()> + Send + Sync>;
+
+/// One test case of a kernel: inputs, the twin's answers, and how to record it.
+pub struct Case {
+    /// Sizes in words, for failure messages.
+    pub name: String,
+    /// Input values and their type on the device.
+    pub inputs: Vec<(Array, DType)>,
+    /// Outputs in the order that `record` takes them.
+    pub outputs: Vec<Output>,
+    /// Shapes of scratch tensors (poisoned before the run, not compared).
+    pub scratch: Vec<Shape>,
+    /// Records the kernel.
+    pub record: Record,
+}
+
+/// One output of a case.
+pub struct Output {
+    /// What the float64 twin says.
+    pub expected: Array,
+    /// Its value before the run, for kernels that update in place; poison otherwise.
+    pub initial: Option<Array>,
+    /// Type on the device.
+    pub dtype: DType,
+    /// How far it may be off, with the reason at the call.
+    pub tolerance: Tolerance,
+}
+
+impl Case {
+    /// A case of float inputs and one float output.
+    pub fn new(
+        name: impl Into<String>,
+        inputs: Vec<Array>,
+        expected: Array,
+        tolerance: Tolerance,
+        record: impl Fn(&mut Recording, &[Tensor], &[Tensor], &[Tensor]) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            inputs: inputs.into_iter().map(|a| (a, DType::F32)).collect(),
+            outputs: vec![Output { expected, initial: None, dtype: DType::F32, tolerance }],
+            scratch: Vec::new(),
+            record: Box::new(record),
+        }
+    }
+
+    /// The same case with input `index` as unsigned integers.
+    #[must_use]
+    pub fn integer_input(mut self, index: usize) -> Self {
+        self.inputs[index].1 = DType::U32;
+        self
+    }
+
+    /// The same case with one more output.
+    #[must_use]
+    pub fn and_output(mut self, expected: Array, tolerance: Tolerance) -> Self {
+        self.outputs.push(Output { expected, initial: None, dtype: DType::F32, tolerance });
+        self
+    }
+
+    /// The same case with scratch tensors.
+    #[must_use]
+    pub fn with_scratch(mut self, shapes: Vec<Shape>) -> Self {
+        self.scratch = shapes;
+        self
+    }
+}
+
+/// Declares `Params`: a `repr(C)` struct of 4-byte scalars that matches the shader's, with its field names and
+/// offsets (a test compares them with what naga reflects).
+macro_rules! params {
+    ($(#[$meta:meta])* pub struct Params { $($(#[$field_meta:meta])* pub $field:ident: $ty:ty,)+ }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Params { $($(#[$field_meta])* pub $field: $ty,)+ }
+
+        /// Names and byte offsets of the fields of [`Params`].
+        pub const FIELDS: &[(&str, usize)] = &[$((stringify!($field), std::mem::offset_of!(Params, $field)),)+];
+    };
+}
+pub(crate) use params;

@@ -1,0 +1,23 @@
+//! What the tests share: one checked and one unchecked device on the software or default adapter.
+
+use std::sync::{Arc, OnceLock};
+
+use relabel::gpu::{AdapterChoice, Engine, Options};
+
+/// The device of this process. `RELABEL_TEST_ADAPTER` chooses the adapter (default `auto`).
+pub fn engine() -> Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    Arc::clone(ENGINE.get_or_init(|| open(true)))
+}
+
+/// A device of the same adapter whose shaders run without wgpu's checks, as release builds do.
+pub fn unchecked_engine() -> Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    Arc::clone(ENGINE.get_or_init(|| open(false)))
+}
+
+fn open(checked: bool) -> Arc<Engine> {
+    let wish = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or_else(|_| "auto".into());
+    let adapter: AdapterChoice = wish.parse().expect("RELABEL_TEST_ADAPTER");
+    Engine::open(&Options { adapter, checked }).expect("an adapter: install Mesa's software driver (scripts/test does)")
+}

@@ -1,0 +1,147 @@
+//! Walks the kernel registry: shader text, reflected layout, and every case of every variant against the float64 twin.
+
+use std::collections::HashSet;
+
+use relabel::base::compare::compare;
+use relabel::base::{Array, DType};
+use relabel::gpu::{Access, Engine, Program, Recording, Tensor, readback};
+use relabel::kernels::{Case, Kernel, REGISTRY};
+
+use crate::common;
+
+fn module(kernel: &Kernel) -> naga::Module {
+    let text = kernel.shader.text();
+    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", kernel.shader.name, e.emit_to_string(&text)))
+}
+
+#[test]
+fn shaders_are_valid_and_match_their_rust_files() {
+    assert!(REGISTRY.len() > 1, "the registry is empty");
+    let mut names = HashSet::new();
+    for kernel in REGISTRY {
+        let name = kernel.shader.name;
+        assert!(names.insert(name), "{name} stands twice in the registry");
+        let module = module(kernel);
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&kernel.shader.text())));
+        assert_eq!(module.entry_points.len(), 1, "{name}: one entry point");
+        assert_eq!(module.entry_points[0].name, name, "the entry point is named like the file");
+        let mut storage = 0;
+        let mut bound = 0;
+        for (_, variable) in module.global_variables.iter() {
+            let Some(place) = &variable.binding else { continue };
+            let ty = &module.types[variable.ty].inner;
+            if place.binding == 0 {
+                let naga::TypeInner::Struct { members, .. } = ty else { panic!("{name}: params is not a struct") };
+                let found: Vec<(&str, usize)> =
+                    members.iter().map(|m| (m.name.as_deref().unwrap_or(""), m.offset as usize)).collect();
+                assert_eq!(found, kernel.fields, "{name}: fields of Params, shader against Rust");
+                assert_eq!(kernel.shader.params, kernel.fields.len() * 4, "{name}: 4-byte scalars only");
+                continue;
+            }
+            bound += 1;
+            let binding = &kernel.shader.bindings[place.binding as usize - 1];
+            assert_eq!(variable.name.as_deref(), Some(binding.name), "{name}: binding {}", place.binding);
+            let read_only = naga::AddressSpace::Storage { access: naga::StorageAccess::LOAD };
+            match binding.access {
+                Access::Read => assert_eq!(variable.space, read_only, "{name}: {}", binding.name),
+                Access::Uniform => assert_eq!(variable.space, naga::AddressSpace::Uniform, "{name}: {}", binding.name),
+                Access::Write | Access::ReadWrite => {
+                    assert!(
+                        matches!(variable.space, naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE)),
+                        "{name}: {} is not writable",
+                        binding.name
+                    );
+                }
+            }
+            storage += usize::from(binding.access != Access::Uniform);
+        }
+        assert_eq!(bound, kernel.shader.bindings.len(), "{name}: bindings, shader against Rust");
+        assert!(storage <= 8, "{name}: {storage} storage bindings, WebGPU's default limit is 8");
+    }
+}
+
+/// A bit pattern that no kernel writes: NaN as a float, huge as an integer.
+const POISON: u32 = 0x7fc0_dead;
+
+fn upload(engine: &Engine, array: &Array, dtype: DType) -> Tensor {
+    let tensor = engine.tensor("test", array.shape.clone(), dtype).expect("memory");
+    match dtype {
+        DType::F32 => engine.write(&tensor, &array.to_f32()),
+        DType::U32 => engine.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
+    }
+    tensor
+}
+
+fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<(), String> {
+    let inputs: Vec<Tensor> = case.inputs.iter().map(|(a, d)| upload(engine, a, *d)).collect();
+    let poisoned = |shape: &relabel::base::Shape, dtype| {
+        let tensor = engine.tensor("output", shape.clone(), dtype).expect("memory");
+        engine.write_words(&tensor, &vec![POISON; shape.physical()]);
+        tensor
+    };
+    let outputs: Vec<Tensor> = case
+        .outputs
+        .iter()
+        .map(|o| match &o.initial {
+            Some(a) => upload(engine, a, o.dtype),
+            None => poisoned(&o.expected.shape, o.dtype),
+        })
+        .collect();
+    let scratch: Vec<Tensor> = case.scratch.iter().map(|s| poisoned(s, DType::F32)).collect();
+    let mut recording = Recording::new();
+    recording.variants.insert(kernel.shader.name, variant);
+    (case.record)(&mut recording, &inputs, &outputs, &scratch).map_err(|e| e.to_string())?;
+    let program = Program::new(engine, &recording).map_err(|e| e.to_string())?;
+    program.run(engine, 1).map_err(|e| e.to_string())?;
+    for (i, (tensor, output)) in outputs.iter().zip(&case.outputs).enumerate() {
+        let words = readback::read_words::<u32>(engine, &[tensor]).map_err(|e| e.to_string())?.remove(0);
+        let shape = &tensor.shape;
+        if output.dtype == DType::F32 {
+            let pad = words.chunks_exact(shape.stride()).any(|row| row[shape.last()..].iter().any(|&w| f32::from_bits(w) != 0.0));
+            if pad {
+                return Err(format!("output {i}: a pad lane is not zero"));
+            }
+        }
+        let logical = shape.unpad(&words);
+        let actual: Vec<f32> = match output.dtype {
+            DType::F32 => logical.iter().map(|&w| f32::from_bits(w)).collect(),
+            DType::U32 => logical.iter().map(|&w| w as f32).collect(),
+        };
+        compare(&actual, &output.expected.data, output.tolerance).map_err(|e| format!("output {i}: {e}"))?;
+    }
+    Ok(())
+}
+
+fn walk(engine: &Engine) {
+    let only = std::env::var("RELABEL_TEST_KERNEL").ok();
+    let (mut count, mut failures) = (0, Vec::new());
+    for kernel in REGISTRY.iter().filter(|k| only.as_deref().is_none_or(|o| k.shader.name == o)) {
+        let cases = (kernel.cases)();
+        assert!(!cases.is_empty(), "{} has no cases", kernel.shader.name);
+        for (index, variant) in kernel.shader.variants.iter().enumerate() {
+            if !engine.features().contains(variant.needs) {
+                eprintln!("{} {}: not offered by this adapter", kernel.shader.name, variant.name);
+                continue;
+            }
+            for case in &cases {
+                count += 1;
+                if let Err(text) = run(engine, kernel, index, case) {
+                    failures.push(format!("{} [{}] {}: {text}", kernel.shader.name, variant.name, case.name));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {count} cases failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn kernels_match_their_twins_checked() {
+    walk(&common::engine());
+}
+
+#[test]
+fn kernels_match_their_twins_unchecked() {
+    walk(&common::unchecked_engine());
+}
