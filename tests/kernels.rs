@@ -11,7 +11,8 @@ use crate::common;
 
 fn module(kernel: &Kernel) -> naga::Module {
     let text = kernel.shader.text();
-    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", kernel.shader.name, e.emit_to_string(&text)))
+    naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|e| panic!("{}: {}", kernel.shader.name, e.emit_to_string(&text)))
 }
 
 #[test]
@@ -22,7 +23,12 @@ fn shaders_are_valid_and_match_their_rust_files() {
         let name = kernel.shader.name;
         assert!(names.insert(name), "{name} stands twice in the registry");
         let module = module(kernel);
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+        // A kernel all of whose variants need subgroups may use them; all others keep to the base tier.
+        let subgroups = kernel.shader.variants.iter().all(|v| v.needs.contains(wgpu::Features::SUBGROUP));
+        let allowed = if subgroups { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), allowed)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
             .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&kernel.shader.text())));
         assert_eq!(module.entry_points.len(), 1, "{name}: one entry point");
@@ -99,7 +105,9 @@ fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<
         let words = readback::read_words::<u32>(engine, &[tensor]).map_err(|e| e.to_string())?.remove(0);
         let shape = &tensor.shape;
         if output.dtype == DType::F32 {
-            let pad = words.chunks_exact(shape.stride()).any(|row| row[shape.last()..].iter().any(|&w| f32::from_bits(w) != 0.0));
+            let pad = words
+                .chunks_exact(shape.stride())
+                .any(|row| row[shape.last()..].iter().any(|&w| f32::from_bits(w) != 0.0));
             if pad {
                 return Err(format!("output {i}: a pad lane is not zero"));
             }

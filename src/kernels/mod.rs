@@ -1,8 +1,16 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod choose;
+pub mod conv2d;
+pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_subgroup;
+pub mod conv2d_subgroup;
+pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_subgroup;
 pub mod relu;
 pub mod sum_all;
+pub mod sum_parts;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
@@ -10,12 +18,21 @@ use crate::gpu::{Recording, Shader, Tensor};
 
 /// Every kernel. One line each.
 pub static REGISTRY: &[Kernel] = &[
+    conv2d::KERNEL,
+    conv2d_input_grad::KERNEL,
+    conv2d_input_grad_subgroup::KERNEL,
+    conv2d_subgroup::KERNEL,
+    conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_subgroup::KERNEL,
     relu::KERNEL,
     sum_all::KERNEL,
+    sum_parts::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
+    pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
 }
