@@ -2,4 +2,5 @@
 
 pub mod base;
 pub mod gpu;
+pub mod graph;
 pub mod kernels;
