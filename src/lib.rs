@@ -1,3 +1,4 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 
 pub mod base;
+pub mod data;
