@@ -1,1 +1,3 @@
+//! The test binary: one module for each subject.
+
 mod data;

@@ -220,17 +220,22 @@ fn settle(paths: &[PathBuf], answers: Vec<Decoded<()>>, skip_bad: bool) -> Resul
     }
 }
 
+/// A decoder's words on one line.
+fn reason(error: impl std::fmt::Display) -> String {
+    error.to_string().trim().replace('\n', " ")
+}
+
 fn dimensions(path: &Path) -> Decoded<(u32, u32)> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
-    reader.into_dimensions().map_err(|e| e.to_string())
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(reason)?;
+    reader.into_dimensions().map_err(reason)
 }
 
 fn open(path: &Path) -> Decoded<DynamicImage> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let bytes = std::fs::read(path).map_err(reason)?;
     // The content decides, not the ending: many collections hold JPEG under .png. Default limits stop size bombs.
-    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(|e| e.to_string())?;
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(reason)?;
     let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
-    let image = reader.decode().map_err(|e| e.to_string())?;
+    let image = reader.decode().map_err(reason)?;
     // The decoder fills the missing part of a truncated JPEG with grey and says nothing.
     if is_jpeg && !jpeg_is_complete(&bytes) {
         return Err(format!("the JPEG data is truncated: {} bytes and no end marker", bytes.len()));

@@ -270,6 +270,18 @@ fn what_is_no_data_set() {
 }
 
 #[test]
+fn splits_of_different_size() {
+    let dir = tempdir().unwrap();
+    write(dir.path(), "train-images-idx3-ubyte", &idx_images(2));
+    write(dir.path(), "train-labels-idx1-ubyte", &idx_labels(&[0, 1]));
+    write(dir.path(), "t10k-images-idx3-ubyte", &idx([0, 0, 8, 3], &[2, 3, 2], &[0; 12]));
+    write(dir.path(), "t10k-labels-idx1-ubyte", &idx_labels(&[0, 1]));
+    refused(load_both(dir.path(), &LoadOptions::default()), &["test images are 3x2x1", "2x3x1 is needed"]);
+    let colour = LoadOptions { channels: Some(3), ..Default::default() };
+    refused(load(dir.path(), Split::Train, &colour), &["2x3x1", "2x3x3"]);
+}
+
+#[test]
 fn format_names() {
     for (format, name) in Format::ALL {
         assert_eq!((format.to_string().as_str(), name.parse::<Format>().unwrap()), (name, format));
