@@ -219,6 +219,8 @@ fn images_for_prediction() {
     refused(load_images(&paths(&["one.png", "bad.png"]), (2, 2), 3, false), &["bad.png", "1 of 2"]);
     let images = load_images(&paths(&["bad.png", "one.png"]), (2, 2), 3, true).unwrap();
     assert_eq!((images.files, images.skipped.len()), (paths(&["one.png"]), 1));
+    // The pixels move up with the names.
+    assert_eq!(images.pixels, [7, 8, 9].repeat(4));
     refused(load_images(&paths(&["bad.png"]), (2, 2), 3, true), &["1 skipped"]);
     std::fs::create_dir(dir.path().join("bare")).unwrap();
     refused(load_images(&paths(&["bare"]), (2, 2), 3, false), &["bare", ".webp"]);

@@ -121,6 +121,24 @@ fn missing_arrays_and_broken_archives() {
 }
 
 #[test]
+fn a_test_split_without_the_last_class_is_noticed() {
+    let dir = tempdir().unwrap();
+    let path = npz(
+        &dir,
+        Stored,
+        &[
+            ("x_train", npy("|u1", "(3, 2, 2)", &pixels(12))),
+            ("y_train", npy("|i1", "(3,)", &[0, 1, 2])),
+            ("x_test", npy("|u1", "(2, 2, 2)", &pixels(8))),
+            ("y_test", npy("|i1", "(2,)", &[0, 1])),
+        ],
+    );
+    refused(load(&path, Split::Test, &LoadOptions::default()), &["1 of 3 classes", "2 (\"2\")"]);
+    let options = LoadOptions { allow_empty_classes: true, ..Default::default() };
+    assert_eq!(load(&path, Split::Test, &options).unwrap().class_counts(), [1, 1, 0]);
+}
+
+#[test]
 fn classes_by_option() {
     let dir = tempdir().unwrap();
     let arrays = [("images", npy("|u1", "(2, 2, 2)", &pixels(8))), ("labels", npy("|i1", "(2,)", &[0, 2]))];
