@@ -4,3 +4,4 @@ pub mod base;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod data;

@@ -15,7 +15,13 @@ use crate::base::{Array, Result};
 /// Every operation's examples: what the gradient checks walk. One line each.
 #[rustfmt::skip] // one line each
 pub fn examples() -> Vec<Example> {
-    [add::examples(), mul::examples(), relu::examples(), sum_all::examples()].into_iter().flatten().collect()
+    let all = [
+        add::examples(),
+        mul::examples(),
+        relu::examples(),
+        sum_all::examples(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// An operation on concrete values, for the checks: interpreter against device, both derivatives against finite
