@@ -3,3 +3,4 @@
 mod common;
 mod gradients;
 mod kernels;
+mod tidy;
