@@ -94,7 +94,7 @@ install() {
     *) fail "install: no such thing: $thing" ;;
   esac
   [ -n "$list" ] || fail "$why, and no package manager that this script knows has it. Install $by_hand, and run this again."
-  can_install "$manager" || fail "$why, and there is no right to install here (neither root nor sudo). Run as root: $manager install $list; or install $by_hand, and run this again."
+  can_install "$manager" || fail "$why, and there is no right to install here (neither root nor sudo). As root, install with $manager: $list. Then run this again."
   say "$why. Installing with $manager: $list"
   log=$(mktemp)
   # shellcheck disable=SC2086 # the list is words

@@ -104,6 +104,8 @@ pub struct Named {
     pub parts: Vec<String>,
     /// From 1.
     pub line: usize,
+    /// The token that the path, or the tree it stands in, begins with.
+    at: usize,
 }
 
 /// Every path that begins with `head`, use-trees opened into one path each.
@@ -112,7 +114,9 @@ pub fn paths(tokens: &[Token], head: &str) -> Vec<Named> {
     for (i, token) in tokens.iter().enumerate() {
         let begins = token.text == head && tokens.get(i + 1).is_some_and(|t| t.text == "::");
         if begins && (i == 0 || tokens[i - 1].text != "::") {
+            let first = found.len();
             tree(tokens, i, &[], &mut found);
+            found[first..].iter_mut().for_each(|n| n.at = i);
         }
     }
     found
@@ -147,7 +151,7 @@ fn tree(tokens: &[Token], mut i: usize, prefix: &[String], found: &mut Vec<Named
         }
         i += 1;
     }
-    found.push(Named { parts, line });
+    found.push(Named { parts, line, at: i });
     i
 }
 
@@ -161,19 +165,41 @@ pub fn module_of(file: &str) -> Vec<String> {
     parts
 }
 
-/// All paths of a file into its own crate, as seen from the crate's root. `super` inside an inline module counts as if
-/// it stood outside: its paths come out one level too high, which cannot hide an upward import.
-pub fn own_paths(module: &[String], tokens: &[Token]) -> Vec<Named> {
-    let mut found = Vec::new();
-    for mut named in paths(tokens, "crate") {
-        named.parts.remove(0);
-        found.push(named);
+/// The inline modules (`mod tests { .. }`) that each token stands in, outermost first.
+fn inline_modules(tokens: &[Token]) -> Vec<Vec<String>> {
+    let (mut depth, mut open): (usize, Vec<(usize, String)>) = (0, Vec::new());
+    let mut found = Vec::with_capacity(tokens.len());
+    for (i, token) in tokens.iter().enumerate() {
+        match token.text.as_str() {
+            "{" => {
+                if i >= 2 && tokens[i - 2].text == "mod" {
+                    open.push((depth, tokens[i - 1].text.clone()));
+                }
+                depth += 1;
+            }
+            "}" => {
+                depth = depth.saturating_sub(1);
+                if open.last().is_some_and(|(d, _)| *d == depth) {
+                    open.pop();
+                }
+            }
+            _ => {}
+        }
+        found.push(open.iter().map(|(_, name)| name.clone()).collect());
     }
-    for named in paths(tokens, "super") {
+    found
+}
+
+/// All paths of a file into its own crate, as seen from the crate's root.
+pub fn own_paths(module: &[String], tokens: &[Token]) -> Vec<Named> {
+    let mut found = paths(tokens, "crate");
+    found.iter_mut().for_each(|named| drop(named.parts.remove(0)));
+    let inline = inline_modules(tokens);
+    for mut named in paths(tokens, "super") {
+        let here = [module, &inline[named.at]].concat();
         let up = named.parts.iter().take_while(|p| *p == "super").count();
-        let mut parts = module[..module.len().saturating_sub(up)].to_vec();
-        parts.extend_from_slice(&named.parts[up..]);
-        found.push(Named { parts, line: named.line });
+        named.parts.splice(..up, here[..here.len().saturating_sub(up)].iter().cloned());
+        found.push(named);
     }
     found
 }
@@ -193,7 +219,7 @@ mod tests {
         let stripped = strip(code);
         assert!(!stripped.contains("crate") && !stripped.contains('q') && !stripped.contains("it"), "{stripped}");
         let words: Vec<String> = tokens(&stripped).into_iter().map(|t| t.text).collect();
-        assert_eq!(words, ["a", "b", "r", "#", "#", "c", "<", "'", "a", ">"].map(String::from).to_vec(), "{stripped}");
+        assert_eq!(words, ["a", "b", "r", "#", "c", "<", "'", "a", ">"].map(String::from).to_vec(), "{stripped}");
         assert_eq!(tokens(&stripped).last().map(|t| t.line), Some(2));
     }
 
@@ -226,8 +252,14 @@ mod tests {
         assert_eq!(module, ["graph", "ops", "add"]);
         assert_eq!(module_of("src/graph/mod.rs"), ["graph"]);
         assert!(module_of("src/lib.rs").is_empty());
-        let found = own_paths(&module, &tokens("use super::super::super::train::{A, B}; use super::Io;"));
-        let found: Vec<String> = found.iter().map(|n| n.parts.join("::")).collect();
-        assert_eq!(found, ["train::A", "train::B", "graph::ops::Io"]);
+        let resolved = |code: &str| -> Vec<String> {
+            own_paths(&module, &tokens(code)).iter().map(|n| n.parts.join("::")).collect()
+        };
+        assert_eq!(
+            resolved("use super::super::super::train::{A, B}; use super::Io;"),
+            ["train::A", "train::B", "graph::ops::Io"]
+        );
+        let inside = "mod a { fn f() { super::x } mod b { use super::super::super::Io; } } fn g() { super::y }";
+        assert_eq!(resolved(inside), ["graph::ops::add::x", "graph::ops::Io", "graph::ops::y"]);
     }
 }
