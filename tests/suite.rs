@@ -4,3 +4,4 @@ mod common;
 mod data;
 mod gradients;
 mod kernels;
+mod tidy;
