@@ -1,6 +1,7 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod philox_words;
 pub mod relu;
 pub mod sum_all;
 
@@ -10,12 +11,15 @@ use crate::gpu::{Recording, Shader, Tensor};
 
 /// Every kernel. One line each.
 pub static REGISTRY: &[Kernel] = &[
+    philox_words::KERNEL,
     relu::KERNEL,
     sum_all::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Philox4x32-10: `philox4x32`, `unit`, `below`.
+    pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
 }
