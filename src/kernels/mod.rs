@@ -1,6 +1,9 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod axpby;
+pub mod broadcast;
+pub mod mul;
 pub mod philox_words;
 pub mod relu;
 pub mod sum_all;
@@ -10,7 +13,11 @@ use crate::base::{Array, DType, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor};
 
 /// Every kernel. One line each.
+#[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    axpby::KERNEL,
+    broadcast::KERNEL,
+    mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
     sum_all::KERNEL,
