@@ -1,12 +1,23 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod add_bias;
 pub mod axpby;
+pub mod batch_norm;
+pub mod batch_norm_apply;
+pub mod batch_norm_project;
+pub mod batch_norm_running;
+pub mod batch_norm_stats;
+pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod conditional;
+pub mod broadcast_rows;
+pub mod columns;
 pub mod mul;
+pub mod philox_words;
 pub mod relu;
 pub mod sum_all;
+pub mod sum_rows;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
@@ -15,16 +26,29 @@ use crate::gpu::{Recording, Shader, Tensor};
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    add_bias::KERNEL,
     axpby::KERNEL,
+    batch_norm_apply::KERNEL,
+    batch_norm_project::KERNEL,
+    batch_norm_running::KERNEL,
+    batch_norm_stats::KERNEL,
+    batch_norm_sums::KERNEL,
     broadcast::KERNEL,
     conditional::KERNEL,
+    broadcast_rows::KERNEL,
     mul::KERNEL,
+    philox_words::KERNEL,
     relu::KERNEL,
     sum_all::KERNEL,
+    sum_rows::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Folds of column sums over a workgroup: `fold_columns`.
+    pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
+    /// Philox4x32-10: `philox4x32`, `unit`, `below`.
+    pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
 }
