@@ -1,7 +1,17 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod counted;
+pub mod cross_entropy;
+pub mod cross_entropy_grad;
+pub mod distillation;
+pub mod distillation_grad;
 pub mod relu;
+pub mod row_dot;
+pub mod row_scale;
+pub mod rows;
+pub mod softmax;
+pub mod softmax_grad;
 pub mod sum_all;
 
 use crate::base::compare::Tolerance;
@@ -10,7 +20,16 @@ use crate::gpu::{Recording, Shader, Tensor};
 
 /// Every kernel. One line each.
 pub static REGISTRY: &[Kernel] = &[
+    counted::KERNEL,
+    cross_entropy::KERNEL,
+    cross_entropy_grad::KERNEL,
+    distillation::KERNEL,
+    distillation_grad::KERNEL,
     relu::KERNEL,
+    row_dot::KERNEL,
+    row_scale::KERNEL,
+    softmax::KERNEL,
+    softmax_grad::KERNEL,
     sum_all::KERNEL,
 ];
 
