@@ -72,8 +72,14 @@ pub fn reference(student: &Array, teacher: &Array, labels: &Array, temperature: 
 }
 
 /// `(B, N, T, scale of the logits)`.
-pub(super) const SIZES: [(usize, usize, f64, f64); 6] =
-    [(1, 5, 1.0, 2.0), (7, 10, 4.0, 3.0), (3, 65, 0.5, 1.0), (5, 100, 2.0, 3.0), (4, 257, 1.0, 1e4), (64, 10, 1.0, 3.0)];
+pub(super) const SIZES: [(usize, usize, f64, f64); 6] = [
+    (1, 5, 1.0, 2.0),
+    (7, 10, 4.0, 3.0),
+    (3, 65, 0.5, 1.0),
+    (5, 100, 2.0, 3.0),
+    (4, 257, 1.0, 1e4),
+    (64, 10, 1.0, 3.0),
+];
 
 fn cases() -> Vec<Case> {
     SIZES
