@@ -2,4 +2,6 @@
 
 pub mod base;
 pub mod gpu;
+pub mod graph;
 pub mod kernels;
+pub mod data;

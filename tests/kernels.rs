@@ -11,7 +11,8 @@ use crate::common;
 
 fn module(kernel: &Kernel) -> naga::Module {
     let text = kernel.shader.text();
-    naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}: {}", kernel.shader.name, e.emit_to_string(&text)))
+    naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|e| panic!("{}: {}", kernel.shader.name, e.emit_to_string(&text)))
 }
 
 #[test]
@@ -99,7 +100,9 @@ fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<
         let words = readback::read_words::<u32>(engine, &[tensor]).map_err(|e| e.to_string())?.remove(0);
         let shape = &tensor.shape;
         if output.dtype == DType::F32 {
-            let pad = words.chunks_exact(shape.stride()).any(|row| row[shape.last()..].iter().any(|&w| f32::from_bits(w) != 0.0));
+            let pad = words
+                .chunks_exact(shape.stride())
+                .any(|row| row[shape.last()..].iter().any(|&w| f32::from_bits(w) != 0.0));
             if pad {
                 return Err(format!("output {i}: a pad lane is not zero"));
             }

@@ -1,4 +1,5 @@
 //! The one integration-test binary: one process, one device.
 
 mod common;
+mod gradients;
 mod kernels;

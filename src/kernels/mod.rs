@@ -1,11 +1,14 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod axpby;
+pub mod broadcast;
 pub mod counted;
 pub mod cross_entropy;
 pub mod cross_entropy_grad;
 pub mod distillation;
 pub mod distillation_grad;
+pub mod mul;
 pub mod relu;
 pub mod row_dot;
 pub mod row_scale;
@@ -19,12 +22,16 @@ use crate::base::{Array, DType, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor};
 
 /// Every kernel. One line each.
+#[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    axpby::KERNEL,
+    broadcast::KERNEL,
     counted::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
     distillation::KERNEL,
     distillation_grad::KERNEL,
+    mul::KERNEL,
     relu::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
