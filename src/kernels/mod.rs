@@ -9,6 +9,7 @@ pub mod cross_entropy_grad;
 pub mod distillation;
 pub mod distillation_grad;
 pub mod mul;
+pub mod philox_words;
 pub mod relu;
 pub mod row_dot;
 pub mod row_scale;
@@ -32,6 +33,7 @@ pub static REGISTRY: &[Kernel] = &[
     distillation::KERNEL,
     distillation_grad::KERNEL,
     mul::KERNEL,
+    philox_words::KERNEL,
     relu::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
@@ -42,6 +44,8 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Philox4x32-10: `philox4x32`, `unit`, `below`.
+    pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
 }
