@@ -1,19 +1,30 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod accumulate;
+pub mod adam;
+pub mod add_into;
+pub mod aggregate;
+pub mod aggregate_transpose;
+pub mod argmax;
 pub mod axpby;
 pub mod broadcast;
+pub mod clip_scale;
+pub mod count_matches;
 pub mod counted;
 pub mod cross_entropy;
 pub mod cross_entropy_grad;
 pub mod distillation;
 pub mod distillation_grad;
+pub mod flag_nonfinite;
+pub mod gradient_norm;
 pub mod mul;
 pub mod philox_words;
 pub mod relu;
 pub mod row_dot;
 pub mod row_scale;
 pub mod rows;
+pub mod sgd;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
@@ -25,18 +36,29 @@ use crate::gpu::{Recording, Shader, Tensor};
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    accumulate::KERNEL,
+    adam::KERNEL,
+    add_into::KERNEL,
+    aggregate::KERNEL,
+    aggregate_transpose::KERNEL,
+    argmax::KERNEL,
     axpby::KERNEL,
     broadcast::KERNEL,
+    clip_scale::KERNEL,
+    count_matches::KERNEL,
     counted::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
     distillation::KERNEL,
     distillation_grad::KERNEL,
+    flag_nonfinite::KERNEL,
+    gradient_norm::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
+    sgd::KERNEL,
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
