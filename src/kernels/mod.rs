@@ -14,6 +14,7 @@ pub mod count_matches;
 pub mod counted;
 pub mod cross_entropy;
 pub mod cross_entropy_grad;
+pub mod decode_augment;
 pub mod distillation;
 pub mod distillation_grad;
 pub mod flag_nonfinite;
@@ -28,6 +29,8 @@ pub mod sgd;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
+pub mod transform_views;
+pub mod transform_views_transpose;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
@@ -49,6 +52,7 @@ pub static REGISTRY: &[Kernel] = &[
     counted::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
+    decode_augment::KERNEL,
     distillation::KERNEL,
     distillation_grad::KERNEL,
     flag_nonfinite::KERNEL,
@@ -62,6 +66,8 @@ pub static REGISTRY: &[Kernel] = &[
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
+    transform_views::KERNEL,
+    transform_views_transpose::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
@@ -70,6 +76,8 @@ pub mod shared {
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
+    /// Views of a transformation set: `turned`, `colour_order`.
+    pub const VIEWS: &str = include_str!("../../shaders/shared/views.wgsl");
 }
 
 /// A kernel as the tests, the benches and the profiler see it.
