@@ -1,7 +1,13 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod accumulate;
+pub mod adam;
 pub mod add_bias;
+pub mod add_into;
+pub mod aggregate;
+pub mod aggregate_transpose;
+pub mod argmax;
 pub mod axpby;
 pub mod batch_norm;
 pub mod batch_norm_apply;
@@ -10,14 +16,32 @@ pub mod batch_norm_running;
 pub mod batch_norm_stats;
 pub mod batch_norm_sums;
 pub mod broadcast;
-pub mod conditional;
 pub mod broadcast_rows;
+pub mod clip_scale;
 pub mod columns;
+pub mod conditional;
+pub mod count_matches;
+pub mod counted;
+pub mod cross_entropy;
+pub mod cross_entropy_grad;
+pub mod decode_augment;
+pub mod distillation;
+pub mod distillation_grad;
+pub mod flag_nonfinite;
+pub mod gradient_norm;
 pub mod mul;
 pub mod philox_words;
 pub mod relu;
+pub mod row_dot;
+pub mod row_scale;
+pub mod rows;
+pub mod sgd;
+pub mod softmax;
+pub mod softmax_grad;
 pub mod sum_all;
 pub mod sum_rows;
+pub mod transform_views;
+pub mod transform_views_transpose;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
@@ -26,7 +50,13 @@ use crate::gpu::{Recording, Shader, Tensor};
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    accumulate::KERNEL,
+    adam::KERNEL,
     add_bias::KERNEL,
+    add_into::KERNEL,
+    aggregate::KERNEL,
+    aggregate_transpose::KERNEL,
+    argmax::KERNEL,
     axpby::KERNEL,
     batch_norm_apply::KERNEL,
     batch_norm_project::KERNEL,
@@ -34,13 +64,29 @@ pub static REGISTRY: &[Kernel] = &[
     batch_norm_stats::KERNEL,
     batch_norm_sums::KERNEL,
     broadcast::KERNEL,
-    conditional::KERNEL,
     broadcast_rows::KERNEL,
+    clip_scale::KERNEL,
+    conditional::KERNEL,
+    count_matches::KERNEL,
+    cross_entropy::KERNEL,
+    cross_entropy_grad::KERNEL,
+    decode_augment::KERNEL,
+    distillation::KERNEL,
+    distillation_grad::KERNEL,
+    flag_nonfinite::KERNEL,
+    gradient_norm::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
+    row_dot::KERNEL,
+    row_scale::KERNEL,
+    sgd::KERNEL,
+    softmax::KERNEL,
+    softmax_grad::KERNEL,
     sum_all::KERNEL,
     sum_rows::KERNEL,
+    transform_views::KERNEL,
+    transform_views_transpose::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
@@ -51,6 +97,8 @@ pub mod shared {
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
+    /// Views of a transformation set: `turned`, `colour_order`.
+    pub const VIEWS: &str = include_str!("../../shaders/shared/views.wgsl");
 }
 
 /// A kernel as the tests, the benches and the profiler see it.
