@@ -14,7 +14,7 @@ use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase, TorchTensor};
 use crate::train::checkpoint::{Checkpoint, TensorData};
 use crate::train::config::{Config, KnownSection};
-use crate::train::datasets::{Datasets, decode, feed_settings};
+use crate::train::datasets::{Datasets, decode};
 use crate::train::feed::{Feed, Residency};
 use crate::train::inference::{Evaluator, Predicted, Predictor};
 use crate::train::views::ViewSettings;

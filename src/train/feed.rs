@@ -6,8 +6,8 @@ use super::IGNORED;
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, ImageSet, gather_pixels};
 use crate::gpu::{Engine, Tensor};
-use crate::graph::ops::decode_augment::Decode;
 use crate::graph::{Graph, NodeId};
+use crate::kernels::decode_augment::Settings as Decode;
 
 /// Where the pixels of a dataset live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

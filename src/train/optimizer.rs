@@ -1,6 +1,6 @@
 //! The optimizer of a run: one dispatch over all parameters.
 
-use super::config::OptimizerSettings;
+use super::config::{Optimizer as OptimizerSettings, OptimizerKind};
 use super::network::Network;
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::{Engine, Recording, Tensor};
@@ -27,10 +27,9 @@ impl Optimizer {
     /// # Errors
     /// When memory does not suffice, the kind is unknown, or an entry of `no_decay` fits no parameter.
     pub fn new(engine: &Engine, settings: &OptimizerSettings, network: &Network) -> Result<Self> {
-        let names: &[&'static str] = match settings.kind.as_str() {
-            "sgd" => &["momentum_buffer"],
-            "adam" | "adamw" => &["exp_avg", "exp_avg_sq"],
-            other => return Err(Error::Config(format!("optimizer.kind = \"{other}\": it is sgd, adam or adamw"))),
+        let names: &[&'static str] = match settings.kind {
+            OptimizerKind::Sgd => &["momentum_buffer"],
+            OptimizerKind::Adam | OptimizerKind::AdamW => &["exp_avg", "exp_avg_sq"],
         };
         let mut slots = Vec::new();
         for name in names {
@@ -67,48 +66,43 @@ impl Optimizer {
         recording.label("optimizer");
         if s.max_grad_norm > 0.0 {
             gradient_norm::record(recording, gradients, &self.norm_scratch, &self.norm)?;
-            clip_scale::record(recording, &self.norm, s.max_grad_norm as f32, factor, &self.scale)?;
+            clip_scale::record(recording, &self.norm, Some(s.max_grad_norm as f32), factor, &self.scale)?;
         } else {
             engine.write(&self.scale, &[factor]);
         }
-        let parameters = network.parameters.flat();
-        match s.kind.as_str() {
-            "sgd" => {
+        let (weights, mask, scale) = (network.parameters.flat(), &self.decay, &self.scale);
+        match s.kind {
+            OptimizerKind::Sgd => {
                 let settings = sgd::Settings {
                     momentum: s.momentum as f32,
                     weight_decay: s.weight_decay as f32,
                     nesterov: s.nesterov,
                 };
-                let momentum = self.slots[0].1.flat();
-                sgd::record(recording, settings, parameters, gradients, momentum, &self.decay, &self.scale, step)
+                let velocity = self.slots[0].1.flat();
+                sgd::record(recording, settings, sgd::Buffers { step, grads: gradients, mask, scale, weights, velocity })
             }
-            kind => {
-                let settings = adam::Settings {
-                    betas: [s.betas[0] as f32, s.betas[1] as f32],
-                    eps: s.eps as f32,
-                    weight_decay: s.weight_decay as f32,
-                    decoupled: kind == "adamw",
-                };
-                let (m, v) = (self.slots[0].1.flat(), self.slots[1].1.flat());
-                adam::record(recording, settings, parameters, gradients, m, v, &self.decay, &self.scale, step)
+            OptimizerKind::Adam | OptimizerKind::AdamW => {
+                let settings = self.adam();
+                let (average, square) = (self.slots[0].1.flat(), self.slots[1].1.flat());
+                let buffers = adam::Buffers { step, grads: gradients, mask, scale, weights, average, square };
+                adam::record(recording, settings, buffers)
             }
+        }
+    }
+
+    fn adam(&self) -> adam::Settings {
+        adam::Settings {
+            betas: self.settings.betas,
+            epsilon: self.settings.eps,
+            weight_decay: self.settings.weight_decay,
+            decoupled: self.settings.kind == OptimizerKind::AdamW,
         }
     }
 
     /// The step tensor's words: step number, learning rate, Adam's bias corrections, micro-batch.
     pub fn step_words(&self, step: u64, lr: f64, micro: u32) -> [u32; 8] {
-        let t = (step + 1) as f64;
-        let correction = |beta: f64| (1.0 / (1.0 - beta.powf(t))) as f32;
-        [
-            step as u32,
-            (lr as f32).to_bits(),
-            correction(self.settings.betas[0]).to_bits(),
-            correction(self.settings.betas[1]).to_bits(),
-            micro,
-            0,
-            0,
-            0,
-        ]
+        let [first, second] = self.adam().corrections(step as u32).map(f32::to_bits);
+        [step as u32, (lr as f32).to_bits(), first, second, micro, 0, 0, 0]
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::Section;
 use crate::base::{Error, Result, Shape};
-use crate::kernels::transform_views::TransformSet;
+use crate::base::transforms::TransformSet;
 
 /// The `[sla]` section: SLA, SLA + SD, and the baselines on transformed views (`da`, `mt`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
