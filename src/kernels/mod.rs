@@ -3,6 +3,7 @@
 
 pub mod axpby;
 pub mod broadcast;
+pub mod conditional;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
@@ -16,6 +17,7 @@ use crate::gpu::{Recording, Shader, Tensor};
 pub static REGISTRY: &[Kernel] = &[
     axpby::KERNEL,
     broadcast::KERNEL,
+    conditional::KERNEL,
     mul::KERNEL,
     relu::KERNEL,
     sum_all::KERNEL,
