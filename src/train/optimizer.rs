@@ -2,12 +2,11 @@
 
 use super::config::{Optimizer as OptimizerSettings, OptimizerKind};
 use super::network::Network;
-use crate::base::{DType, Error, Result, Shape};
+use crate::base::{DType, Result, Shape};
 use crate::gpu::{Engine, Recording, Tensor};
 use crate::graph::Store;
 use crate::graph::store::ALIGN;
 use crate::kernels::{adam, clip_scale, gradient_norm, sgd};
-use crate::nn::{Layout, TensorSpec};
 
 /// SGD, Adam or AdamW with its buffers.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ impl Optimizer {
     /// Allocates the buffers that `settings.kind` needs.
     ///
     /// # Errors
-    /// When memory does not suffice, the kind is unknown, or an entry of `no_decay` fits no parameter.
+    /// When memory does not suffice.
     pub fn new(engine: &Engine, settings: &OptimizerSettings, network: &Network) -> Result<Self> {
         let names: &[&'static str] = match settings.kind {
             OptimizerKind::Sgd => &["momentum_buffer"],
@@ -37,7 +36,7 @@ impl Optimizer {
         }
         let flat = network.parameters.flat();
         let decay = engine.tensor("weight decay mask", Shape::new(&[flat.shape.elements().div_ceil(ALIGN)]), DType::F32)?;
-        engine.write(&decay, &mask(settings, network)?);
+        engine.write(&decay, &mask(settings, network));
         let scale = engine.tensor("gradient scale", Shape::scalar(), DType::F32)?;
         let norm = engine.tensor("gradient norm", Shape::scalar(), DType::F32)?;
         let norm_scratch = engine.tensor("gradient norm (scratch)", gradient_norm::scratch(&flat.shape), DType::F32)?;
@@ -106,37 +105,14 @@ impl Optimizer {
     }
 }
 
-/// 1 where weight decay acts, 0 where `no_decay` names the tensor, for each block of the flat buffer.
-fn mask(settings: &OptimizerSettings, network: &Network) -> Result<Vec<f32>> {
-    let mut used = vec![false; settings.no_decay.len()];
+/// 1 where weight decay acts, 0 where `no_decay` names the tensor, for each block of the flat buffer. Batch-norm's
+/// weight and bias are one tensor here, so an entry that holds for one holds for both.
+fn mask(settings: &OptimizerSettings, network: &Network) -> Vec<f32> {
     let mut mask = Vec::new();
     for spec in network.parameter_specs() {
-        let mut decays = 1.0;
-        for (pattern, used) in settings.no_decay.iter().zip(&mut used) {
-            if excluded(spec, pattern) {
-                decays = 0.0;
-                *used = true;
-            }
-        }
-        mask.extend(std::iter::repeat_n(decays, spec.shape().physical().div_ceil(ALIGN)));
+        let decays = spec.torch_parts().iter().all(|(name, _)| settings.decays(name));
+        mask.extend(std::iter::repeat_n(if decays { 1.0 } else { 0.0 }, spec.shape().physical().div_ceil(ALIGN)));
     }
     mask.resize(network.parameters.flat().shape.elements().div_ceil(ALIGN), 0.0);
-    match used.iter().position(|u| !u) {
-        None => Ok(mask),
-        Some(i) => Err(Error::Config(format!(
-            "optimizer.no_decay: \"{}\" fits no parameter; give \"bias\", \"norm\", or part of a name such as \"layer1\"",
-            settings.no_decay[i]
-        ))),
-    }
-}
-
-/// "norm" is batch-norm's weight and bias (one tensor here, so they go together), "bias" every other bias and
-/// batch-norm; anything else is part of a PyTorch name.
-fn excluded(spec: &TensorSpec, pattern: &str) -> bool {
-    let norm = matches!(spec.layout, Layout::Rows { .. });
-    match pattern {
-        "norm" | "bn" => norm,
-        "bias" => norm || matches!(spec.layout, Layout::Vector { .. }),
-        part => spec.torch_parts().iter().any(|(name, _)| name.contains(part)),
-    }
+    mask
 }
