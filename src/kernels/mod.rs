@@ -11,6 +11,7 @@ pub mod batch_norm_stats;
 pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
+pub mod channel_window;
 pub mod columns;
 pub mod mul;
 pub mod philox_words;
@@ -34,6 +35,7 @@ pub static REGISTRY: &[Kernel] = &[
     batch_norm_sums::KERNEL,
     broadcast::KERNEL,
     broadcast_rows::KERNEL,
+    channel_window::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
