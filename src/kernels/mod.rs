@@ -18,6 +18,7 @@ pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
 pub mod clip_scale;
+pub mod channel_window;
 pub mod columns;
 pub mod conditional;
 pub mod count_matches;
@@ -75,6 +76,7 @@ pub static REGISTRY: &[Kernel] = &[
     distillation_grad::KERNEL,
     flag_nonfinite::KERNEL,
     gradient_norm::KERNEL,
+    channel_window::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,

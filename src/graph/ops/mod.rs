@@ -3,9 +3,16 @@
 
 pub mod add;
 pub mod conditional;
+pub mod add_bias;
+pub mod batch_norm;
+pub mod batch_norm_form;
+pub mod channel_window;
+pub mod global_average_pool;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
+pub mod sum_rows;
+pub mod update_running;
 
 use std::sync::Arc;
 
@@ -19,9 +26,16 @@ pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
         conditional::examples(),
+        add_bias::examples(),
+        batch_norm::examples(),
+        batch_norm_form::examples(),
+        channel_window::examples(),
+        global_average_pool::examples(),
         mul::examples(),
         relu::examples(),
         sum_all::examples(),
+        sum_rows::examples(),
+        update_running::examples(),
     ];
     all.into_iter().flatten().collect()
 }
