@@ -1,5 +1,7 @@
 //! The one integration-test binary: one process, one device.
 
 mod common;
+mod data;
 mod gradients;
 mod kernels;
+mod tidy;

@@ -10,6 +10,7 @@ pub mod argmax;
 pub mod axpby;
 pub mod broadcast;
 pub mod clip_scale;
+pub mod conditional;
 pub mod count_matches;
 pub mod counted;
 pub mod cross_entropy;
@@ -48,6 +49,7 @@ pub static REGISTRY: &[Kernel] = &[
     axpby::KERNEL,
     broadcast::KERNEL,
     clip_scale::KERNEL,
+    conditional::KERNEL,
     count_matches::KERNEL,
     counted::KERNEL,
     cross_entropy::KERNEL,

@@ -2,6 +2,7 @@
 //! Builder methods (`graph.relu(x)`) stand in the operation's file as an `impl Graph`.
 
 pub mod add;
+pub mod conditional;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
@@ -17,6 +18,7 @@ use crate::base::{Array, Result};
 pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
+        conditional::examples(),
         mul::examples(),
         relu::examples(),
         sum_all::examples(),
