@@ -132,7 +132,8 @@ pub fn reference(logits: &Array, views: Views) -> Array {
 /// `(B, W, views)`: joint aggregated and single inference, averages over copies, the first view; one view, many
 /// views, widths that are not a multiple of four.
 pub(super) fn sizes() -> Vec<(usize, usize, Views)> {
-    let views = |views, used, columns, column_scale, view_scale| Views { views, used, columns, column_scale, view_scale };
+    let views =
+        |views, used, columns, column_scale, view_scale| Views { views, used, columns, column_scale, view_scale };
     vec![
         (1, 5, views(1, 1, 5, 1, 1)),
         (3, 40, views(4, 4, 10, 4, 1)),

@@ -3,13 +3,22 @@
 
 pub mod accumulate;
 pub mod adam;
+pub mod add_bias;
 pub mod add_into;
 pub mod aggregate;
 pub mod aggregate_transpose;
 pub mod argmax;
 pub mod axpby;
+pub mod batch_norm;
+pub mod batch_norm_apply;
+pub mod batch_norm_project;
+pub mod batch_norm_running;
+pub mod batch_norm_stats;
+pub mod batch_norm_sums;
 pub mod broadcast;
+pub mod broadcast_rows;
 pub mod clip_scale;
+pub mod columns;
 pub mod conditional;
 pub mod count_matches;
 pub mod counted;
@@ -30,6 +39,7 @@ pub mod sgd;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
+pub mod sum_rows;
 pub mod transform_views;
 pub mod transform_views_transpose;
 
@@ -42,16 +52,22 @@ use crate::gpu::{Recording, Shader, Tensor};
 pub static REGISTRY: &[Kernel] = &[
     accumulate::KERNEL,
     adam::KERNEL,
+    add_bias::KERNEL,
     add_into::KERNEL,
     aggregate::KERNEL,
     aggregate_transpose::KERNEL,
     argmax::KERNEL,
     axpby::KERNEL,
+    batch_norm_apply::KERNEL,
+    batch_norm_project::KERNEL,
+    batch_norm_running::KERNEL,
+    batch_norm_stats::KERNEL,
+    batch_norm_sums::KERNEL,
     broadcast::KERNEL,
+    broadcast_rows::KERNEL,
     clip_scale::KERNEL,
     conditional::KERNEL,
     count_matches::KERNEL,
-    counted::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
     decode_augment::KERNEL,
@@ -68,12 +84,15 @@ pub static REGISTRY: &[Kernel] = &[
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
+    sum_rows::KERNEL,
     transform_views::KERNEL,
     transform_views_transpose::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Folds of column sums over a workgroup: `fold_columns`.
+    pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Philox4x32-10: `philox4x32`, `unit`, `below`.
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.

@@ -177,8 +177,7 @@ fn cases() -> Vec<Case> {
             record: Box::new(move |r, i, o, _| {
                 for t in 0..3 {
                     let (step, grads) = (&i[2 + 2 * t], &i[3 + 2 * t]);
-                    let buffers =
-                        Buffers { step, grads, mask: &i[0], scale: &i[1], weights: &o[0], velocity: &o[1] };
+                    let buffers = Buffers { step, grads, mask: &i[0], scale: &i[1], weights: &o[0], velocity: &o[1] };
                     record(r, settings, buffers)?;
                 }
                 Ok(())

@@ -85,9 +85,7 @@ fn cases() -> Vec<Case> {
             let u = Array::normal(&[b * set.views(), h, w, c], 1.0, 3);
             let expected = reference(&u, set);
             let name = format!("{set} {}", expected.shape);
-            Case::new(name, vec![u], expected, Tolerance::largest(1e-6), move |r, i, o, _| {
-                record(r, &i[0], set, &o[0])
-            })
+            Case::new(name, vec![u], expected, Tolerance::largest(1e-6), move |r, i, o, _| record(r, &i[0], set, &o[0]))
         })
         .collect()
 }
