@@ -23,11 +23,9 @@ struct Params {
     mean0: f32,
     mean1: f32,
     mean2: f32,
-    mean3: f32,      // unused lane, 0
     deviation0: f32,
     deviation1: f32,
     deviation2: f32,
-    deviation3: f32, // unused lane, 1
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -76,8 +74,8 @@ fn decode_augment(
             value.z = byte_at(at + 2u);
         }
     }
-    let mean = vec4(params.mean0, params.mean1, params.mean2, params.mean3);
-    let deviation = vec4(params.deviation0, params.deviation1, params.deviation2, params.deviation3);
+    let mean = vec4(params.mean0, params.mean1, params.mean2, 0.0);
+    let deviation = vec4(params.deviation0, params.deviation1, params.deviation2, 1.0);
     value = (value / 255.0 - mean) / deviation;
     if params.channels == 1u {
         value.y = 0.0;
