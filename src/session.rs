@@ -13,9 +13,9 @@ use crate::methods;
 use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase, TorchTensor};
 use crate::train::checkpoint::{Checkpoint, TensorData};
-use crate::train::config::{Config, KnownSection};
-use crate::train::datasets::{Datasets, decode, feed_settings};
-use crate::train::feed::{Feed, Residency};
+use crate::train::config::{Config, KnownSection, Resident};
+use crate::train::datasets::{Datasets, decode};
+use crate::train::feed::Feed;
 use crate::train::inference::{Evaluator, Predicted, Predictor};
 use crate::train::views::ViewSettings;
 use crate::train::{Method, Network, Trainer};
@@ -143,7 +143,7 @@ impl Trained {
         }
         self.check_image([set.height, set.width, set.channels], &set.name)?;
         let rows = batch.min(set.count());
-        let feed = Feed::new(&self.engine, Arc::new(set), rows, Residency::Auto)?;
+        let feed = Feed::new(&self.engine, Arc::new(set), rows, Resident::Auto)?;
         let decode = decode(self.image, &self.mean, &self.std, None);
         let variants = choose::preferred(&self.engine);
         let mut evaluator =
@@ -185,7 +185,7 @@ impl Trained {
             skipped: images.skipped,
             ignored: images.ignored,
         };
-        let feed = Feed::new(&self.engine, Arc::new(set), batch.clamp(1, count.max(1)), Residency::Auto)?;
+        let feed = Feed::new(&self.engine, Arc::new(set), batch.clamp(1, count.max(1)), Resident::Auto)?;
         let mut predictor = Predictor::new(
             &self.engine,
             feed,

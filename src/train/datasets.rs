@@ -1,12 +1,11 @@
 //! The images of a run: training, validation and test sets, and how pixels become numbers.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::config::Config;
+use super::config::{Augment, ChannelValues, Config, EvaluateSplit};
 use crate::base::{Error, Result};
-use crate::data::{self, Format, ImageSet, LoadOptions, Validation};
-use crate::graph::ops::decode_augment::Decode;
+use crate::data::{self, ImageSet};
+use crate::kernels::decode_augment::Settings as Decode;
 
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
@@ -29,26 +28,19 @@ impl Datasets {
     /// # Errors
     /// When data is missing, corrupt or does not fit the settings; messages name the file and the numbers.
     pub fn load(config: &Config) -> Result<Self> {
-        let path = config.data_path();
-        let (train, test) = data::load_both(&path, &options(config)?)?;
-        let (train, validation) = data::split(train, &validation(config)?, config.seed)?;
+        if config.data.path.is_empty() {
+            return Err(Error::Config("data.path is empty: name the folder or file of the images".into()));
+        }
+        let (train, test) = data::load_both(config.data.path(), &config.data.load_options()?)?;
+        let (train, validation) = data::split(train, &config.data.validation, config.seed)?;
         let measured = train.normalisation();
-        let pick = |wish: &super::config::Channels, measured: &[f64], what: &str| -> Result<Vec<f32>> {
-            let channels = train.channels;
-            match wish.values() {
-                None => Ok(measured.iter().map(|v| *v as f32).collect()),
-                Some([one]) => Ok(vec![*one as f32; channels]),
-                Some(values) if values.len() == channels => Ok(values.iter().map(|v| *v as f32).collect()),
-                // One-channel images under a three-channel config: the first channel's value.
-                Some(values) if channels == 1 && values.windows(2).all(|v| v[0] == v[1]) => Ok(vec![values[0] as f32]),
-                Some(values) => Err(Error::Config(format!(
-                    "data.{what} has {} values, the images have {channels} channels",
-                    values.len()
-                ))),
-            }
+        let pick = |wish: &ChannelValues, measured: &[f64], key: &str| -> Result<Vec<f32>> {
+            let values = wish.for_channels(train.channels, key)?;
+            Ok(values.as_deref().unwrap_or(measured).iter().map(|v| *v as f32).collect())
         };
-        let mean = pick(&config.data.mean, &measured.mean, "mean")?;
-        let std: Vec<f32> = pick(&config.data.std, &measured.std, "std")?.iter().map(|s| s.max(1e-3)).collect();
+        let mean = pick(&config.data.mean, &measured.mean, "data.mean")?;
+        // A constant channel would divide by zero.
+        let std = pick(&config.data.std, &measured.std, "data.std")?.iter().map(|s| s.max(1e-3)).collect();
         Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: test.map(Arc::new), mean, std })
     }
 
@@ -56,55 +48,40 @@ impl Datasets {
     ///
     /// # Errors
     /// When the named set does not exist.
-    pub fn evaluation(&self, split: &str) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
+    pub fn evaluation(&self, split: EvaluateSplit) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
         let validation = self.validation.clone().map(|s| ("validation", s));
         let test = self.test.clone().map(|s| ("test", s));
         match split {
-            "auto" => Ok(validation.or(test)),
-            "validation" => validation.map(Some).ok_or_else(|| {
+            EvaluateSplit::Auto => Ok(validation.or(test)),
+            EvaluateSplit::Validation => validation.map(Some).ok_or_else(|| {
                 Error::Config("evaluate.split = \"validation\": there is none; set data.validation".into())
             }),
-            _ => test.map(Some).ok_or_else(|| Error::Config("evaluate.split = \"test\": the data has no test set".into())),
+            EvaluateSplit::Test => {
+                test.map(Some).ok_or_else(|| Error::Config("evaluate.split = \"test\": the data has no test set".into()))
+            }
         }
     }
 
     /// How bytes become images: augmented under a seed, or plain.
-    pub fn decode(&self, config: &Config, seed: Option<u64>) -> Decode {
+    pub fn decode(&self, config: &Config, augmented: bool) -> Decode {
         let set = &self.train;
-        Decode {
-            height: set.height,
-            width: set.width,
-            channels: set.channels,
-            mean: self.mean.clone(),
-            std: self.std.clone(),
-            augment: seed.map(|seed| crate::graph::ops::decode_augment::Augment {
-                seed,
-                padding: config.augment.crop_padding,
-                flip: config.augment.flip,
-            }),
-        }
+        let augment = augmented.then_some((config.seed, &config.augment));
+        decode([set.height, set.width, set.channels], &self.mean, &self.std, augment)
     }
 }
 
-/// How the config wants its data loaded.
-///
-/// # Errors
-/// When the format is unknown.
-pub fn options(config: &Config) -> Result<LoadOptions> {
-    let format: Option<Format> = match config.data.format.as_str() {
-        "auto" => None,
-        name => Some(name.parse()?),
-    };
-    let size = config.data.size;
-    Ok(LoadOptions {
-        format,
-        size: (size > 0).then_some((size, size)),
-        skip_bad: config.data.skip_bad,
-        coarse: config.data.labels == "coarse",
-        ..LoadOptions::default()
-    })
-}
-
-fn validation(config: &Config) -> Result<Validation> {
-    config.data.validation.resolve(|file| Validation::IndexFile(Path::new(file).to_path_buf()))
+/// How bytes become images of the same size: normalised, and augmented under a seed when `augment` is given.
+pub fn decode(image: [usize; 3], mean: &[f32], std: &[f32], augment: Option<(u64, &Augment)>) -> Decode {
+    let spread = |values: &[f32], c: usize| values.get(c).copied().unwrap_or(1.0);
+    Decode {
+        size: [image[0], image[1]],
+        channels: image[2],
+        crop: [image[0], image[1]],
+        padding: augment.map_or(0, |(_, a)| a.crop_padding),
+        random: augment.map(|(seed, _)| seed),
+        flip: augment.is_some_and(|(_, a)| a.flip),
+        mean: [0, 1, 2].map(|c| spread(mean, c)),
+        deviation: [0, 1, 2].map(|c| spread(std, c)),
+        first: 0,
+    }
 }

@@ -3,22 +3,12 @@
 use std::sync::Arc;
 
 use super::IGNORED;
+use super::config::Resident;
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, ImageSet, gather_pixels};
 use crate::gpu::{Engine, Tensor};
-use crate::graph::ops::decode_augment::Decode;
 use crate::graph::{Graph, NodeId};
-
-/// Where the pixels of a dataset live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Residency {
-    /// On the device when one binding can hold them, else streamed.
-    Auto,
-    /// On the device, or an error.
-    Device,
-    /// Streamed batch by batch.
-    Stream,
-}
+use crate::kernels::decode_augment::Settings as Decode;
 
 /// The input tensors of a graph, and the dataset behind them.
 #[derive(Debug)]
@@ -47,11 +37,11 @@ impl Feed {
     ///
     /// # Errors
     /// When memory does not suffice.
-    pub fn new(engine: &Engine, set: Arc<ImageSet>, rows: usize, residency: Residency) -> Result<Self> {
+    pub fn new(engine: &Engine, set: Arc<ImageSet>, rows: usize, residency: Resident) -> Result<Self> {
         let limits = engine.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
         let fits = set.pixels.len() as u64 <= most && engine.memory_left().is_none_or(|m| set.pixels.len() as u64 * 2 <= m);
-        if residency == Residency::Device && !fits {
+        if residency == Resident::Device && !fits {
             return Err(Error::Memory(format!(
                 "data.resident = \"device\": the images take {} bytes, one binding of {} holds {most}; use \"auto\" or \
                  \"stream\"",
@@ -59,7 +49,7 @@ impl Feed {
                 engine.describe()
             )));
         }
-        let resident = fits && residency != Residency::Stream;
+        let resident = fits && residency != Resident::Stream;
         let held = if resident { set.pixels.len() } else { rows * set.image_bytes() };
         let bytes = engine.tensor("dataset bytes", Shape::new(&[held.div_ceil(4)]), DType::U32)?;
         if resident {

@@ -8,8 +8,8 @@ use super::{Batch, Method};
 use crate::base::{DType, Result, Shape};
 use crate::data::Draw;
 use crate::gpu::{Engine, Program, Tensor, readback};
-use crate::graph::ops::decode_augment::Decode;
 use crate::graph::{Executor, NodeId};
+use crate::kernels::decode_augment::Settings as Decode;
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
 
@@ -114,7 +114,7 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Plans the prediction pass of a method. The feed's labels are not read; `classes` is N.
+    /// Plans the prediction pass of a method. The labels of the feed's set are not read.
     ///
     /// # Errors
     /// When it does not fit the device.
@@ -122,13 +122,12 @@ impl Predictor {
         engine: &Engine,
         feed: Feed,
         decode: Decode,
-        classes: usize,
         method: &dyn Method,
         backbone: &dyn Backbone,
         network: &Network,
         variants: &HashMap<&'static str, usize>,
     ) -> Result<Self> {
-        let (b, leaves, prediction) = predict_graph(&feed, decode, classes, method, backbone)?;
+        let (b, leaves, prediction) = predict_graph(&feed, decode, method, backbone)?;
         let rows = b.graph.shape(leaves.labels).elements();
         let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
         network.place(&b.graph, &mut placed)?;
@@ -175,12 +174,11 @@ impl Predictor {
 fn predict_graph(
     feed: &Feed,
     decode: Decode,
-    classes: usize,
     method: &dyn Method,
     backbone: &dyn Backbone,
 ) -> Result<(Builder, FedLeaves, super::Prediction)> {
     let mut b = Builder::new(Phase::Evaluate);
     let leaves = feed.leaves(&mut b.graph, decode)?;
-    let prediction = method.predict(&mut b, backbone, leaves.images, classes)?;
+    let prediction = method.predict(&mut b, backbone, leaves.images, feed.set().classes.len())?;
     Ok((b, leaves, prediction))
 }

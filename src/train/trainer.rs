@@ -8,19 +8,18 @@ use std::time::Instant;
 use super::checkpoint::{Checkpoint, Rotation};
 use super::config::Config;
 use super::datasets::Datasets;
-use super::events::{Event, Evaluated, Sink, StepReport};
-use super::feed::{Feed, Residency};
+use super::events::Sink;
+use super::feed::Feed;
 use super::inference::Evaluator;
 use super::network::Network;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use super::{Batch, Method};
+use super::{Batch, Method, place_gradients};
 use crate::base::{DType, Error, Result, Shape};
-use crate::data::{Draw, Prefetch, Sampler, SamplerKind, gather_pixels};
+use crate::data::{Draw, Prefetch, Sampler, gather_pixels};
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
-use crate::graph::{Executor, NodeId, Store, reverse};
-use crate::kernels::choose;
-use crate::kernels::{add_into, sgd};
+use crate::graph::{Executor, NodeId, reverse};
+use crate::kernels::{add_into, choose};
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
 
@@ -39,7 +38,8 @@ pub struct Trainer {
     schedule: Schedule,
     feed: Feed,
     sampler: Sampler,
-    programs: Programs,
+    pass: Program,
+    update: Option<Program>,
     step_settings: Tensor,
     metrics: Tensor,
     metric_names: Vec<String>,
@@ -51,13 +51,6 @@ pub struct Trainer {
     since_report: u64,
     best: Option<(u64, f64)>,
     planned_bytes: u64,
-}
-
-/// What one step submits: each micro-batch, then the update.
-struct Programs {
-    first: Program,
-    next: Option<Program>,
-    update: Option<Program>,
 }
 
 /// One prepared batch.
@@ -86,23 +79,15 @@ impl Trainer {
         let set = Arc::clone(&data.train);
         let image = Shape::new(&[set.height, set.width, set.channels]);
         method.check(&image, set.classes.len())?;
-        let accumulate = config.train.accumulate;
-        if config.train.batch % accumulate != 0 {
-            return Err(Error::Config(format!(
-                "train.accumulate = {accumulate} does not divide train.batch = {}",
-                config.train.batch
-            )));
-        }
-        let kind = if config.train.sampler == "epochs" { SamplerKind::Epochs } else { SamplerKind::Independent };
-        let sampler = Sampler::new(kind, config.seed, set.count(), config.train.batch)?;
-        let steps = config.total_steps(set.count());
+        let sampler = Sampler::new(config.train.sampler, config.seed, set.count(), config.train.batch)?;
+        let steps = config.train.total_steps(set.count());
         let schedule = Schedule::new(&config.schedule, config.optimizer.lr, steps);
-        let rows = config.train.batch / accumulate;
-        let feed = Feed::new(&engine, Arc::clone(&set), rows, residency(&config))?;
+        let rows = config.train.micro_batch();
+        let feed = Feed::new(&engine, Arc::clone(&set), rows, config.data.resident)?;
         let variants = choose::preferred(&engine);
 
         let mut b = Builder::new(Phase::Train { update: true });
-        let leaves = feed.leaves(&mut b.graph, data.decode(&config, Some(config.seed)))?;
+        let leaves = feed.leaves(&mut b.graph, data.decode(&config, true))?;
         let step_leaf = b.graph.input("step", &[8], DType::U32);
         let batch = Batch { images: leaves.images, labels: leaves.labels, classes: set.classes.len() };
         let objective = method.train(&mut b, backbone, batch)?;
@@ -122,8 +107,7 @@ impl Trainer {
 
         let network = Network::new(&engine, &b)?;
         network.initialise(&engine, config.seed)?;
-        let micro = network.parameters.same_layout(&engine, "gradients")?;
-        let total = if accumulate > 1 { Some(network.parameters.same_layout(&engine, "summed gradients")?) } else { None };
+        let parts = network.parameters.same_layout(&engine, "gradients")?;
         let optimizer = Optimizer::new(&engine, &config.optimizer, &network)?;
         let step_settings = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
         let metrics = engine.tensor("trainer.metrics", Shape::new(&[SLOTS]), DType::F32)?;
@@ -133,17 +117,32 @@ impl Trainer {
         feed.place(&leaves, &mut placed);
         placed.insert(step_leaf, step_settings.clone());
         placed.insert(metrics_leaf, metrics.clone());
-        let gradients = place_gradients(&mut b, &parameters, &gradients, &micro, &mut placed)?;
+        let gradients = place_gradients(&mut b, &parameters, &gradients, &parts, &mut placed)?;
         let executor = Executor::new(&engine, &b.graph, &gradients, &placed, &variants)?;
-        let programs = programs(&engine, &executor, &network, &micro, total.as_ref(), &optimizer, &step_settings, &variants)?;
+        let mut recording = executor.recording().clone();
+        let accumulate = config.train.accumulate;
+        let update = if accumulate == 1 {
+            optimizer.record(&engine, &mut recording, &network, parts.flat(), 1.0, &step_settings)?;
+            None
+        } else {
+            let total = network.parameters.same_layout(&engine, "summed gradients")?;
+            recording.label("accumulate");
+            add_into::record(&mut recording, &step_settings, parts.flat(), total.flat())?;
+            let mut update = Recording::new();
+            update.variants.clone_from(&variants);
+            let share = 1.0 / accumulate as f32;
+            optimizer.record(&engine, &mut update, &network, total.flat(), share, &step_settings)?;
+            Some(Program::new(&engine, &update)?)
+        };
+        let pass = Program::new(&engine, &recording)?;
         let planned_bytes = executor.bytes();
 
-        let (evaluator, evaluation_split) = match data.evaluation(&config.evaluate.split)? {
+        let (evaluator, evaluation_split) = match data.evaluation(config.evaluate.split)? {
             Some((split, set)) => {
                 let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
                 let rows = rows.min(set.count());
-                let feed = Feed::new(&engine, set, rows, residency(&config))?;
-                let decode = data.decode(&config, None);
+                let feed = Feed::new(&engine, set, rows, config.data.resident)?;
+                let decode = data.decode(&config, false);
                 (Some(Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?), split)
             }
             None => (None, "none"),
@@ -157,7 +156,8 @@ impl Trainer {
             schedule,
             feed,
             sampler,
-            programs,
+            pass,
+            update,
             step_settings,
             metrics,
             metric_names,
@@ -216,7 +216,7 @@ impl Trainer {
             self.step += 1;
             self.since_report += 1;
             let at = self.step;
-            let every = |n: usize| n > 0 && at % n as u64 == 0;
+            let every = |n: u64| n > 0 && at % n == 0;
             if every(self.config.log.every) || at == end {
                 self.report(&mut clock, sink)?;
             }
@@ -264,7 +264,7 @@ impl Trainer {
     fn submit(&mut self, batch: &Prepared) -> Result<()> {
         let accumulate = self.config.train.accumulate;
         let rows = self.config.train.batch / accumulate;
-        let lr = self.schedule.at(self.step);
+        let lr = self.schedule.rate(self.step);
         for micro in 0..accumulate {
             let part = &batch.draws[micro * rows..(micro + 1) * rows];
             let bytes = rows * self.feed.set().image_bytes();
@@ -272,12 +272,9 @@ impl Trainer {
             self.feed.write(&self.engine, part, pixels);
             let words = self.optimizer.step_words(self.step, lr, micro as u32);
             self.engine.write_words(&self.step_settings, &words);
-            match (&self.programs.next, micro) {
-                (Some(next), 1..) => next.run(&self.engine, 1)?,
-                _ => self.programs.first.run(&self.engine, 1)?,
-            }
+            self.pass.run(&self.engine, 1)?;
         }
-        if let Some(update) = &self.programs.update {
+        if let Some(update) = &self.update {
             update.run(&self.engine, 1)?;
         }
         Ok(())
@@ -294,7 +291,7 @@ impl Trainer {
             step: self.step,
             steps: self.steps,
             epoch: self.step as f64 * self.config.train.batch as f64 / self.sampler.count() as f64,
-            learning_rate: self.schedule.at(self.step - 1),
+            learning_rate: self.schedule.rate(self.step - 1),
             metrics,
             images_per_second: (self.since_report * self.config.train.batch as u64) as f64 / seconds.max(1e-9),
         }))?;

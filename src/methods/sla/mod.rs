@@ -4,7 +4,7 @@
 use crate::base::{Result, Shape};
 use crate::graph::NodeId;
 use crate::graph::ops::cross_entropy::LabelRule;
-use crate::kernels::transform_views::TransformSet;
+use crate::base::transforms::TransformSet;
 use crate::models::Backbone;
 use crate::nn::Builder;
 use crate::train::losses::{distillation, mean_cross_entropy, sum_correct, sum_cross_entropy};
