@@ -36,7 +36,7 @@ pub struct Settings {
     /// β₁ and β₂.
     pub betas: [f64; 2],
     /// Added to the root.
-    pub eps: f64,
+    pub epsilon: f64,
     /// Penalty where the mask is 1.
     pub weight_decay: f64,
     /// Whether the decay acts on the weights (AdamW) and not through the gradient (Adam).
@@ -107,7 +107,7 @@ pub fn record(recording: &mut Recording, settings: Settings, buffers: Buffers<'_
         take1: (1.0 - settings.betas[0]) as f32,
         keep2: settings.betas[1] as f32,
         take2: (1.0 - settings.betas[1]) as f32,
-        epsilon: settings.eps as f32,
+        epsilon: settings.epsilon as f32,
         weight_decay: settings.weight_decay as f32,
         decoupled: u32::from(settings.decoupled),
     };
@@ -138,7 +138,7 @@ pub fn reference(settings: Settings, step: &Array, grads: &Array, mask: &Array, 
         }
         average.data[i] = b1 * average.data[i] + (1.0 - b1) * g;
         square.data[i] = b2 * square.data[i] + (1.0 - b2) * g * g;
-        let root = (square.data[i] * correct2).sqrt() + settings.eps;
+        let root = (square.data[i] * correct2).sqrt() + settings.epsilon;
         weights.data[i] -= rate * correct1 * average.data[i] / root;
     }
 }
@@ -150,7 +150,7 @@ fn cases() -> Vec<Case> {
     for (n, decoupled, weight_decay) in
         [(64, false, 0.0), (192, true, 0.1), (320, false, 0.1), (64 * 257, true, 1e-2), (64 * 64, false, 1e-2)]
     {
-        let settings = Settings { betas: [0.9, 0.999], eps: 1e-8, weight_decay, decoupled };
+        let settings = Settings { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay, decoupled };
         let start = [Array::normal(&[n], 1.0, 1), Array::zeros(&[n]), Array::zeros(&[n])];
         let mut state = start.clone();
         let (mask, scale) = (some_mask(n), 0.25);

@@ -29,15 +29,15 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
-/// Records `scale = base·min(1, highest / (norm·base + 1e-6))`, or `scale = base` when `highest` is 0 (no clipping;
-/// `norm` is not used). `norm` is that of the gradients before `base`, the reciprocal of the number of micro-batches.
+/// Records `scale = base·min(1, highest / (norm·base + 1e-6))`, or `scale = base` without `highest`. `norm` is that of
+/// the gradients before `base` (the reciprocal of the number of micro-batches); without `highest` it is not used.
 ///
 /// # Errors
 /// When a tensor is not a scalar.
-pub fn record(recording: &mut Recording, norm: &Tensor, highest: f32, base: f32, scale: &Tensor) -> Result<()> {
+pub fn record(recording: &mut Recording, norm: &Tensor, highest: Option<f32>, base: f32, scale: &Tensor) -> Result<()> {
     norm.expect("clip_scale: norm (1)", &[1])?;
     scale.expect("clip_scale: scale (1)", &[1])?;
-    let p = Params { highest, base };
+    let p = Params { highest: highest.unwrap_or(0.0), base };
     recording.dispatch(&SHADER, p, &[norm, scale], [1, 1, 1], cost(p))
 }
 
@@ -47,20 +47,20 @@ pub fn cost(_: Params) -> Cost {
 }
 
 /// The twin.
-pub fn reference(norm: f64, highest: f64, base: f64) -> f64 {
-    if highest > 0.0 { base * (highest / (norm * base + 1e-6)).min(1.0) } else { base }
+pub fn reference(norm: f64, highest: Option<f64>, base: f64) -> f64 {
+    base * highest.map_or(1.0, |h| (h / (norm * base + 1e-6)).min(1.0))
 }
 
 /// Clipped, not clipped, off. One division of 2.5 units in the last place and three more roundings: 1e-6.
 fn cases() -> Vec<Case> {
-    [(12.5, 5.0, 1.0), (3.0, 5.0, 1.0), (30.0, 0.5, 0.25), (7.0, 0.0, 0.25), (0.0, 1.0, 0.5)]
+    [(12.5, Some(5.0), 1.0), (3.0, Some(5.0), 1.0), (30.0, Some(0.5), 0.25), (7.0, None, 0.25), (0.0, Some(1.0), 0.5)]
         .into_iter()
-        .map(|(norm, highest, base): (f64, f64, f64)| {
+        .map(|(norm, highest, base): (f64, Option<f64>, f64)| {
             let expected = Array::scalar(reference(norm, highest, base));
-            let name = format!("norm {norm}, highest {highest}, base {base}");
+            let name = format!("norm {norm}, {highest:?}, base {base}");
             let tolerance = Tolerance::element(1e-6, 0.0);
             Case::new(name, vec![Array::scalar(norm)], expected, tolerance, move |r, i, o, _| {
-                record(r, &i[0], highest as f32, base as f32, &o[0])
+                record(r, &i[0], highest.map(|h| h as f32), base as f32, &o[0])
             })
         })
         .collect()
