@@ -69,6 +69,7 @@ pub static REGISTRY: &[Kernel] = &[
     clip_scale::KERNEL,
     conditional::KERNEL,
     count_matches::KERNEL,
+    counted::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
     decode_augment::KERNEL,
