@@ -1,5 +1,7 @@
 //! The one integration-test binary: one process, one device.
 
+mod checkpoint;
 mod common;
+mod config;
 mod gradients;
 mod kernels;
