@@ -19,3 +19,4 @@ pub use gradients::place_gradients;
 pub use method::{Batch, IGNORED, Method, Metric, Objective, Prediction};
 pub use network::Network;
 pub use trainer::Trainer;
+//! Floor 6: what every training run shares: settings, learning-rate schedule, checkpoints, events.
