@@ -1,1 +1,3 @@
-fn main(){}
+//! The relabel program.
+
+fn main() {}

@@ -19,5 +19,6 @@ pub fn unchecked_engine() -> Arc<Engine> {
 fn open(checked: bool) -> Arc<Engine> {
     let wish = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or_else(|_| "auto".into());
     let adapter: AdapterChoice = wish.parse().expect("RELABEL_TEST_ADAPTER");
-    Engine::open(&Options { adapter, checked }).expect("an adapter: install Mesa's software driver (scripts/test does)")
+    Engine::open(&Options { adapter, checked, ..Options::default() })
+        .expect("an adapter: install Mesa's software driver (scripts/test does)")
 }

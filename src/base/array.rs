@@ -69,10 +69,7 @@ impl Array {
     /// Two arrays of one shape combined value by value.
     pub fn zip(&self, other: &Self, mut f: impl FnMut(f64, f64) -> f64) -> Self {
         assert_eq!(self.shape, other.shape);
-        Self {
-            shape: self.shape.clone(),
-            data: self.data.iter().zip(&other.data).map(|(&a, &b)| f(a, b)).collect(),
-        }
+        Self { shape: self.shape.clone(), data: self.data.iter().zip(&other.data).map(|(&a, &b)| f(a, b)).collect() }
     }
 
     /// The values as float32, logical order.

@@ -75,7 +75,10 @@ pub fn compare(actual: &[f32], expected: &[f64], tolerance: Tolerance) -> Result
 
 /// The error measure of the golden files: `max|a − e| / max(1e-6, max|e|)`; infinite when anything is not finite.
 pub fn relative_error(actual: &[f32], expected: &[f64]) -> f64 {
-    if actual.len() != expected.len() || actual.iter().any(|a| !a.is_finite()) || expected.iter().any(|e| !e.is_finite()) {
+    if actual.len() != expected.len()
+        || actual.iter().any(|a| !a.is_finite())
+        || expected.iter().any(|e| !e.is_finite())
+    {
         return f64::INFINITY;
     }
     let largest = expected.iter().fold(1e-6f64, |m, e| m.max(e.abs()));

@@ -16,12 +16,15 @@ pub struct Options {
     /// Keep wgpu's bounds checks and loop bounds in shaders. Kernels guard themselves, so release builds leave them
     /// out; tests run both ways. `RELABEL_SAFE_SHADERS=1` forces them.
     pub checked: bool,
+    /// Bytes that relabel may take on the device; `None` asks the system on a software adapter and the driver (at
+    /// allocation) elsewhere, because WebGPU does not tell.
+    pub memory: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let forced = std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0");
-        Self { adapter: AdapterChoice::Auto, checked: cfg!(debug_assertions) || forced }
+        Self { adapter: AdapterChoice::Auto, checked: cfg!(debug_assertions) || forced, memory: None }
     }
 }
 
@@ -42,6 +45,7 @@ pub struct Engine {
     pipelines: Mutex<HashMap<(&'static str, usize), Pipeline>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
+    memory: Option<u64>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
 }
 
@@ -94,6 +98,7 @@ impl Engine {
             pipelines: Mutex::default(),
             trouble,
             allocated: AtomicU64::new(0),
+            memory: options.memory,
             in_flight: Mutex::default(),
         }))
     }
@@ -121,6 +126,15 @@ impl Engine {
     /// Bytes of all tensors made so far.
     pub fn allocated(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may still be allocated, as far as anybody can tell before trying.
+    pub fn memory_left(&self) -> Option<u64> {
+        match self.memory {
+            Some(budget) => Some(budget.saturating_sub(self.allocated())),
+            None if self.info.device_type == wgpu::DeviceType::Cpu => system_memory(),
+            None => None,
+        }
     }
 
     /// Fails with the first error that the device has reported since it was opened.
@@ -204,7 +218,8 @@ impl Engine {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(shader.name), source: wgpu::ShaderSource::Wgsl(text.into()) };
-        let checks = if self.checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
+        let checks =
+            if self.checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
         // SAFETY: every kernel guards its own indices and bounds its loops; the tests run all of them checked as well.
         let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
@@ -253,4 +268,11 @@ impl Engine {
         }
         Ok(Pipeline { pipeline, layout })
     }
+}
+
+/// Memory that the system can give without swapping, in bytes (Linux; elsewhere unknown).
+fn system_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -48,11 +48,13 @@ impl Program {
         let mut steps = Vec::with_capacity(recording.dispatches.len());
         for (d, offset) in recording.dispatches.iter().zip(places) {
             let found = engine.pipeline(d.shader, d.variant)?;
-            let window = |buffer, offset, bytes: u64| wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset,
-                size: std::num::NonZeroU64::new(bytes),
-            });
+            let window = |buffer, offset, bytes: u64| {
+                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset,
+                    size: std::num::NonZeroU64::new(bytes),
+                })
+            };
             let mut entries = vec![wgpu::BindGroupEntry {
                 binding: 0,
                 resource: window(&params, offset, (d.params.len() as u64).next_multiple_of(16)),
@@ -107,8 +109,8 @@ impl Program {
     pub fn run(&self, engine: &Engine, times: usize) -> Result<()> {
         let mut encoder = engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
         {
-            let mut pass =
-                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("step"), timestamp_writes: None });
+            let mut pass = encoder
+                .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("step"), timestamp_writes: None });
             for _ in 0..times {
                 for step in &self.steps {
                     pass.push_debug_group(&step.label);

@@ -74,7 +74,11 @@ impl Recording {
     ) -> Result<()> {
         let name = shader.name;
         if tensors.len() != shader.bindings.len() {
-            return Err(Error::Shape(format!("{name}: {} tensors for {} bindings", tensors.len(), shader.bindings.len())));
+            return Err(Error::Shape(format!(
+                "{name}: {} tensors for {} bindings",
+                tensors.len(),
+                shader.bindings.len()
+            )));
         }
         let reads = |a: Access| matches!(a, Access::Read | Access::Uniform);
         for (i, (a, first)) in shader.bindings.iter().zip(tensors).enumerate() {

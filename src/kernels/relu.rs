@@ -78,9 +78,13 @@ fn cases() -> Vec<Case> {
         let x = Array::normal(s, 1.0, 7 + i as u64);
         let u = Array::normal(s, 1.0, 100 + 7 + i as u64);
         let name = format!("{}", x.shape);
-        cases.push(Case::new(format!("forward {name}"), vec![x.clone()], reference(&x), Tolerance::EXACT, |r, i, o, _| {
-            record(r, &i[0], &o[0])
-        }));
+        cases.push(Case::new(
+            format!("forward {name}"),
+            vec![x.clone()],
+            reference(&x),
+            Tolerance::EXACT,
+            |r, i, o, _| record(r, &i[0], &o[0]),
+        ));
         let expected = reference_derivative(&x, &u);
         cases.push(Case::new(format!("derivative {name}"), vec![x, u], expected, Tolerance::EXACT, |r, i, o, _| {
             record_derivative(r, &i[0], &i[1], &o[0])

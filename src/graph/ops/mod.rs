@@ -2,27 +2,42 @@
 //! Builder methods (`graph.relu(x)`) stand in the operation's file as an `impl Graph`.
 
 pub mod add;
+pub mod conditional;
+pub mod add_bias;
+pub mod batch_norm;
+pub mod batch_norm_form;
+pub mod channel_window;
+pub mod global_average_pool;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
+pub mod sum_rows;
+pub mod update_running;
 
 use std::sync::Arc;
 
 use super::Operation;
-use crate::base::{Array, Result};
 use super::{Graph, NodeId};
+use crate::base::{Array, Result};
 
 /// Every operation's examples: what the gradient checks walk. One line each.
+#[rustfmt::skip] // one line each
 pub fn examples() -> Vec<Example> {
-    [
+    let all = [
         add::examples(),
+        conditional::examples(),
+        add_bias::examples(),
+        batch_norm::examples(),
+        batch_norm_form::examples(),
+        channel_window::examples(),
+        global_average_pool::examples(),
         mul::examples(),
         relu::examples(),
         sum_all::examples(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+        sum_rows::examples(),
+        update_running::examples(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// An operation on concrete values, for the checks: interpreter against device, both derivatives against finite
@@ -36,6 +51,8 @@ pub struct Example {
     pub differentiable: Vec<bool>,
     /// Builds the operation on those inputs and returns its output.
     pub build: Arc<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync>,
+    /// Whether the operation updates its last input, which is then a state.
+    pub in_place: bool,
     /// How far the device may be from the interpreter, relative to the largest value.
     pub tolerance: f64,
 }
@@ -52,6 +69,7 @@ impl Example {
             differentiable: vec![true; inputs.len()],
             inputs: inputs.into_iter().map(|a| (a, crate::base::DType::F32)).collect(),
             build: Arc::new(build),
+            in_place: false,
             tolerance: 2e-5,
         }
     }
@@ -61,6 +79,21 @@ impl Example {
     pub fn integer_input(mut self, index: usize) -> Self {
         self.inputs[index].1 = crate::base::DType::U32;
         self.differentiable[index] = false;
+        self
+    }
+
+    /// The same for an operation that updates its last input and has no derivative.
+    #[must_use]
+    pub fn updates_last(mut self) -> Self {
+        self.in_place = true;
+        self.differentiable.fill(false);
+        self
+    }
+
+    /// The same with another device tolerance, relative to the largest value; the reason stands at the call.
+    #[must_use]
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
         self
     }
 

@@ -37,10 +37,7 @@ impl Operation for Mul {
     }
 
     fn vjp(&self, g: &mut Graph, x: &[NodeId], _: NodeId, dy: NodeId, wanted: &[bool]) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![
-            wanted[0].then(|| g.mul(dy, x[1])).transpose()?,
-            wanted[1].then(|| g.mul(x[0], dy)).transpose()?,
-        ])
+        Ok(vec![wanted[0].then(|| g.mul(dy, x[1])).transpose()?, wanted[1].then(|| g.mul(x[0], dy)).transpose()?])
     }
 
     fn jvp(&self, g: &mut Graph, x: &[NodeId], _: NodeId, t: &[Option<NodeId>]) -> Result<Option<NodeId>> {

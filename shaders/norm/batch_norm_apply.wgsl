@@ -1,0 +1,53 @@
+// Batch normalisation with given statistics, and the diagonal maps made of the same pieces.
+//
+//   out[row, c] = factor0 · bias[c] + factor1 · r[c] · weight[c] · (x[row, c] - centre · mean[c])
+//   r = 1 / sqrt(variance + eps) where scaled, else 1;  centre is 0 or 1
+//
+// Shapes     x (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
+//            (weight and bias are zero in the pads, so out is; eps keeps r finite there)
+// Dispatch   (slabs, tiles, 1): a lane keeps its column's constants for every row it handles
+// Shared     none
+// Order      no reduction
+// Paper      Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1
+
+struct Params {
+    rows: u32,    // rows of x
+    quads: u32,   // vec4 a row
+    tile: u32,    // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,    // rows a group
+    scaled: u32,  // 1: r from the variance, 0: r = 1
+    centre: f32,  // 1 or 0
+    eps: f32,
+    factor0: f32,
+    factor1: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(2) var<storage, read> stats: array<vec4<f32>>;     // (2, C): mean, variance
+@group(0) @binding(3) var<storage, read> affine: array<vec4<f32>>;    // (2, C): bias, weight
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    if column >= params.quads {
+        return;
+    }
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let mean = params.centre * stats[column];
+    var scale = params.factor1 * affine[params.quads + column];
+    if params.scaled == 1u {
+        scale /= sqrt(stats[params.quads + column] + params.eps);
+    }
+    let shift = params.factor0 * affine[column];
+    // x - mean before the scale: exact where |mean| is large against the deviation.
+    for (var row = first + lane / params.tile; row < end; row += lanes) {
+        let i = row * params.quads + column;
+        out[i] = fma(x[i] - mean, scale, shift);
+    }
+}

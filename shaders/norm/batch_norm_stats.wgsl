@@ -1,0 +1,114 @@
+// Mean and biased variance of each channel. Two dispatches: slabs of rows, then their merge.
+//
+//   mode 0   partial[g] = (mean, M2) of the g-th slab; with d = x - k, k the slab's first row:
+//            mean = k + sum d / n,  M2 = sum d² - (sum d)² / n       (k is within a few deviations of the mean, so
+//            nothing cancels however large |mean| / deviation is)
+//   mode 1   mean = sum n[g] mean[g] / rows,  variance = sum (M2[g] + n[g] (mean[g] - mean)²) / rows
+//
+// Shapes     x (rows, C) -> partial (G, 2, C) -> out (2, C): row 0 mean, row 1 variance; C padded, handled as vec4
+// Dispatch   mode 0: (G, tiles, 1), group (g, t) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (1, tiles, 1)
+// Shared     2 · WIDTH vec4
+// Order      each lane its own rows in rising order in two interleaved sums, then a tree over row lanes: fixed
+// Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
+
+struct Params {
+    rows: u32,  // rows of x
+    quads: u32, // vec4 a row
+    tile: u32,  // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,  // rows a slab
+    slabs: u32, // G
+    mode: u32,  // 0 slabs, 1 merge
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (rows, C); mode 1: (G, 2, C)
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (G, 2, C); mode 1: (2, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+
+var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
+var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
+
+fn slab_size(g: u32) -> f32 {
+    return f32(min(params.slab, params.rows - g * params.slab));
+}
+
+fn reduce_slab(g: u32, column: u32, lane: u32) {
+    let lanes = WIDTH / params.tile;
+    let first = g * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let inside = column < params.quads;
+    var k = vec4(0.0);
+    var sum_a = vec4(0.0);
+    var sum_b = vec4(0.0);
+    var square_a = vec4(0.0);
+    var square_b = vec4(0.0);
+    if inside {
+        k = x[first * params.quads + column];
+        var row = first + lane / params.tile;
+        for (; row + lanes < end; row += 2u * lanes) {
+            let a = x[row * params.quads + column] - k;
+            let b = x[(row + lanes) * params.quads + column] - k;
+            sum_a += a;
+            sum_b += b;
+            square_a = fma(a, a, square_a);
+            square_b = fma(b, b, square_b);
+        }
+        if row < end {
+            let a = x[row * params.quads + column] - k;
+            sum_a += a;
+            square_a = fma(a, a, square_a);
+        }
+    }
+    first_sum[lane] = sum_a + sum_b;
+    second_sum[lane] = square_a + square_b;
+    fold_columns(lane, params.tile);
+    if lane < params.tile && inside {
+        let n = f32(end - first);
+        let shift = first_sum[lane] / n;
+        out[2u * g * params.quads + column] = k + shift;
+        out[(2u * g + 1u) * params.quads + column] = max(second_sum[lane] - first_sum[lane] * shift, vec4(0.0));
+    }
+}
+
+fn merge_slabs(column: u32, lane: u32) {
+    let lanes = WIDTH / params.tile;
+    let start = lane / params.tile;
+    let inside = column < params.quads;
+    var k = vec4(0.0);
+    var total = vec4(0.0);
+    if inside {
+        k = x[column];
+        for (var g = start; g < params.slabs; g += lanes) {
+            total += slab_size(g) * (x[2u * g * params.quads + column] - k);
+        }
+    }
+    first_sum[lane] = total;
+    second_sum[lane] = vec4(0.0);
+    fold_columns(lane, params.tile);
+    let mean = k + first_sum[lane % params.tile] / f32(params.rows);
+    workgroupBarrier(); // every lane has read the total before the next sums overwrite it
+    total = vec4(0.0);
+    if inside {
+        for (var g = start; g < params.slabs; g += lanes) {
+            let off = x[2u * g * params.quads + column] - mean;
+            total += fma(slab_size(g) * off, off, x[(2u * g + 1u) * params.quads + column]);
+        }
+    }
+    second_sum[lane] = total;
+    fold_columns(lane, params.tile);
+    if lane < params.tile && inside {
+        out[column] = mean;
+        out[params.quads + column] = second_sum[lane] / f32(params.rows);
+    }
+}
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    if params.mode == 0u {
+        reduce_slab(group.x, column, lane);
+    } else {
+        merge_slabs(column, lane);
+    }
+}

@@ -1,0 +1,75 @@
+// Per-channel sums of a gradient or tangent u, plain and against the (normalised) values: one slab of rows a group; the
+// slabs' sums are added by sum_rows. The transpose of batch_norm_apply in its affine input.
+//
+//   out[g, 0, c] = factor0 · sum u[row, c],   out[g, 1, c] = factor1 · r[c] · sum u[row, c] (x[row, c] - centre · mean[c])
+//   r = 1 / sqrt(variance + eps) where scaled, else 1;  centre is 0 or 1
+//
+// Shapes     x, u (rows, C), stats (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
+// Dispatch   (G, tiles, 1): group (g, t) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Shared     2 · WIDTH vec4
+// Order      each lane its own rows in rising order in two interleaved sums, then a tree over row lanes: fixed
+// Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ
+
+struct Params {
+    rows: u32,    // rows of x
+    quads: u32,   // vec4 a row
+    tile: u32,    // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,    // rows a group
+    scaled: u32,  // 1: r from the variance, 0: r = 1
+    centre: f32,  // 1 or 0
+    eps: f32,
+    factor0: f32,
+    factor1: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(2) var<storage, read> stats: array<vec4<f32>>;     // (2, C): mean, variance
+@group(0) @binding(3) var<storage, read> u: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (G, 2, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+
+var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
+var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let inside = column < params.quads;
+    var plain_a = vec4(0.0);
+    var plain_b = vec4(0.0);
+    var against_a = vec4(0.0);
+    var against_b = vec4(0.0);
+    if inside {
+        let mean = params.centre * stats[column];
+        var row = first + lane / params.tile;
+        for (; row + lanes < end; row += 2u * lanes) {
+            let i = row * params.quads + column;
+            let j = i + lanes * params.quads;
+            plain_a += u[i];
+            plain_b += u[j];
+            against_a = fma(u[i], x[i] - mean, against_a);
+            against_b = fma(u[j], x[j] - mean, against_b);
+        }
+        if row < end {
+            let i = row * params.quads + column;
+            plain_a += u[i];
+            against_a = fma(u[i], x[i] - mean, against_a);
+        }
+    }
+    first_sum[lane] = plain_a + plain_b;
+    second_sum[lane] = against_a + against_b;
+    fold_columns(lane, params.tile);
+    if lane < params.tile && inside {
+        var r = vec4(1.0);
+        if params.scaled == 1u {
+            r = 1.0 / sqrt(stats[params.quads + column] + params.eps);
+        }
+        out[2u * group.x * params.quads + column] = params.factor0 * first_sum[lane];
+        out[(2u * group.x + 1u) * params.quads + column] = params.factor1 * r * second_sum[lane];
+    }
+}

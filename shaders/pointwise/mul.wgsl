@@ -1,0 +1,32 @@
+// Product of two tensors, value by value.
+//
+//   out[i] = a[i] · b[i]
+//
+// Shapes     a, b, out: any, the same; handled as vec4 over the padded elements (0 maps to 0, so pads stay zero)
+// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Shared     none
+// Order      no reduction
+
+struct Params {
+    count: u32, // physical elements / 4
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;         // any
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;         // as a
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // as a
+
+override WIDTH: u32 = 64u; // lanes a workgroup
+
+@compute @workgroup_size(WIDTH)
+fn mul(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.x + group.y * groups.x) * WIDTH + lane;
+    if i >= params.count {
+        return;
+    }
+    out[i] = a[i] * b[i];
+}

@@ -1,0 +1,65 @@
+// Sum over rows, times a factor: of a whole tensor (two dispatches: slabs, then their sums) or of each image.
+//
+//   out[z, g, c] = factor · sum over the rows of the g-th slab of x[z, row, c]
+//
+// Shapes     x (Z, rows, C) -> out (Z, G, C); C padded, handled as vec4 (pads are zero and stay zero)
+// Dispatch   (G, tiles, Z): group (g, t, z) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Shared     WIDTH vec4
+// Order      each lane adds its own rows in rising order in four interleaved sums, then a tree over row lanes: fixed
+
+struct Params {
+    rows: u32,   // rows of one z
+    quads: u32,  // vec4 a row
+    tile: u32,   // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,   // rows a group
+    factor: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (Z, rows, C)
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (Z, G, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+
+var<workgroup> partial: array<vec4<f32>, WIDTH>;
+
+@compute @workgroup_size(WIDTH)
+fn sum_rows(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let column = group.y * params.tile + lane % params.tile;
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    var a = vec4(0.0);
+    var b = vec4(0.0);
+    var c = vec4(0.0);
+    var d = vec4(0.0);
+    if column < params.quads {
+        let base = group.z * params.rows * params.quads + column;
+        let hop = lanes * params.quads;
+        var row = first + lane / params.tile;
+        for (; row + 3u * lanes < end; row += 4u * lanes) {
+            let i = base + row * params.quads;
+            a += x[i];
+            b += x[i + hop];
+            c += x[i + 2u * hop];
+            d += x[i + 3u * hop];
+        }
+        for (; row < end; row += lanes) {
+            a += x[base + row * params.quads];
+        }
+    }
+    partial[lane] = (a + b) + (c + d);
+    for (var half = WIDTH / 2u; half >= params.tile && half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            partial[lane] += partial[lane + half];
+        }
+    }
+    if lane < params.tile && column < params.quads {
+        out[(group.z * groups.x + group.x) * params.quads + column] = partial[lane] * params.factor;
+    }
+}

@@ -1,0 +1,22 @@
+//! Floor 3: image data sets in host memory: formats, splits, the order of samples, batches prepared ahead.
+
+mod cifar;
+mod classes;
+mod decode;
+mod file;
+mod idx;
+mod image_folder;
+mod load;
+mod npy;
+mod npz;
+mod prefetch;
+mod sampler;
+mod set;
+mod split;
+
+pub use decode::{Images, load_images};
+pub use load::{Format, LoadOptions, Split, detect, has_split, load, load_both};
+pub use prefetch::Prefetch;
+pub use sampler::{Draw, Sampler, SamplerKind, gather_labels, gather_pixels};
+pub use set::{ImageSet, Normalisation, Skipped};
+pub use split::{Partition, Validation, partition, split};

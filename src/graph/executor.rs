@@ -1,0 +1,135 @@
+//! A planned graph on a device: its buffers, and the recording that computes it.
+
+use std::collections::HashMap;
+
+use super::plan::Plan;
+use super::{Graph, Io, NodeId, Source};
+use crate::base::{DType, Error, Result};
+use crate::gpu::{Engine, Recording, Tensor};
+
+/// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
+/// as the optimizer) into a [`crate::gpu::Program`].
+#[derive(Debug)]
+pub struct Executor {
+    tensors: HashMap<NodeId, Tensor>,
+    recording: Recording,
+    bytes: u64,
+}
+
+impl Executor {
+    /// Plans the graph, allocates its buffers and records it.
+    ///
+    /// `placed` holds every parameter and state that is used, inputs that share a tensor with another graph, and
+    /// computed nodes whose value goes to a given place (gradients into their flat buffer). Inputs that are not placed
+    /// get a buffer of their own. `outputs` can be read after a run.
+    ///
+    /// # Errors
+    /// When memory does not suffice, a parameter or state is not placed, or a shape does not fit.
+    pub fn new(
+        engine: &Engine,
+        graph: &Graph,
+        outputs: &[NodeId],
+        placed: &HashMap<NodeId, Tensor>,
+        variants: &HashMap<&'static str, usize>,
+    ) -> Result<Self> {
+        let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
+        check(engine, graph, &plan)?;
+        let mut pool = Vec::with_capacity(plan.sizes.len());
+        for (bytes, name) in plan.sizes.iter().zip(&plan.largest) {
+            let shape = crate::base::Shape::new(&[(*bytes / 4) as usize]);
+            pool.push(engine.tensor(name, shape, DType::F32)?);
+        }
+        let mut bytes = plan.bytes();
+        let mut tensors: HashMap<NodeId, Tensor> = HashMap::new();
+        let mut recording = Recording::new();
+        recording.variants.clone_from(variants);
+        for &id in &plan.order {
+            let node = graph.node(id);
+            let view = |slot: &super::plan::Slot, shape: &crate::base::Shape, dtype| Tensor {
+                buffer: pool[slot.0].buffer.clone(),
+                offset: 0,
+                shape: shape.clone(),
+                dtype,
+            };
+            let tensor = match (&node.source, placed.get(&id)) {
+                (_, Some(tensor)) => {
+                    tensor.expect(&node.name, node.shape.sizes())?;
+                    tensor.clone()
+                }
+                (Source::Input, None) => {
+                    bytes += node.shape.bytes();
+                    engine.tensor(&node.name, node.shape.clone(), node.dtype)?
+                }
+                (Source::Parameter | Source::State, None) => {
+                    return Err(Error::Shape(format!("`{}` has no tensor", node.name)));
+                }
+                (Source::Constant(value), None) => {
+                    let tensor = view(&plan.slots[&id], &node.shape, node.dtype);
+                    engine.write(&tensor, &vec![*value; node.shape.elements()]);
+                    tensor
+                }
+                (Source::Computed(op), None) if op.in_place() => {
+                    let state = node.inputs.last().ok_or_else(|| Error::Shape(format!("{}: no state", node.name)))?;
+                    tensors[state].clone()
+                }
+                (Source::Computed(_), None) => view(&plan.slots[&id], &node.shape, node.dtype),
+            };
+            tensors.insert(id, tensor);
+            if let Source::Computed(op) = &node.source {
+                let inputs: Vec<&Tensor> = node.inputs.iter().map(|i| &tensors[i]).collect();
+                let scratch: Vec<Tensor> =
+                    plan.scratch[&id].iter().map(|(slot, shape)| view(slot, shape, DType::F32)).collect();
+                let scratch: Vec<&Tensor> = scratch.iter().collect();
+                recording.label(&node.name);
+                let io = Io { inputs: &inputs, output: &tensors[&id], scratch: &scratch };
+                op.record(&mut recording, &io).map_err(|e| Error::Shape(format!("{}: {e}", node.name)))?;
+            }
+        }
+        Ok(Self { tensors, recording, bytes })
+    }
+
+    /// The dispatches that compute the graph.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// A node's tensor. Only inputs, placed nodes and outputs hold their value after a run.
+    ///
+    /// # Errors
+    /// When the plan left the node out because nothing needs it.
+    pub fn tensor(&self, id: NodeId) -> Result<&Tensor> {
+        self.tensors.get(&id).ok_or_else(|| Error::Shape(format!("node {} is not part of the plan", id.0)))
+    }
+
+    /// Bytes of the buffers that were made for this graph.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Refuses a plan that does not fit, before anything is allocated.
+fn check(engine: &Engine, graph: &Graph, plan: &Plan) -> Result<()> {
+    let limits = engine.limits();
+    let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+    let way_out = "Use a smaller batch, or keep the effective batch with --accumulate";
+    for (bytes, name) in plan.sizes.iter().zip(&plan.largest) {
+        if *bytes > most {
+            return Err(Error::Memory(format!(
+                "the plan does not fit: {name} needs {bytes} bytes in one binding, {} allows {most}. {way_out}",
+                engine.describe()
+            )));
+        }
+    }
+    let inputs: u64 = graph.nodes().iter().filter(|n| matches!(n.source, Source::Input)).map(|n| n.shape.bytes()).sum();
+    let needed = plan.bytes() + inputs;
+    if let Some(there) = engine.memory_left()
+        && needed > there
+    {
+        return Err(Error::Memory(format!(
+            "the plan does not fit: it needs {needed} bytes beside the {} in use, {} has {there} left. {way_out}",
+            engine.allocated(),
+            engine.describe()
+        )));
+    }
+    Ok(())
+}

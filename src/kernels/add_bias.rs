@@ -1,0 +1,72 @@
+//! A bias added to every row. Shapes: `x (…, C)`, `bias (C)` → `out (…, C)`.
+
+use super::{Case, Kernel, params};
+use crate::base::compare::Tolerance;
+use crate::base::{Array, Result};
+use crate::gpu::recording::grid;
+use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+
+params! {
+    /// Uniforms of `add_bias.wgsl`.
+    pub struct Params {
+        /// Vec4 values of `x`.
+        pub count: u32,
+        /// Vec4 values a row.
+        pub quads: u32,
+    }
+}
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "add_bias",
+    source: include_str!("../../shaders/pointwise/add_bias.wgsl"),
+    shared: &[],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("bias"), write("out")],
+    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+
+/// Records `out = x + bias`.
+///
+/// # Errors
+/// When `bias` is not `(C)` or `out` has another shape than `x`.
+pub fn record(recording: &mut Recording, x: &Tensor, bias: &Tensor, out: &Tensor) -> Result<()> {
+    bias.expect("add_bias: bias (C)", &[x.shape.last()])?;
+    out.expect("add_bias: out, as x", x.shape.sizes())?;
+    let count = x.shape.physical() / 4;
+    let p = Params { count: count as u32, quads: (x.shape.stride() / 4) as u32 };
+    let width = recording.variant(&SHADER).constant("WIDTH");
+    recording.dispatch(&SHADER, p, &[x, bias, out], grid(count, width), cost(p))
+}
+
+/// The least work: read and write every value once; one addition each.
+pub fn cost(p: Params) -> Cost {
+    let values = 4 * u64::from(p.count);
+    Cost { operations: values, bytes: 8 * values + 16 * u64::from(p.quads) }
+}
+
+/// The twin.
+pub fn reference(x: &Array, bias: &Array) -> Array {
+    let c = x.shape.last();
+    Array::from_fn(x.sizes(), |i| x.data[i] + bias.data[i % c])
+}
+
+/// One row, odd columns, more than a group, a real layer. One addition rounds once: 2⁻²⁴ relative.
+fn cases() -> Vec<Case> {
+    let sizes: [&[usize]; 4] = [&[1, 5], &[67, 3], &[2, 3, 2, 5], &[2, 32, 32, 16]];
+    sizes
+        .into_iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let x = Array::normal(s, 1.0, i as u64);
+            let bias = Array::normal(&[x.shape.last()], 1.0, 50 + i as u64);
+            let expected = reference(&x, &bias);
+            Case::new(format!("{}", x.shape), vec![x, bias], expected, Tolerance::element(6e-8, 0.0), |r, i, o, _| {
+                record(r, &i[0], &i[1], &o[0])
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,68 @@
+//! What the batch-normalisation kernels share: the form of the diagonal map, and statistics on the host.
+
+use crate::base::{Array, Error, Result};
+use crate::gpu::Tensor;
+
+/// The map `x ↦ factors[0] · bias + factors[1] · r · weight · (x − mean)` and its transpose in `(bias, weight)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Form {
+    /// `r = 1 / √(variance + eps)`; `None`: `r = 1`.
+    pub eps: Option<f32>,
+    /// Whether the mean is subtracted.
+    pub centre: bool,
+    /// Factors of the bias and of the weight.
+    pub factors: [f32; 2],
+}
+
+impl Form {
+    /// Batch normalisation itself.
+    pub const fn normalise(eps: f32) -> Self {
+        Self { eps: Some(eps), centre: true, factors: [1.0, 1.0] }
+    }
+
+    /// `r` of each channel in float64.
+    pub fn scales(&self, stats: &Array) -> Vec<f64> {
+        let c = stats.shape.last();
+        let scale = |v: &f64| self.eps.map_or(1.0, |eps| 1.0 / (v + f64::from(eps)).sqrt());
+        stats.data[c..].iter().map(scale).collect()
+    }
+
+    /// What is subtracted from each channel in float64.
+    pub fn centres(&self, stats: &Array) -> Vec<f64> {
+        let c = stats.shape.last();
+        stats.data[..c].iter().map(|m| if self.centre { *m } else { 0.0 }).collect()
+    }
+}
+
+/// Checks that a tensor holds two numbers for each channel of `x`.
+///
+/// # Errors
+/// When its shape is not `(2, C)`.
+pub(super) fn expect_rows(what: &str, tensor: &Tensor, x: &Tensor) -> Result<()> {
+    if tensor.shape.sizes() == [2, x.shape.last()] {
+        return Ok(());
+    }
+    Err(Error::Shape(format!("{what} (2, C) of x {}: got {}", x.shape, tensor.shape)))
+}
+
+/// Shapes and offsets that the batch-normalisation cases share: one row, odd channels, more channels than a tile, more
+/// rows than a slab, a real layer, and values whose mean is a thousand deviations.
+pub(super) fn inputs() -> Vec<(String, Array)> {
+    let list: [(&[usize], f64, f64); 8] = [
+        (&[1, 7], 0.5, 1.0),
+        (&[65, 3], 0.5, 1.0),
+        (&[2, 3, 2, 5], -1.0, 2.0),
+        (&[9, 261], 0.5, 1.0),
+        (&[4097, 2], 0.5, 1.0),
+        (&[3, 1500, 9], 0.0, 1.0),
+        (&[2, 32, 32, 16], 0.5, 1.0),
+        (&[2, 40, 64, 5], 100.0, 0.1),
+    ];
+    list.into_iter()
+        .enumerate()
+        .map(|(i, (sizes, mean, deviation))| {
+            let x = Array::normal(sizes, deviation, 60 + i as u64).map(|v| f64::from((v + mean) as f32));
+            (format!("{} mean {mean} deviation {deviation}", x.shape), x)
+        })
+        .collect()
+}

@@ -1,0 +1,59 @@
+//! How kernels that handle a tensor `(…, C)` by columns share it out: tiles of columns, slabs of rows.
+
+use crate::base::Shape;
+
+/// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
+const SLAB_QUADS: usize = 4096;
+/// Most slabs: the second stage of a reduction is one group a tile.
+const MOST_SLABS: usize = 512;
+/// Widest tile: 1 KiB of a row.
+const WIDEST: usize = 64;
+/// Rows that a lane of a kernel without a reduction handles, so that its column's constants pay.
+const LANE_ROWS: usize = 8;
+
+/// A tensor as rows of vec4 values.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// Product of all sizes but the last.
+    pub rows: usize,
+    /// Vec4 values a row.
+    pub quads: usize,
+    /// Rows a slab in a two-stage reduction; independent of the variant, as scratch shapes must be.
+    pub slab: usize,
+    /// Number of such slabs.
+    pub slabs: usize,
+}
+
+impl Columns {
+    /// Of a tensor.
+    pub fn of(shape: &Shape) -> Self {
+        Self::new(shape.rows(), shape.stride() / 4)
+    }
+
+    /// Of `rows` rows of `quads` vec4 values.
+    pub fn new(rows: usize, quads: usize) -> Self {
+        let slab = SLAB_QUADS.div_ceil(quads).max(rows.div_ceil(MOST_SLABS)).min(rows);
+        Self { rows, quads, slab, slabs: rows.div_ceil(slab) }
+    }
+
+    /// Columns of a group of `width` lanes: a power of two, no wider than needed.
+    pub fn tile(&self, width: u32) -> usize {
+        self.quads.next_power_of_two().min(width as usize).min(WIDEST)
+    }
+
+    /// Columns of a group that folds slabs: narrow, so that most lanes stand for rows.
+    pub fn narrow_tile(&self, width: u32) -> usize {
+        self.tile(width).min(4)
+    }
+
+    /// Rows a group of `width` lanes takes where nothing is reduced.
+    pub fn stretch(&self, width: u32) -> usize {
+        let lanes = width as usize / self.tile(width);
+        (lanes * LANE_ROWS).max(self.rows.div_ceil(65_535))
+    }
+
+    /// Number of tiles.
+    pub fn tiles(&self, tile: usize) -> u32 {
+        self.quads.div_ceil(tile) as u32
+    }
+}

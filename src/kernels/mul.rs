@@ -1,0 +1,66 @@
+//! `out = a ⊙ b`. Shapes: any, the same.
+
+use super::{Case, Kernel, params};
+use crate::base::compare::Tolerance;
+use crate::base::{Array, Result};
+use crate::gpu::recording::grid;
+use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+
+params! {
+    /// Uniforms of `mul.wgsl`.
+    pub struct Params {
+        /// Physical elements / 4.
+        pub count: u32,
+    }
+}
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "mul",
+    source: include_str!("../../shaders/pointwise/mul.wgsl"),
+    shared: &[],
+    params: size_of::<Params>(),
+    bindings: &[read("a"), read("b"), write("out")],
+    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+
+/// Records `out = a ⊙ b`.
+///
+/// # Errors
+/// When the shapes differ.
+pub fn record(recording: &mut Recording, a: &Tensor, b: &Tensor, out: &Tensor) -> Result<()> {
+    b.expect("mul: b, as a", a.shape.sizes())?;
+    out.expect("mul: out, as a", a.shape.sizes())?;
+    let count = a.shape.physical() / 4;
+    let width = recording.variant(&SHADER).constant("WIDTH");
+    let p = Params { count: count as u32 };
+    recording.dispatch(&SHADER, p, &[a, b, out], grid(count, width), cost(p))
+}
+
+/// The least work: two reads, one write, one operation a value.
+pub fn cost(p: Params) -> Cost {
+    let values = 4 * u64::from(p.count);
+    Cost { operations: values, bytes: 12 * values }
+}
+
+/// The twin.
+pub fn reference(a: &Array, b: &Array) -> Array {
+    a.zip(b, |a, b| a * b)
+}
+
+/// One value, around a workgroup's width, a prime, a real layer; one product rounds to 6e-8.
+fn cases() -> Vec<Case> {
+    let sizes: [&[usize]; 4] = [&[1], &[1, 255], &[7, 257], &[2, 32, 32, 16]];
+    let make = |(i, s): (usize, &[usize])| {
+        let (a, b) = (Array::normal(s, 1.0, i as u64), Array::normal(s, 1.0, 50 + i as u64));
+        let expected = reference(&a, &b);
+        let name = format!("{}", a.shape);
+        Case::new(name, vec![a, b], expected, Tolerance::element(1e-7, 0.0), |r, i, o, _| {
+            record(r, &i[0], &i[1], &o[0])
+        })
+    };
+    sizes.into_iter().enumerate().map(make).collect()
+}

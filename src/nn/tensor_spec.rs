@@ -1,0 +1,214 @@
+//! A trained or running tensor: its layout on the device, and its names, sizes and layout in PyTorch. The two meet here
+//! and nowhere else.
+
+use super::Initialiser;
+use crate::base::{Error, Result, Shape, pad4};
+
+/// What a tensor is, with the sizes that both layouts follow from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Device `[kh, kw, pad4(in), out]`; PyTorch OIHW.
+    Convolution {
+        /// Height and width of the kernel.
+        kernel: [usize; 2],
+        /// Input channels.
+        input: usize,
+        /// Output channels.
+        output: usize,
+    },
+    /// Device `[pad4(in), out]`; PyTorch `[out, in]`.
+    Linear {
+        /// Input features.
+        input: usize,
+        /// Output features.
+        output: usize,
+    },
+    /// `[n]` in both.
+    Vector {
+        /// Length.
+        length: usize,
+    },
+    /// Device `[2, C]`, two PyTorch vectors: row 0 and row 1 under the names given (batch-norm's bias and weight,
+    /// running mean and variance).
+    Rows {
+        /// C.
+        channels: usize,
+        /// PyTorch's name of each row after the layer's own.
+        names: [&'static str; 2],
+    },
+}
+
+/// One named tensor of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSpec {
+    /// Name of the graph's leaf. For all but [`Layout::Rows`] it is PyTorch's name as well.
+    pub name: String,
+    /// Layout.
+    pub layout: Layout,
+    /// How it starts (each row, for [`Layout::Rows`]).
+    pub start: [Initialiser; 2],
+    /// PyTorch's fans for the initialiser.
+    pub fans: [usize; 2],
+}
+
+/// A tensor as PyTorch has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TorchTensor {
+    /// PyTorch's name.
+    pub name: String,
+    /// PyTorch's sizes.
+    pub sizes: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+impl TensorSpec {
+    /// The device's shape.
+    pub fn shape(&self) -> Shape {
+        match self.layout {
+            Layout::Convolution { kernel: [h, w], input, output } => Shape::new(&[h, w, pad4(input), output]),
+            Layout::Linear { input, output } => Shape::new(&[pad4(input), output]),
+            Layout::Vector { length } => Shape::new(&[length]),
+            Layout::Rows { channels, .. } => Shape::new(&[2, channels]),
+        }
+    }
+
+    /// PyTorch's names and sizes, in the order of [`TensorSpec::to_torch`].
+    pub fn torch_parts(&self) -> Vec<(String, Vec<usize>)> {
+        match &self.layout {
+            Layout::Convolution { kernel: [h, w], input, output } => vec![(self.name.clone(), vec![*output, *input, *h, *w])],
+            Layout::Linear { input, output } => vec![(self.name.clone(), vec![*output, *input])],
+            Layout::Vector { length } => vec![(self.name.clone(), vec![*length])],
+            Layout::Rows { channels, names } => {
+                let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+                names.iter().map(|n| (format!("{layer}.{n}"), vec![*channels])).collect()
+            }
+        }
+    }
+
+    /// From the device's logical values to PyTorch's.
+    pub fn to_torch(&self, device: &[f32]) -> Vec<TorchTensor> {
+        assert_eq!(device.len(), self.shape().elements(), "values of {}", self.name);
+        let parts = self.torch_parts();
+        let per_part = device.len() / parts.len();
+        let make = |(i, (name, sizes)): (usize, (String, Vec<usize>))| {
+            let values = match self.layout {
+                Layout::Convolution { .. } | Layout::Linear { .. } => {
+                    let mut values = vec![0.0; sizes.iter().product()];
+                    self.pairs(|torch, at| values[torch] = device[at]);
+                    values
+                }
+                _ => device[i * per_part..(i + 1) * per_part].to_vec(),
+            };
+            TorchTensor { name, sizes, values }
+        };
+        parts.into_iter().enumerate().map(make).collect()
+    }
+
+    /// From PyTorch's tensors, found by name, to the device's logical values (pads zero).
+    ///
+    /// # Errors
+    /// When `find` fails or a tensor has other sizes: both are named.
+    pub fn from_torch(&self, mut find: impl FnMut(&str) -> Result<TorchTensor>) -> Result<Vec<f32>> {
+        let mut device = vec![0.0; self.shape().elements()];
+        let parts = self.torch_parts();
+        let per_part = device.len() / parts.len();
+        for (i, (name, sizes)) in parts.into_iter().enumerate() {
+            let found = find(&name)?;
+            if found.sizes != sizes || found.values.len() != sizes.iter().product::<usize>() {
+                return Err(Error::Checkpoint(format!(
+                    "`{name}` has sizes {:?} in the file and {sizes:?} in the network: another architecture or class count",
+                    found.sizes
+                )));
+            }
+            match self.layout {
+                Layout::Convolution { .. } | Layout::Linear { .. } => {
+                    self.pairs(|torch, at| device[at] = found.values[torch]);
+                }
+                _ => device[i * per_part..(i + 1) * per_part].copy_from_slice(&found.values),
+            }
+        }
+        Ok(device)
+    }
+
+    /// Initial logical values.
+    pub fn initialise(&self, seed: u64) -> Result<Vec<f32>> {
+        let mut row = 0;
+        self.from_torch(|name| {
+            let parts = self.torch_parts();
+            let sizes = parts.into_iter().find(|(n, _)| n == name).map(|(_, s)| s).unwrap_or_default();
+            let count = sizes.iter().product();
+            let values = self.start[row.min(1)].draw(seed, name, count, self.fans[0], self.fans[1]);
+            row += 1;
+            Ok(TorchTensor { name: name.to_owned(), sizes, values })
+        })
+    }
+
+    /// Calls back with (index in PyTorch's order, index in the device's logical order) for each weight.
+    fn pairs(&self, mut each: impl FnMut(usize, usize)) {
+        match self.layout {
+            Layout::Convolution { kernel: [kh, kw], input, output } => {
+                let padded = pad4(input);
+                for o in 0..output {
+                    for i in 0..input {
+                        for y in 0..kh {
+                            for x in 0..kw {
+                                each(((o * input + i) * kh + y) * kw + x, ((y * kw + x) * padded + i) * output + o);
+                            }
+                        }
+                    }
+                }
+            }
+            Layout::Linear { input, output } => {
+                for o in 0..output {
+                    for i in 0..input {
+                        each(o * input + i, i * output + o);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(layout: Layout) -> TensorSpec {
+        TensorSpec { name: "layer.weight".into(), layout, start: [Initialiser::KaimingUniform; 2], fans: [3, 3] }
+    }
+
+    #[test]
+    fn torch_layouts_survive_the_round_trip() {
+        for layout in [
+            Layout::Convolution { kernel: [3, 2], input: 3, output: 5 },
+            Layout::Linear { input: 6, output: 7 },
+            Layout::Vector { length: 5 },
+            Layout::Rows { channels: 6, names: ["bias", "weight"] },
+        ] {
+            let spec = spec(layout);
+            let device = spec.initialise(1).expect("sizes fit");
+            let torch = spec.to_torch(&device);
+            assert_eq!(torch.len(), spec.torch_parts().len());
+            let back = spec.from_torch(|n| Ok(torch.iter().find(|t| t.name == n).expect("named").clone())).expect("sizes");
+            assert_eq!(device, back);
+        }
+    }
+
+    #[test]
+    fn convolution_places_are_right() {
+        let spec = spec(Layout::Convolution { kernel: [1, 2], input: 1, output: 2 });
+        // OIHW [[ [ [a, b] ] ], [ [ [c, d] ] ]] → [kh=1, kw=2, 4, out=2]
+        let found = TorchTensor { name: String::new(), sizes: vec![2, 1, 1, 2], values: vec![1.0, 2.0, 3.0, 4.0] };
+        let device = spec.from_torch(|_| Ok(found.clone())).expect("sizes");
+        assert_eq!(device, [1.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn other_sizes_are_refused_by_name() {
+        let found = TorchTensor { name: String::new(), sizes: vec![4], values: vec![0.0; 4] };
+        let error = spec(Layout::Vector { length: 5 }).from_torch(|_| Ok(found.clone())).expect_err("sizes differ");
+        assert!(error.to_string().contains("`layer.weight`"), "{error}");
+    }
+}
