@@ -7,6 +7,7 @@ pub mod add_bias;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
+pub mod conv2d;
 pub mod global_average_pool;
 pub mod mul;
 pub mod relu;
@@ -30,6 +31,7 @@ pub fn examples() -> Vec<Example> {
         batch_norm::examples(),
         batch_norm_form::examples(),
         channel_window::examples(),
+        conv2d::examples(),
         global_average_pool::examples(),
         mul::examples(),
         relu::examples(),
