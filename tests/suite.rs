@@ -2,8 +2,8 @@
 
 mod checkpoint;
 mod common;
-mod data;
 mod config;
+mod data;
 mod gradients;
 mod kernels;
 mod tidy;
