@@ -2,6 +2,7 @@
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
 pub mod add_bias;
+pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
 pub mod batch_norm_apply;
@@ -13,8 +14,14 @@ pub mod broadcast;
 pub mod broadcast_rows;
 pub mod channel_window;
 pub mod columns;
+pub mod dropout;
+pub mod max_pool;
+pub mod max_pool_grad;
+pub mod max_pool_index;
+pub mod max_pool_select;
 pub mod mul;
 pub mod philox_words;
+pub mod pool;
 pub mod relu;
 pub mod sum_all;
 pub mod sum_rows;
@@ -27,6 +34,7 @@ use crate::gpu::{Recording, Shader, Tensor};
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
     add_bias::KERNEL,
+    avg_pool::KERNEL,
     axpby::KERNEL,
     batch_norm_apply::KERNEL,
     batch_norm_project::KERNEL,
@@ -36,6 +44,11 @@ pub static REGISTRY: &[Kernel] = &[
     broadcast::KERNEL,
     broadcast_rows::KERNEL,
     channel_window::KERNEL,
+    dropout::KERNEL,
+    max_pool::KERNEL,
+    max_pool_grad::KERNEL,
+    max_pool_index::KERNEL,
+    max_pool_select::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,

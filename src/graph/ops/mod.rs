@@ -3,10 +3,13 @@
 
 pub mod add;
 pub mod add_bias;
+pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
+pub mod dropout;
 pub mod global_average_pool;
+pub mod max_pool;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
@@ -25,10 +28,13 @@ pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
         add_bias::examples(),
+        avg_pool::examples(),
         batch_norm::examples(),
         batch_norm_form::examples(),
         channel_window::examples(),
+        dropout::examples(),
         global_average_pool::examples(),
+        max_pool::examples(),
         mul::examples(),
         relu::examples(),
         sum_all::examples(),
