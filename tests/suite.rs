@@ -1,5 +1,9 @@
 //! The one integration-test binary: one process, one device.
 
+mod checkpoint;
 mod common;
+mod config;
+mod data;
 mod gradients;
 mod kernels;
+mod tidy;

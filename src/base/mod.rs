@@ -3,9 +3,13 @@
 pub mod array;
 pub mod compare;
 pub mod error;
+pub mod labels;
 pub mod philox;
 pub mod shape;
+pub mod transforms;
 
 pub use array::Array;
 pub use error::{Error, Result};
+pub use labels::LabelRule;
 pub use shape::{DType, Shape, pad4};
+pub use transforms::TransformSet;

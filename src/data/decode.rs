@@ -1,10 +1,11 @@
 //! Decoding image files in parallel, each cropped and resized once.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader};
+use image::{DynamicImage, ImageFormat, ImageReader};
 use rayon::prelude::*;
 
 use super::load::MOST_SIDE;
@@ -219,17 +220,48 @@ fn settle(paths: &[PathBuf], answers: Vec<Decoded<()>>, skip_bad: bool) -> Resul
     }
 }
 
-fn reader(path: &Path) -> Decoded<ImageReader<std::io::BufReader<std::fs::File>>> {
-    // The content decides, not the ending: many collections hold JPEG under .png. Default limits stop size bombs.
-    ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())
+/// A decoder's words on one line.
+fn reason(error: impl std::fmt::Display) -> String {
+    error.to_string().trim().replace('\n', " ")
 }
 
 fn dimensions(path: &Path) -> Decoded<(u32, u32)> {
-    reader(path)?.into_dimensions().map_err(|e| e.to_string())
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(reason)?;
+    reader.into_dimensions().map_err(reason)
 }
 
 fn open(path: &Path) -> Decoded<DynamicImage> {
-    reader(path)?.decode().map_err(|e| e.to_string())
+    let bytes = std::fs::read(path).map_err(reason)?;
+    // The content decides, not the ending: many collections hold JPEG under .png. Default limits stop size bombs.
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(reason)?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
+    let image = reader.decode().map_err(reason)?;
+    // The decoder fills the missing part of a truncated JPEG with grey and says nothing.
+    if is_jpeg && !jpeg_is_complete(&bytes) {
+        return Err(format!("the JPEG data is truncated: {} bytes and no end marker", bytes.len()));
+    }
+    Ok(image)
+}
+
+/// Whether a JPEG's segments reach the end marker. Lengths are followed, so that the end of an embedded preview does
+/// not count. Source: ITU-T T.81, annex B.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    loop {
+        // Within a scan, 0xFF is data when a zero follows, and 0xFF 0xD0 to 0xD7 only mark a restart.
+        let marker = loop {
+            match bytes.get(at..at + 2) {
+                None => return false,
+                Some([0xff, code @ (0x01..=0xcf | 0xd8..=0xfe)]) => break *code,
+                Some(_) => at += 1,
+            }
+        };
+        if marker == 0xd9 {
+            return true;
+        }
+        let Some(&[high, low]) = bytes.get(at + 2..at + 4) else { return false };
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+    }
 }
 
 /// The central part of the wanted aspect, resized. Cropping first gives the same picture as resizing first, without

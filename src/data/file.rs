@@ -83,9 +83,9 @@ pub(super) fn read_header(reader: &mut dyn Read, what: &str, length: u64) -> Res
     if header.len() as u64 == length {
         return Ok(header);
     }
-    let why = answer.err().map_or_else(String::new, |e| format!(" ({e})"));
+    let why = answer.err().map_or_else(|| "truncated".into(), |e| format!("damaged ({e})"));
     Err(Error::Data(format!(
-        "{what}: a header of {length} bytes was expected, and only {} bytes are there{why}: truncated",
+        "{what}: a header of {length} bytes was expected, and only {} bytes are there: {why}",
         header.len(),
     )))
 }

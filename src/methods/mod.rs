@@ -1,0 +1,35 @@
+//! Floor 7: the methods. One file or folder each; they never import each other.
+
+pub mod sla;
+pub mod supervised;
+
+use std::collections::BTreeMap;
+
+use crate::base::{Error, Result};
+use crate::train::Method;
+use crate::train::config::Config;
+
+/// Every method's name.
+pub const NAMES: &[&str] = &["baseline", "da", "mt", "sla", "sla-sd"];
+
+/// The method that a config names.
+///
+/// # Errors
+/// When the name is unknown (with the nearest one) or the method's section is wrong.
+pub fn method(config: &Config) -> Result<Box<dyn Method>> {
+    match config.method.as_str() {
+        "baseline" => Ok(Box::new(supervised::Supervised::baseline())),
+        "da" => Ok(Box::new(supervised::Supervised::augmentation(&config.section("sla")?)?)),
+        "mt" => Ok(Box::new(supervised::Supervised::multi_task(&config.section("sla")?)?)),
+        "sla" => Ok(Box::new(sla::LabelAugmentation::new(&config.section("sla")?, false)?)),
+        "sla-sd" => Ok(Box::new(sla::LabelAugmentation::new(&config.section("sla")?, true)?)),
+        other => {
+            let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
+            Err(Error::Config(format!(
+                "method = \"{other}\" is unknown; did you mean \"{}\"? There are: {}",
+                near.unwrap_or(&"sla"),
+                NAMES.join(", ")
+            )))
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Floor 8: from a config or a checkpoint to something that runs. The command line, the benches and the examples start
+//! here.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::{Error, Result};
+use crate::data::{self, ImageSet, LoadOptions, Split};
+use crate::gpu::Engine;
+use crate::kernels::choose;
+use crate::methods;
+use crate::models::{self, Backbone};
+use crate::nn::{Builder, Phase, TorchTensor};
+use crate::train::checkpoint::{Checkpoint, TensorData};
+use crate::train::config::{Config, KnownSection, Resident};
+use crate::train::datasets::{Datasets, decode};
+use crate::train::feed::Feed;
+use crate::train::inference::{Evaluator, Predicted, Predictor};
+use crate::train::views::ViewSettings;
+use crate::train::{Method, Network, Trainer};
+
+/// The sections that methods add to a config.
+pub fn known_sections() -> Vec<KnownSection> {
+    vec![KnownSection::of::<ViewSettings>("sla")]
+}
+
+/// A config from TOML text and the overrides of `--set`; `source` stands for the text in messages.
+///
+/// # Errors
+/// When a setting is unknown, of the wrong type or out of range.
+pub fn config(text: &str, source: &str, overrides: &[String]) -> Result<Config> {
+    Config::parse(text, source, overrides, &known_sections())
+}
+
+/// A trainer for a config: data loaded, network planned and initialised.
+///
+/// # Errors
+/// When settings, data and device do not fit together.
+pub fn trainer(engine: &Arc<Engine>, config: Config) -> Result<Trainer> {
+    let method: Arc<dyn Method> = Arc::from(methods::method(&config)?);
+    let backbone = models::backbone(&config.model)?;
+    let data = Datasets::load(&config)?;
+    Trainer::new(Arc::clone(engine), config, method, &*backbone, data)
+}
+
+/// A trained network from a checkpoint.
+pub struct Trained {
+    engine: Arc<Engine>,
+    /// The settings of the run that wrote it.
+    pub config: Config,
+    /// Names of the classes, in the order of the labels.
+    pub classes: Vec<String>,
+    /// Height, width and channels of the images it was trained on.
+    pub image: [usize; 3],
+    /// Steps trained.
+    pub step: u64,
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    method: Arc<dyn Method>,
+    backbone: Box<dyn Backbone>,
+    network: Network,
+}
+
+impl Trained {
+    /// Reads a checkpoint and rebuilds its network on the device.
+    ///
+    /// # Errors
+    /// When the file is damaged, or its tensors do not fit the network that its own config names.
+    pub fn open(engine: &Arc<Engine>, path: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::read(path)?;
+        let meta = &checkpoint.meta;
+        let config = self::config(&meta.config, &format!("the config inside {}", path.display()), &[])?;
+        let numbers = |key: &str| -> Result<Vec<f32>> {
+            let text = meta.extra.get(key).ok_or_else(|| missing(path, key))?;
+            text.split(',').map(|v| v.parse().map_err(|_| missing(path, key))).collect()
+        };
+        let image = numbers("image")?;
+        let &[height, width, channels] = image.as_slice() else { return Err(missing(path, "image")) };
+        let image = [height as usize, width as usize, channels as usize];
+        let side_ok = image.iter().all(|&v| (1..=8192).contains(&v));
+        let (mean, std) = (numbers("mean")?, numbers("std")?);
+        if !side_ok || mean.len() != image[2] || std.len() != image[2] || meta.classes.is_empty() {
+            return Err(missing(path, "image"));
+        }
+        let method: Arc<dyn Method> = Arc::from(methods::method(&config)?);
+        let backbone = models::backbone(&config.model)?;
+        // A pass over one image asks for every tensor of the network.
+        let mut b = Builder::new(Phase::Evaluate);
+        let images = b.graph.input("images", &[1, image[0], image[1], image[2]], crate::base::DType::F32);
+        let labels = b.graph.input("labels", &[1], crate::base::DType::U32);
+        let batch = crate::train::Batch { images, labels, classes: meta.classes.len() };
+        method.evaluate(&mut b, &*backbone, batch)?;
+        let network = Network::new(engine, &b)?;
+        network.from_torch(engine, weights(&checkpoint, path)?).map_err(|e| match e {
+            Error::Checkpoint(text) => Error::Checkpoint(format!("{}: {text}", path.display())),
+            other => other,
+        })?;
+        Ok(Self {
+            engine: Arc::clone(engine),
+            classes: meta.classes.clone(),
+            step: meta.step,
+            config,
+            image,
+            mean,
+            std,
+            method,
+            backbone,
+            network,
+        })
+    }
+
+    /// The method's name.
+    pub fn method(&self) -> &dyn Method {
+        &*self.method
+    }
+
+    /// The network's tensors.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Metrics over a labelled image set.
+    ///
+    /// # Errors
+    /// When the set's images or classes are not what the network was trained on.
+    pub fn evaluate(&self, set: ImageSet, batch: usize) -> Result<Vec<(String, f64)>> {
+        if set.classes.len() != self.classes.len() {
+            return Err(Error::Data(format!(
+                "{}: {} classes, the checkpoint was trained on {}",
+                set.name,
+                set.classes.len(),
+                self.classes.len()
+            )));
+        }
+        if set.classes != self.classes {
+            let differs = set.classes.iter().zip(&self.classes).position(|(a, b)| a != b).unwrap_or(0);
+            return Err(Error::Data(format!(
+                "{}: class {differs} is `{}`, in the checkpoint it is `{}`",
+                set.name, set.classes[differs], self.classes[differs]
+            )));
+        }
+        self.check_image([set.height, set.width, set.channels], &set.name)?;
+        let rows = batch.min(set.count());
+        let feed = Feed::new(&self.engine, Arc::new(set), rows, Resident::Auto)?;
+        let decode = decode(self.image, &self.mean, &self.std, None);
+        let variants = choose::preferred(&self.engine);
+        let mut evaluator =
+            Evaluator::new(&self.engine, feed, decode, &*self.method, &*self.backbone, &self.network, &variants)?;
+        evaluator.run(&self.engine)
+    }
+
+    /// Loads the named split of a labelled data set at the size and channels of the training images.
+    ///
+    /// # Errors
+    /// When data is missing or corrupt, or its images do not fit.
+    pub fn load(&self, path: &Path, split: Split, options: LoadOptions) -> Result<ImageSet> {
+        let [height, width, channels] = self.image;
+        let mut options = options;
+        if options.format.is_none_or(|f| f == data::Format::Folder) && data::detect(path)? == data::Format::Folder {
+            (options.size, options.channels) = (Some((height, width)), Some(channels));
+        }
+        options.classes = Some(self.classes.len());
+        data::load(path, split, &options)
+    }
+
+    /// Class probabilities of image files, each cropped and resized to the training images' size.
+    ///
+    /// # Errors
+    /// When a file cannot be decoded (named), or the device fails.
+    pub fn predict(&self, files: &[PathBuf], batch: usize, skip_bad: bool) -> Result<(Vec<PathBuf>, Vec<Predicted>)> {
+        let [height, width, channels] = self.image;
+        let images = data::load_images(files, (height, width), channels, skip_bad)?;
+        let count = images.files.len();
+        let set = ImageSet {
+            name: "images".into(),
+            height,
+            width,
+            channels,
+            pixels: images.pixels,
+            labels: vec![0; count],
+            classes: self.classes.clone(),
+            files: Vec::new(),
+            skipped: images.skipped,
+            ignored: images.ignored,
+        };
+        let feed = Feed::new(&self.engine, Arc::new(set), batch.clamp(1, count.max(1)), Resident::Auto)?;
+        let mut predictor = Predictor::new(
+            &self.engine,
+            feed,
+            decode(self.image, &self.mean, &self.std, None),
+            &*self.method,
+            &*self.backbone,
+            &self.network,
+            &choose::preferred(&self.engine),
+        )?;
+        Ok((images.files, predictor.run(&self.engine)?))
+    }
+
+    fn check_image(&self, found: [usize; 3], name: &str) -> Result<()> {
+        if found == self.image {
+            return Ok(());
+        }
+        Err(Error::Data(format!(
+            "{name}: images are {}x{}x{}, the checkpoint was trained on {}x{}x{} (height, width, channels)",
+            found[0], found[1], found[2], self.image[0], self.image[1], self.image[2]
+        )))
+    }
+}
+
+fn missing(path: &Path, key: &str) -> Error {
+    Error::Checkpoint(format!("{}: no usable `{key}` in its header: not a checkpoint that training wrote", path.display()))
+}
+
+/// Weights and running statistics of a checkpoint by name.
+fn weights(checkpoint: &Checkpoint, path: &Path) -> Result<HashMap<String, TorchTensor>> {
+    let mut out = HashMap::new();
+    for tensor in checkpoint.weights().filter(|t| !t.name.starts_with("trainer.")) {
+        let TensorData::F32(values) = &tensor.data else {
+            return Err(Error::Checkpoint(format!("{}: `{}` is no float32 tensor", path.display(), tensor.name)));
+        };
+        let made = TorchTensor { name: tensor.name.clone(), sizes: tensor.shape.clone(), values: values.clone() };
+        out.insert(tensor.name.clone(), made);
+    }
+    Ok(out)
+}

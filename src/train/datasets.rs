@@ -1,0 +1,87 @@
+//! The images of a run: training, validation and test sets, and how pixels become numbers.
+
+use std::sync::Arc;
+
+use super::config::{Augment, ChannelValues, Config, EvaluateSplit};
+use crate::base::{Error, Result};
+use crate::data::{self, ImageSet};
+use crate::kernels::decode_augment::Settings as Decode;
+
+/// Everything that a config's `[data]` section names.
+#[derive(Clone, Debug)]
+pub struct Datasets {
+    /// What is trained on.
+    pub train: Arc<ImageSet>,
+    /// Cut from the training images, when the config asks for it.
+    pub validation: Option<Arc<ImageSet>>,
+    /// The test images, when there are any.
+    pub test: Option<Arc<ImageSet>>,
+    /// Subtracted from each channel's value in [0, 1].
+    pub mean: Vec<f32>,
+    /// Divides each channel.
+    pub std: Vec<f32>,
+}
+
+impl Datasets {
+    /// Loads and splits what the config names. The split depends on the run's seed alone.
+    ///
+    /// # Errors
+    /// When data is missing, corrupt or does not fit the settings; messages name the file and the numbers.
+    pub fn load(config: &Config) -> Result<Self> {
+        if config.data.path.is_empty() {
+            return Err(Error::Config("data.path is empty: name the folder or file of the images".into()));
+        }
+        let (train, test) = data::load_both(config.data.path(), &config.data.load_options()?)?;
+        let (train, validation) = data::split(train, &config.data.validation, config.seed)?;
+        let measured = train.normalisation();
+        let pick = |wish: &ChannelValues, measured: &[f64], key: &str| -> Result<Vec<f32>> {
+            let values = wish.for_channels(train.channels, key)?;
+            Ok(values.as_deref().unwrap_or(measured).iter().map(|v| *v as f32).collect())
+        };
+        let mean = pick(&config.data.mean, &measured.mean, "data.mean")?;
+        // A constant channel would divide by zero.
+        let std = pick(&config.data.std, &measured.std, "data.std")?.iter().map(|s| s.max(1e-3)).collect();
+        Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: test.map(Arc::new), mean, std })
+    }
+
+    /// The set that `evaluate.split` names: "validation", "test", or "auto" (validation when there is one, else test).
+    ///
+    /// # Errors
+    /// When the named set does not exist.
+    pub fn evaluation(&self, split: EvaluateSplit) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
+        let validation = self.validation.clone().map(|s| ("validation", s));
+        let test = self.test.clone().map(|s| ("test", s));
+        match split {
+            EvaluateSplit::Auto => Ok(validation.or(test)),
+            EvaluateSplit::Validation => validation.map(Some).ok_or_else(|| {
+                Error::Config("evaluate.split = \"validation\": there is none; set data.validation".into())
+            }),
+            EvaluateSplit::Test => {
+                test.map(Some).ok_or_else(|| Error::Config("evaluate.split = \"test\": the data has no test set".into()))
+            }
+        }
+    }
+
+    /// How bytes become images: augmented under a seed, or plain.
+    pub fn decode(&self, config: &Config, augmented: bool) -> Decode {
+        let set = &self.train;
+        let augment = augmented.then_some((config.seed, &config.augment));
+        decode([set.height, set.width, set.channels], &self.mean, &self.std, augment)
+    }
+}
+
+/// How bytes become images of the same size: normalised, and augmented under a seed when `augment` is given.
+pub fn decode(image: [usize; 3], mean: &[f32], std: &[f32], augment: Option<(u64, &Augment)>) -> Decode {
+    let spread = |values: &[f32], c: usize| values.get(c).copied().unwrap_or(1.0);
+    Decode {
+        size: [image[0], image[1]],
+        channels: image[2],
+        crop: [image[0], image[1]],
+        padding: augment.map_or(0, |(_, a)| a.crop_padding),
+        random: augment.map(|(seed, _)| seed),
+        flip: augment.is_some_and(|(_, a)| a.flip),
+        mean: [0, 1, 2].map(|c| spread(mean, c)),
+        deviation: [0, 1, 2].map(|c| spread(std, c)),
+        first: 0,
+    }
+}

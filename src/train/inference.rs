@@ -1,0 +1,184 @@
+//! Evaluation and prediction graphs on a network's tensors.
+
+use std::collections::HashMap;
+
+use super::feed::{FedLeaves, Feed};
+use super::network::Network;
+use super::{Batch, Method};
+use crate::base::{DType, Result, Shape};
+use crate::data::Draw;
+use crate::gpu::{Engine, Program, Tensor, readback};
+use crate::graph::{Executor, NodeId};
+use crate::kernels::decode_augment::Settings as Decode;
+use crate::models::Backbone;
+use crate::nn::{Builder, Phase};
+
+/// Slots of the sums.
+const SLOTS: usize = 32;
+
+/// Evaluates a network on one image set.
+#[derive(Debug)]
+pub struct Evaluator {
+    feed: Feed,
+    rows: usize,
+    program: Program,
+    sums: Tensor,
+    names: Vec<String>,
+    bytes: u64,
+}
+
+impl Evaluator {
+    /// Plans the evaluation pass of a method.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn new(
+        engine: &Engine,
+        feed: Feed,
+        decode: Decode,
+        method: &dyn Method,
+        backbone: &dyn Backbone,
+        network: &Network,
+        variants: &HashMap<&'static str, usize>,
+    ) -> Result<Self> {
+        let mut b = Builder::new(Phase::Evaluate);
+        let leaves = feed.leaves(&mut b.graph, decode)?;
+        let rows = b.graph.shape(leaves.labels).elements();
+        let classes = feed.set().classes.len();
+        let metrics = method.evaluate(&mut b, backbone, Batch { images: leaves.images, labels: leaves.labels, classes })?;
+        let leaf = b.graph.state("evaluation.sums", &[SLOTS]);
+        for (slot, metric) in metrics.iter().enumerate() {
+            b.graph.accumulate(metric.value, leaf, slot)?;
+        }
+        let sums = engine.tensor("evaluation.sums", Shape::new(&[SLOTS]), DType::F32)?;
+        let mut placed = HashMap::from([(leaf, sums.clone())]);
+        network.place(&b.graph, &mut placed)?;
+        feed.place(&leaves, &mut placed);
+        let executor = Executor::new(engine, &b.graph, &[], &placed, variants)?;
+        let program = Program::new(engine, executor.recording())?;
+        let names = metrics.into_iter().map(|m| m.name).collect();
+        Ok(Self { feed, rows, program, sums, names, bytes: executor.bytes() })
+    }
+
+    /// Means over all images of the set, in the method's order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn run(&mut self, engine: &Engine) -> Result<Vec<(String, f64)>> {
+        engine.write_words(&self.sums, &vec![0.0f32; SLOTS]);
+        let count = self.feed.set().count();
+        let mut totals = vec![0.0f64; self.names.len()];
+        let mut pending = 0;
+        let all: Vec<u32> = (0..count as u32).collect();
+        let batches = all.chunks(self.rows).len();
+        for (i, chunk) in all.chunks(self.rows).enumerate() {
+            let draws: Vec<Draw> = chunk.iter().map(|&index| Draw { index, epoch: 0 }).collect();
+            self.feed.write(engine, &draws, None);
+            self.program.run(engine, 1)?;
+            pending += 1;
+            // Sums stay small enough for float32 to count exactly.
+            if pending == 1000 || i + 1 == batches {
+                let sums: Vec<f32> = readback::read(engine, &self.sums)?;
+                totals.iter_mut().zip(&sums).for_each(|(t, s)| *t += f64::from(*s));
+                engine.write_words(&self.sums, &vec![0.0f32; SLOTS]);
+                pending = 0;
+            }
+        }
+        Ok(self.names.iter().cloned().zip(totals.into_iter().map(|t| t / count as f64)).collect())
+    }
+
+    /// Bytes of the evaluation graph's buffers.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Class probabilities of one image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Predicted {
+    /// N probabilities by the method's best inference.
+    pub probabilities: Vec<f32>,
+    /// M rows of N probabilities, one a view.
+    pub views: Vec<Vec<f32>>,
+}
+
+/// Predicts the classes of images without labels.
+#[derive(Debug)]
+pub struct Predictor {
+    feed: Feed,
+    rows: usize,
+    views: usize,
+    program: Program,
+    probabilities: Tensor,
+    view_probabilities: Tensor,
+}
+
+impl Predictor {
+    /// Plans the prediction pass of a method. The labels of the feed's set are not read.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn new(
+        engine: &Engine,
+        feed: Feed,
+        decode: Decode,
+        method: &dyn Method,
+        backbone: &dyn Backbone,
+        network: &Network,
+        variants: &HashMap<&'static str, usize>,
+    ) -> Result<Self> {
+        let (b, leaves, prediction) = predict_graph(&feed, decode, method, backbone)?;
+        let rows = b.graph.shape(leaves.labels).elements();
+        let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
+        network.place(&b.graph, &mut placed)?;
+        feed.place(&leaves, &mut placed);
+        let outputs = [prediction.probabilities, prediction.view_probabilities];
+        let executor = Executor::new(engine, &b.graph, &outputs, &placed, variants)?;
+        Ok(Self {
+            rows,
+            views: method.views(),
+            program: Program::new(engine, executor.recording())?,
+            probabilities: executor.tensor(outputs[0])?.clone(),
+            view_probabilities: executor.tensor(outputs[1])?.clone(),
+            feed,
+        })
+    }
+
+    /// Probabilities of every image of the feed's set, in order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn run(&mut self, engine: &Engine) -> Result<Vec<Predicted>> {
+        let all: Vec<u32> = (0..self.feed.set().count() as u32).collect();
+        let mut out = Vec::with_capacity(all.len());
+        for chunk in all.chunks(self.rows) {
+            let draws: Vec<Draw> = chunk.iter().map(|&index| Draw { index, epoch: 0 }).collect();
+            self.feed.write(engine, &draws, None);
+            self.program.run(engine, 1)?;
+            let mut read = readback::read_words::<f32>(engine, &[&self.probabilities, &self.view_probabilities])?;
+            let views = self.view_probabilities.shape.unpad(&read.remove(1));
+            let best = self.probabilities.shape.unpad(&read.remove(0));
+            let classes = self.probabilities.shape.last();
+            for row in 0..chunk.len() {
+                let view = |j: usize| views[(row * self.views + j) * classes..][..classes].to_vec();
+                out.push(Predicted {
+                    probabilities: best[row * classes..][..classes].to_vec(),
+                    views: (0..self.views).map(view).collect(),
+                });
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn predict_graph(
+    feed: &Feed,
+    decode: Decode,
+    method: &dyn Method,
+    backbone: &dyn Backbone,
+) -> Result<(Builder, FedLeaves, super::Prediction)> {
+    let mut b = Builder::new(Phase::Evaluate);
+    let leaves = feed.leaves(&mut b.graph, decode)?;
+    let prediction = method.predict(&mut b, backbone, leaves.images, feed.set().classes.len())?;
+    Ok((b, leaves, prediction))
+}

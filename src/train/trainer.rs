@@ -1,0 +1,359 @@
+//! The training loop: one program a step, no read-back but the counters when it logs.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::checkpoint::{Checkpoint, Rotation};
+use super::config::Config;
+use super::datasets::Datasets;
+use super::events::Sink;
+use super::feed::Feed;
+use super::inference::Evaluator;
+use super::network::Network;
+use super::optimizer::Optimizer;
+use super::schedule::Schedule;
+use super::{Batch, Method, place_gradients};
+use crate::base::{DType, Error, Result, Shape};
+use crate::data::{Draw, Prefetch, Sampler, gather_pixels};
+use crate::gpu::{Engine, Program, Recording, Tensor, readback};
+use crate::graph::{Executor, NodeId, reverse};
+use crate::kernels::{add_into, choose};
+use crate::models::Backbone;
+use crate::nn::{Builder, Phase};
+
+/// Slots of the metrics tensor: slot 0 flags a loss that is not finite, the others hold sums since the last report.
+const SLOTS: usize = 32;
+/// Batches prepared ahead of the step that uses them.
+const AHEAD: usize = 3;
+
+/// Everything of a run that lives between steps.
+pub struct Trainer {
+    engine: Arc<Engine>,
+    config: Config,
+    method: Arc<dyn Method>,
+    network: Network,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    feed: Feed,
+    sampler: Sampler,
+    pass: Program,
+    update: Option<Program>,
+    step_settings: Tensor,
+    metrics: Tensor,
+    metric_names: Vec<String>,
+    evaluator: Option<Evaluator>,
+    evaluation_split: &'static str,
+    data: Datasets,
+    step: u64,
+    steps: u64,
+    since_report: u64,
+    best: Option<(u64, f64)>,
+    planned_bytes: u64,
+}
+
+/// One prepared batch.
+struct Prepared {
+    draws: Vec<Draw>,
+    pixels: Option<Vec<u8>>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Steps done.
+    pub step: u64,
+    /// Whether it was stopped before its last step.
+    pub interrupted: bool,
+    /// The last evaluation's metrics, in order.
+    pub metrics: Vec<(String, f64)>,
+}
+
+impl Trainer {
+    /// Plans the run, allocates everything and initialises the weights. Nothing is written to disk.
+    ///
+    /// # Errors
+    /// When data and method do not fit together, or the plan does not fit the device.
+    pub fn new(engine: Arc<Engine>, config: Config, method: Arc<dyn Method>, backbone: &dyn Backbone, data: Datasets) -> Result<Self> {
+        let set = Arc::clone(&data.train);
+        let image = Shape::new(&[set.height, set.width, set.channels]);
+        method.check(&image, set.classes.len())?;
+        let sampler = Sampler::new(config.train.sampler, config.seed, set.count(), config.train.batch)?;
+        let steps = config.train.total_steps(set.count());
+        let schedule = Schedule::new(&config.schedule, config.optimizer.lr, steps);
+        let rows = config.train.micro_batch();
+        let feed = Feed::new(&engine, Arc::clone(&set), rows, config.data.resident)?;
+        let variants = choose::preferred(&engine);
+
+        let mut b = Builder::new(Phase::Train { update: true });
+        let leaves = feed.leaves(&mut b.graph, data.decode(&config, true))?;
+        let step_leaf = b.graph.input("step", &[8], DType::U32);
+        let batch = Batch { images: leaves.images, labels: leaves.labels, classes: set.classes.len() };
+        let objective = method.train(&mut b, backbone, batch)?;
+        let metrics_leaf = b.graph.state("trainer.metrics", &[SLOTS]);
+        b.graph.flag_nonfinite(objective.loss, step_leaf, metrics_leaf, 0)?;
+        let mut metric_names = vec!["loss".to_owned()];
+        b.graph.accumulate(objective.loss, metrics_leaf, 1)?;
+        for metric in &objective.metrics {
+            metric_names.push(metric.name.clone());
+            b.graph.accumulate(metric.value, metrics_leaf, metric_names.len())?;
+        }
+        if metric_names.len() >= SLOTS {
+            return Err(Error::Shape(format!("{} metrics, at most {} fit", metric_names.len(), SLOTS - 1)));
+        }
+        let parameters = b.graph.parameters();
+        let gradients = reverse(&mut b.graph, objective.loss, &parameters)?;
+
+        let network = Network::new(&engine, &b)?;
+        network.initialise(&engine, config.seed)?;
+        let parts = network.parameters.same_layout(&engine, "gradients")?;
+        let optimizer = Optimizer::new(&engine, &config.optimizer, &network)?;
+        let step_settings = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
+        let metrics = engine.tensor("trainer.metrics", Shape::new(&[SLOTS]), DType::F32)?;
+
+        let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
+        network.place(&b.graph, &mut placed)?;
+        feed.place(&leaves, &mut placed);
+        placed.insert(step_leaf, step_settings.clone());
+        placed.insert(metrics_leaf, metrics.clone());
+        let gradients = place_gradients(&mut b, &parameters, &gradients, &parts, &mut placed)?;
+        let executor = Executor::new(&engine, &b.graph, &gradients, &placed, &variants)?;
+        let mut recording = executor.recording().clone();
+        let accumulate = config.train.accumulate;
+        let update = if accumulate == 1 {
+            optimizer.record(&engine, &mut recording, &network, parts.flat(), 1.0, &step_settings)?;
+            None
+        } else {
+            let total = network.parameters.same_layout(&engine, "summed gradients")?;
+            recording.label("accumulate");
+            add_into::record(&mut recording, &step_settings, parts.flat(), total.flat())?;
+            let mut update = Recording::new();
+            update.variants.clone_from(&variants);
+            let share = 1.0 / accumulate as f32;
+            optimizer.record(&engine, &mut update, &network, total.flat(), share, &step_settings)?;
+            Some(Program::new(&engine, &update)?)
+        };
+        let pass = Program::new(&engine, &recording)?;
+        let planned_bytes = executor.bytes();
+
+        let (evaluator, evaluation_split) = match data.evaluation(config.evaluate.split)? {
+            Some((split, set)) => {
+                let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
+                let rows = rows.min(set.count());
+                let feed = Feed::new(&engine, set, rows, config.data.resident)?;
+                let decode = data.decode(&config, false);
+                (Some(Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?), split)
+            }
+            None => (None, "none"),
+        };
+        Ok(Self {
+            engine,
+            config,
+            method,
+            network,
+            optimizer,
+            schedule,
+            feed,
+            sampler,
+            pass,
+            update,
+            step_settings,
+            metrics,
+            metric_names,
+            evaluator,
+            evaluation_split,
+            data,
+            step: 0,
+            steps,
+            since_report: 0,
+            best: None,
+            planned_bytes,
+        })
+    }
+
+    /// Steps done so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The network being trained.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Bytes of the training graph's buffers.
+    pub fn planned_bytes(&self) -> u64 {
+        self.planned_bytes
+    }
+
+    /// Runs until the last step, `stop_at`, or until `interrupted` says so; writes into `folder` when there is one.
+    ///
+    /// # Errors
+    /// When the loss is not finite (the last good checkpoint stays), the device fails, or a file cannot be written.
+    pub fn run(
+        &mut self,
+        folder: Option<&Path>,
+        stop_at: Option<u64>,
+        sink: &mut dyn Sink,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Outcome> {
+        let end = stop_at.unwrap_or(self.steps).min(self.steps);
+        let mut batches = self.batches(end)?;
+        let mut clock = Instant::now();
+        let mut last = Vec::new();
+        let mut stopped = false;
+        while self.step < end {
+            let prepared = batches
+                .next()
+                .ok_or_else(|| Error::Data("the batches ended before the run: this is an error in relabel".into()))??;
+            self.submit(&prepared)?;
+            self.step += 1;
+            self.since_report += 1;
+            let at = self.step;
+            let every = |n: u64| n > 0 && at % n == 0;
+            if every(self.config.log.every) || at == end {
+                self.report(&mut clock, sink)?;
+            }
+            if (every(self.config.evaluate.every) || at == self.steps) && self.evaluator.is_some() {
+                last = self.evaluate(folder, sink)?;
+                clock = Instant::now();
+            }
+            stopped = interrupted();
+            if let Some(folder) = folder
+                && (every(self.config.checkpoint.every) || at == end || stopped)
+            {
+                self.save(folder, sink)?;
+            }
+            if stopped {
+                break;
+            }
+        }
+        readback::wait(&self.engine)?;
+        Ok(Outcome { step: self.step, interrupted: stopped && self.step < self.steps, metrics: last })
+    }
+
+    /// Replays `count` steps as fast as they go and waits for them: what `relabel bench` times.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn run_unreported(&mut self, count: u64) -> Result<()> {
+        for _ in 0..count {
+            let draws = self.sampler.batch(self.step);
+            self.submit(&Prepared { draws, pixels: None })?;
+            self.step += 1;
+        }
+        readback::wait(&self.engine)
+    }
+
+    fn batches(&self, end: u64) -> Result<Prefetch<Prepared>> {
+        let mut sampler = self.sampler.clone();
+        let set = (!self.feed.resident()).then(|| Arc::clone(self.feed.set()));
+        Prefetch::new(self.step..end, AHEAD, move |step| {
+            let draws = sampler.batch(step);
+            let pixels = set.as_ref().map(|set| gather_pixels(set, &draws));
+            Ok(Prepared { draws, pixels })
+        })
+    }
+
+    fn submit(&mut self, batch: &Prepared) -> Result<()> {
+        let accumulate = self.config.train.accumulate;
+        let rows = self.config.train.batch / accumulate;
+        let lr = self.schedule.rate(self.step);
+        for micro in 0..accumulate {
+            let part = &batch.draws[micro * rows..(micro + 1) * rows];
+            let bytes = rows * self.feed.set().image_bytes();
+            let pixels = batch.pixels.as_ref().map(|p| &p[micro * bytes..(micro + 1) * bytes]);
+            self.feed.write(&self.engine, part, pixels);
+            let words = self.optimizer.step_words(self.step, lr, micro as u32);
+            self.engine.write_words(&self.step_settings, &words);
+            self.pass.run(&self.engine, 1)?;
+        }
+        if let Some(update) = &self.update {
+            update.run(&self.engine, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the counters, resets them, and fails when the loss was not finite.
+    fn report(&mut self, clock: &mut Instant, sink: &mut dyn Sink) -> Result<()> {
+        let sums = self.counters()?;
+        let seconds = clock.elapsed().as_secs_f64();
+        *clock = Instant::now();
+        let batches = (self.since_report * self.config.train.accumulate as u64) as f64;
+        let metrics = self.metric_names.iter().zip(&sums[1..]).map(|(n, v)| (n.clone(), f64::from(*v) / batches)).collect();
+        sink.event(&Event::Step(StepReport {
+            step: self.step,
+            steps: self.steps,
+            epoch: self.step as f64 * self.config.train.batch as f64 / self.sampler.count() as f64,
+            learning_rate: self.schedule.rate(self.step - 1),
+            metrics,
+            images_per_second: (self.since_report * self.config.train.batch as u64) as f64 / seconds.max(1e-9),
+        }))?;
+        self.engine.write_words(&self.metrics, &vec![0.0f32; SLOTS]);
+        self.since_report = 0;
+        Ok(())
+    }
+
+    fn counters(&self) -> Result<Vec<f32>> {
+        let sums: Vec<f32> = readback::read(&self.engine, &self.metrics)?;
+        if sums[0] != 0.0 {
+            return Err(Error::Diverged(format!(
+                "the loss became NaN or infinite at step {}; the last good checkpoint is kept. Try a lower optimizer.lr \
+                 (now {}), a warm-up (schedule.warmup), or optimizer.max_grad_norm",
+                sums[0],
+                self.config.optimizer.lr
+            )));
+        }
+        Ok(sums)
+    }
+
+    fn evaluate(&mut self, folder: Option<&Path>, sink: &mut dyn Sink) -> Result<Vec<(String, f64)>> {
+        self.counters()?;
+        let Some(evaluator) = &mut self.evaluator else { return Ok(Vec::new()) };
+        let start = Instant::now();
+        let metrics = evaluator.run(&self.engine)?;
+        let wanted = &self.config.checkpoint.best;
+        let value = metrics.iter().find(|(n, _)| n == wanted).map(|(_, v)| *v);
+        // A loss is better when it is lower.
+        let sign = if wanted.ends_with("loss") { -1.0 } else { 1.0 };
+        let better = match (value, self.best) {
+            (Some(v), Some((_, best))) => sign * v > sign * best,
+            (Some(_), None) => true,
+            (None, _) => {
+                let there: Vec<&str> = metrics.iter().map(|(n, _)| n.as_str()).collect();
+                return Err(Error::Config(format!(
+                    "checkpoint.best = \"{wanted}\" is no metric of `{}`; there are: {}",
+                    self.method.name(),
+                    there.join(", ")
+                )));
+            }
+        };
+        if let (true, Some(v)) = (better, value) {
+            self.best = Some((self.step, v));
+            if let Some(folder) = folder {
+                self.checkpoint()?.write(&folder.join("best.safetensors"))?;
+            }
+        }
+        sink.event(&Event::Evaluated(Evaluated {
+            step: self.step,
+            split: self.evaluation_split.to_owned(),
+            metrics: metrics.clone(),
+            seconds: start.elapsed().as_secs_f64(),
+            best: better,
+        }))?;
+        Ok(metrics)
+    }
+
+    fn save(&mut self, folder: &Path, sink: &mut dyn Sink) -> Result<()> {
+        self.counters()?;
+        let rotation = Rotation::new(folder, self.config.checkpoint.keep);
+        let path = rotation.save(&self.checkpoint()?, self.step)?;
+        sink.event(&Event::Saved { step: self.step, path })
+    }
+}
