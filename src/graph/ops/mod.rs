@@ -3,12 +3,15 @@
 
 pub mod add;
 pub mod add_bias;
+pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
 pub mod conv2d;
 pub mod conditional;
+pub mod dropout;
 pub mod global_average_pool;
+pub mod max_pool;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
@@ -26,13 +29,16 @@ use crate::base::{Array, Result};
 pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
-        conditional::examples(),
         add_bias::examples(),
+        avg_pool::examples(),
         batch_norm::examples(),
         batch_norm_form::examples(),
         channel_window::examples(),
         conv2d::examples(),
+        conditional::examples(),
+        dropout::examples(),
         global_average_pool::examples(),
+        max_pool::examples(),
         mul::examples(),
         relu::examples(),
         sum_all::examples(),
