@@ -2,10 +2,18 @@
 //! Builder methods (`graph.relu(x)`) stand in the operation's file as an `impl Graph`.
 
 pub mod add;
+pub mod aggregate;
 pub mod conditional;
+pub mod counters;
+pub mod cross_entropy;
+pub mod decode_augment;
+pub mod distillation;
 pub mod mul;
 pub mod relu;
+pub mod rows;
+pub mod softmax;
 pub mod sum_all;
+pub mod transform_views;
 
 use std::sync::Arc;
 
@@ -18,10 +26,18 @@ use crate::base::{Array, Result};
 pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
+        aggregate::examples(),
         conditional::examples(),
+        counters::examples(),
+        cross_entropy::examples(),
+        decode_augment::examples(),
+        distillation::examples(),
         mul::examples(),
         relu::examples(),
+        rows::examples(),
+        softmax::examples(),
         sum_all::examples(),
+        transform_views::examples(),
     ];
     all.into_iter().flatten().collect()
 }
