@@ -12,11 +12,19 @@ pub mod conditional;
 pub mod dropout;
 pub mod global_average_pool;
 pub mod max_pool;
+pub mod aggregate;
+pub mod counters;
+pub mod cross_entropy;
+pub mod decode_augment;
+pub mod distillation;
 pub mod mul;
 pub mod relu;
+pub mod rows;
+pub mod softmax;
 pub mod sum_all;
 pub mod sum_rows;
 pub mod update_running;
+pub mod transform_views;
 
 use std::sync::Arc;
 
@@ -39,11 +47,19 @@ pub fn examples() -> Vec<Example> {
         dropout::examples(),
         global_average_pool::examples(),
         max_pool::examples(),
+        aggregate::examples(),
+        counters::examples(),
+        cross_entropy::examples(),
+        decode_augment::examples(),
+        distillation::examples(),
         mul::examples(),
         relu::examples(),
+        rows::examples(),
+        softmax::examples(),
         sum_all::examples(),
         sum_rows::examples(),
         update_running::examples(),
+        transform_views::examples(),
     ];
     all.into_iter().flatten().collect()
 }
