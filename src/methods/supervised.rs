@@ -3,7 +3,7 @@
 
 use crate::base::{Result, Shape};
 use crate::graph::NodeId;
-use crate::graph::ops::cross_entropy::LabelRule;
+use crate::base::labels::LabelRule;
 use crate::base::transforms::TransformSet;
 use crate::models::Backbone;
 use crate::nn::Builder;

@@ -21,15 +21,15 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
 
 /// The `[model]` section of a config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
     /// A network's name; see [`NAMES`].
     pub name: String,
     /// `cifar_resnet` only: layers, 6n + 2 for three stages (in general 2·stages·n + 2); 0 = 32.
     pub depth: usize,
-    /// Channels of each stage (`cifar_resnet`, `resnetN`) or of each convolution (`convnet`); empty = the network's own.
+    /// Channels of each stage (`cifar_resnet`, `resnetN`) or of each convolution (`convnet`), each 1 to 65536; empty =
+    /// the network's own.
     pub widths: Vec<usize>,
-    /// `convnet` only: stride of each convolution; empty = 2, 1, 2, 1 …
+    /// `convnet` only: stride of each convolution, each 1 to 16; empty = 2, 1, 2, 1 …
     pub strides: Vec<usize>,
 }
 
@@ -49,9 +49,6 @@ pub const NAMES: &[&str] = &[
 /// # Errors
 /// When the name is unknown or a size is out of range: what was given and what is allowed.
 pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
-    if settings.widths.contains(&0) || settings.strides.contains(&0) {
-        return Err(Error::Config("model.widths and model.strides: every entry is at least 1".into()));
-    }
     if settings.depth != 0 && settings.name != "cifar_resnet" {
         return Err(Error::Config(format!(
             "model.depth = {} has no meaning for `{}`; choose model.name = \"cifar_resnet\"",

@@ -24,7 +24,6 @@ pub struct Evaluator {
     program: Program,
     sums: Tensor,
     names: Vec<String>,
-    bytes: u64,
 }
 
 impl Evaluator {
@@ -57,7 +56,7 @@ impl Evaluator {
         let executor = Executor::new(engine, &b.graph, &[], &placed, variants)?;
         let program = Program::new(engine, executor.recording())?;
         let names = metrics.into_iter().map(|m| m.name).collect();
-        Ok(Self { feed, rows, program, sums, names, bytes: executor.bytes() })
+        Ok(Self { feed, rows, program, sums, names })
     }
 
     /// Means over all images of the set, in the method's order.
@@ -87,9 +86,9 @@ impl Evaluator {
         Ok(self.names.iter().cloned().zip(totals.into_iter().map(|t| t / count as f64)).collect())
     }
 
-    /// Bytes of the evaluation graph's buffers.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// Images of the set.
+    pub fn images(&self) -> usize {
+        self.feed.set().count()
     }
 }
 

@@ -6,7 +6,7 @@ use super::golden::{Golden, nchw_to_nhwc, nhwc_to_nchw};
 use super::Answer;
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Program, Tensor, readback};
-use crate::graph::ops::cross_entropy::LabelRule;
+use crate::base::labels::LabelRule;
 use crate::graph::{Executor, NodeId, reverse};
 use crate::kernels::choose;
 use crate::nn::{Builder, Phase};
