@@ -5,3 +5,4 @@ pub mod data;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod train;

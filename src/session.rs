@@ -25,13 +25,12 @@ pub fn known_sections() -> Vec<KnownSection> {
     vec![KnownSection::of::<ViewSettings>("sla")]
 }
 
-/// Reads a config file and the overrides of `--set`.
+/// A config from TOML text and the overrides of `--set`; `source` stands for the text in messages.
 ///
 /// # Errors
-/// When the file cannot be read, or a setting is unknown, of the wrong type or out of range.
-pub fn read_config(path: &Path, overrides: &[String]) -> Result<Config> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading the config", path, e))?;
-    Config::parse(&text, &path.display().to_string(), overrides, &known_sections())
+/// When a setting is unknown, of the wrong type or out of range.
+pub fn config(text: &str, source: &str, overrides: &[String]) -> Result<Config> {
+    Config::parse(text, source, overrides, &known_sections())
 }
 
 /// A trainer for a config: data loaded, network planned and initialised.
@@ -71,7 +70,7 @@ impl Trained {
     pub fn open(engine: &Arc<Engine>, path: &Path) -> Result<Self> {
         let checkpoint = Checkpoint::read(path)?;
         let meta = &checkpoint.meta;
-        let config = Config::parse(&meta.config, &format!("the config inside {}", path.display()), &[], &known_sections())?;
+        let config = self::config(&meta.config, &format!("the config inside {}", path.display()), &[])?;
         let numbers = |key: &str| -> Result<Vec<f32>> {
             let text = meta.extra.get(key).ok_or_else(|| missing(path, key))?;
             text.split(',').map(|v| v.parse().map_err(|_| missing(path, key))).collect()

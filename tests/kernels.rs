@@ -23,7 +23,12 @@ fn shaders_are_valid_and_match_their_rust_files() {
         let name = kernel.shader.name;
         assert!(names.insert(name), "{name} stands twice in the registry");
         let module = module(kernel);
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty())
+        // A kernel all of whose variants need subgroups may use them; all others keep to the base tier.
+        let subgroups = kernel.shader.variants.iter().all(|v| v.needs.contains(wgpu::Features::SUBGROUP));
+        let allowed = if subgroups { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), allowed)
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all())
             .validate(&module)
             .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&kernel.shader.text())));
         assert_eq!(module.entry_points.len(), 1, "{name}: one entry point");

@@ -1,7 +1,10 @@
 //! The one integration-test binary: one process, one device.
 
+mod checkpoint;
 mod common;
+mod config;
 mod data;
+mod golden_losses;
 mod gradients;
 mod kernels;
 mod tidy;

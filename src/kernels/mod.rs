@@ -1,6 +1,13 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
+pub mod choose;
+pub mod conv2d;
+pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_subgroup;
+pub mod conv2d_subgroup;
+pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_subgroup;
 pub mod accumulate;
 pub mod adam;
 pub mod add_bias;
@@ -17,6 +24,7 @@ pub mod batch_norm_stats;
 pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
+pub mod channel_window;
 pub mod clip_scale;
 pub mod columns;
 pub mod conditional;
@@ -39,6 +47,7 @@ pub mod sgd;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
+pub mod sum_parts;
 pub mod sum_rows;
 pub mod transform_views;
 pub mod transform_views_transpose;
@@ -50,6 +59,12 @@ use crate::gpu::{Recording, Shader, Tensor};
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
+    conv2d::KERNEL,
+    conv2d_input_grad::KERNEL,
+    conv2d_input_grad_subgroup::KERNEL,
+    conv2d_subgroup::KERNEL,
+    conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_subgroup::KERNEL,
     accumulate::KERNEL,
     adam::KERNEL,
     add_bias::KERNEL,
@@ -76,6 +91,7 @@ pub static REGISTRY: &[Kernel] = &[
     distillation_grad::KERNEL,
     flag_nonfinite::KERNEL,
     gradient_norm::KERNEL,
+    channel_window::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
@@ -85,6 +101,7 @@ pub static REGISTRY: &[Kernel] = &[
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
+    sum_parts::KERNEL,
     sum_rows::KERNEL,
     transform_views::KERNEL,
     transform_views_transpose::KERNEL,
@@ -92,6 +109,8 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
+    pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Philox4x32-10: `philox4x32`, `unit`, `below`.

@@ -19,9 +19,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("eval", 7),
     ("report", 7),
     ("export", 7),
+    ("session", 8),
     ("verify", 8),
-    ("bench", 8),
-    ("cli", 9),
+    ("bench", 9),
+    ("cli", 10),
 ];
 
 fn floor(module: &str) -> Option<u8> {

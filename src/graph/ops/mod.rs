@@ -2,18 +2,25 @@
 //! Builder methods (`graph.relu(x)`) stand in the operation's file as an `impl Graph`.
 
 pub mod add;
+pub mod add_bias;
 pub mod aggregate;
+pub mod batch_norm;
+pub mod batch_norm_form;
+pub mod channel_window;
 pub mod conditional;
 pub mod counters;
 pub mod cross_entropy;
 pub mod decode_augment;
 pub mod distillation;
+pub mod global_average_pool;
 pub mod mul;
 pub mod relu;
 pub mod rows;
 pub mod softmax;
 pub mod sum_all;
+pub mod sum_rows;
 pub mod transform_views;
+pub mod update_running;
 
 use std::sync::Arc;
 
@@ -26,21 +33,31 @@ use crate::base::{Array, Result};
 pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
+        add_bias::examples(),
         aggregate::examples(),
+        batch_norm::examples(),
+        batch_norm_form::examples(),
+        channel_window::examples(),
         conditional::examples(),
         counters::examples(),
         cross_entropy::examples(),
         decode_augment::examples(),
         distillation::examples(),
+        global_average_pool::examples(),
         mul::examples(),
         relu::examples(),
         rows::examples(),
         softmax::examples(),
         sum_all::examples(),
+        sum_rows::examples(),
         transform_views::examples(),
+        update_running::examples(),
     ];
     all.into_iter().flatten().collect()
 }
+
+/// Builds an operation on given inputs.
+pub type Build = Arc<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync>;
 
 /// An operation on concrete values, for the checks: interpreter against device, both derivatives against finite
 /// differences, and reverse against forward mode.
@@ -52,7 +69,7 @@ pub struct Example {
     /// Which inputs are differentiated. Values must lie off the operation's kinks by more than 1e-3.
     pub differentiable: Vec<bool>,
     /// Builds the operation on those inputs and returns its output.
-    pub build: Arc<dyn Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync>,
+    pub build: Build,
     /// Whether the operation updates its last input, which is then a state.
     pub in_place: bool,
     /// How far the device may be from the interpreter, relative to the largest value.

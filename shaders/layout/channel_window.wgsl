@@ -1,0 +1,78 @@
+// A window of channels moved to another place, with spatial subsampling, and its transpose.
+//
+//   mode 0   out[r, h, w, first_out + c] = x[r, h·stride, w·stride, first_in + c]   for c < channels
+//   mode 1   out[r, h, w, first_out + c] = x[r, h/stride, w/stride, first_in + c]   for c < channels, where stride
+//            divides h and w: the transpose of mode 0 with first_in and first_out exchanged
+//   and 0 elsewhere
+//
+// Shapes     x (R, XH, XW, XC) -> out (R, H, W, C); C and XC padded (pads of out are written as zero)
+// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Shared     none
+// Order      no reduction
+
+struct Params {
+    count: u32,     // vec4 of out
+    height: u32,    // H
+    width: u32,     // W
+    quads: u32,     // vec4 a pixel of out
+    x_height: u32,  // XH
+    x_width: u32,   // XW
+    x_quads: u32,   // vec4 a pixel of x
+    first_in: u32,  // first channel of the window in x
+    first_out: u32, // first channel of the window in out
+    channels: u32,  // channels of the window
+    stride: u32,
+    mode: u32,      // 0 subsample, 1 its transpose
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (R, XH, XW, XC)
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (R, H, W, C)
+
+override WIDTH: u32 = 64u; // lanes a workgroup
+
+@compute @workgroup_size(WIDTH)
+fn channel_window(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.x + group.y * groups.x) * WIDTH + lane;
+    if i >= params.count {
+        return;
+    }
+    let column = i % params.quads;
+    let pixel = i / params.quads;
+    let w = pixel % params.width;
+    let h = pixel / params.width % params.height;
+    let r = pixel / (params.width * params.height);
+    var place = vec2(h * params.stride, w * params.stride);
+    var inside = true;
+    if params.mode == 1u {
+        place = vec2(h / params.stride, w / params.stride);
+        inside = h % params.stride == 0u && w % params.stride == 0u;
+    }
+    var value = vec4(0.0);
+    if inside {
+        let base = ((r * params.x_height + place.x) * params.x_width + place.y) * params.x_quads;
+        // c: the channel of the window that the first lane of this vec4 holds; negative before the window.
+        let c = i32(4u * column) - i32(params.first_out);
+        let end = i32(params.channels);
+        let offset = i32(params.first_in) + c;
+        if c < end && c > -4 {
+            if (offset & 3) == 0 && c >= 0 {
+                let all = x[base + u32(offset) / 4u];
+                let left = vec4(end - c);
+                value = select(vec4(0.0), all, vec4(0, 1, 2, 3) < left);
+            } else {
+                for (var j = 0; j < 4; j++) {
+                    if c + j >= 0 && c + j < end {
+                        let source = u32(offset + j);
+                        value[j] = x[base + source / 4u][source % 4u];
+                    }
+                }
+            }
+        }
+    }
+    out[i] = value;
+}

@@ -1,0 +1,149 @@
+// Gradient of a convolution by its weights, as in conv2d_weight_grad.wgsl, for subgroups of 8 lanes and costly loads
+// (software adapters): the lanes load 8 vectors of dy together and pass them round.
+//
+//   part[g, ky, kx, c, n] = sum over the g-th lines (r, oy), and ox, of
+//                           x[r, oy·stride + ky − padding, ox·stride + kx − padding, c] · dy[r, oy, ox, n]
+//
+// Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·kw·pad4(C), Cout); sum_parts.wgsl adds the parts
+// Dispatch   (blocks of 24 slots, blocks of 16 output channels, parts); a slot is a tap and 4 input channels
+// Tile       a lane computes 3 slots, 8 apart, by 16 output channels in registers
+// Shared     none; needs subgroups of at least 8 lanes
+// Order      each part is summed by one lane in rising order of r, oy, ox: the same bits every run
+
+struct Params {
+    rows: u32,          // R
+    height: u32,        // H
+    width: u32,         // W
+    channels: u32,      // pad4(C) / 4
+    out_height: u32,    // OH
+    out_width: u32,     // OW
+    outputs: u32,       // pad4(Cout) / 4
+    kernel_height: u32, // kh
+    kernel_width: u32,  // kw
+    stride: u32,
+    padding: u32,
+    parts: u32,
+    lines: u32, // lines a part; a line is one r, oy
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;          // (R, H, W, C)
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;         // (R, OH, OW, Cout)
+@group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
+
+const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
+
+// A tap relative to the pixel, and the place of its channels.
+struct Slot {
+    ky: i32, // minus padding
+    kx: i32, // minus padding
+    c: u32,
+}
+
+fn slot(index: u32) -> Slot {
+    let i = min(index, params.kernel_height * params.kernel_width * params.channels - 1u);
+    let k = i / params.channels;
+    let padding = i32(params.padding);
+    return Slot(i32(k / params.kernel_width) - padding, i32(k % params.kernel_width) - padding, i % params.channels);
+}
+
+// Index into x of the slot's channels at column 0 of the line, or -1 outside the image.
+fn line_of(slot: Slot, r: u32, oy: u32) -> i32 {
+    let iy = i32(oy * params.stride) + slot.ky;
+    let row = (i32(r * params.height) + iy) * i32(params.width * params.channels) + i32(slot.c);
+    return select(-1, row, iy >= 0 && iy < i32(params.height));
+}
+
+// 4 channels of the slot at an output pixel of the line; zero outside the image.
+fn channels_at(slot: Slot, line: i32, ox: u32) -> vec4<f32> {
+    let ix = i32(ox * params.stride) + slot.kx;
+    let inside = line >= 0 && ix >= 0 && ix < i32(params.width);
+    return x[u32(select(0, line + ix * i32(params.channels), inside))] * select(0.0, 1.0, inside);
+}
+
+// 4 channels of a slot by 16 output channels.
+struct Block {
+    x: Sums,
+    y: Sums,
+    z: Sums,
+    w: Sums,
+}
+
+// block + the slot's channels at 4 pixels, times dy there (the panel's 4 steps).
+fn add_pixels(block: Block, slot: Slot, line: i32, ox: u32, panel: Panel) -> Block {
+    let p0 = channels_at(slot, line, ox);
+    let p1 = channels_at(slot, line, ox + 1u);
+    let p2 = channels_at(slot, line, ox + 2u);
+    let p3 = channels_at(slot, line, ox + 3u);
+    return Block(
+        multiply_add(block.x, vec4(p0.x, p1.x, p2.x, p3.x), panel),
+        multiply_add(block.y, vec4(p0.y, p1.y, p2.y, p3.y), panel),
+        multiply_add(block.z, vec4(p0.z, p1.z, p2.z, p3.z), panel),
+        multiply_add(block.w, vec4(p0.w, p1.w, p2.w, p3.w), panel),
+    );
+}
+
+fn store_sums(at: u32, n: u32, sums: Sums) {
+    part[at] = sums.a;
+    if n + 1u < params.outputs { part[at + 1u] = sums.b; }
+    if n + 2u < params.outputs { part[at + 2u] = sums.c; }
+    if n + 3u < params.outputs { part[at + 3u] = sums.d; }
+}
+
+fn store(g: u32, slot: u32, n: u32, block: Block) {
+    let slots = params.kernel_height * params.kernel_width * params.channels;
+    if slot >= slots || g >= params.parts {
+        return;
+    }
+    let at = (g * slots + slot) * 4u * params.outputs + n;
+    store_sums(at, n, block.x);
+    store_sums(at + params.outputs, n, block.y);
+    store_sums(at + 2u * params.outputs, n, block.z);
+    store_sums(at + 3u * params.outputs, n, block.w);
+}
+
+// 4 output channels of dy; zero past the end of the line.
+fn upstream(line: u32, ox: u32, n: u32) -> vec4<f32> {
+    let at = (line * params.out_width + min(ox, params.out_width - 1u)) * params.outputs + min(n, params.outputs - 1u);
+    return dy[at] * select(0.0, 1.0, ox < params.out_width);
+}
+
+@compute @workgroup_size(WIDTH)
+fn conv2d_weight_grad_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first = group.x * 24u + lane;
+    let n = group.y * 4u;
+    let g = group.z;
+    let k0 = slot(first);
+    let k1 = slot(first + 8u);
+    let k2 = slot(first + 16u);
+    var b0 = Block();
+    var b1 = Block();
+    var b2 = Block();
+
+    let end = min((g + 1u) * params.lines, params.rows * params.out_height);
+    for (var line = g * params.lines; line < end; line++) {
+        let r = line / params.out_height;
+        let oy = line % params.out_height;
+        let l0 = line_of(k0, r, oy);
+        let l1 = line_of(k1, r, oy);
+        let l2 = line_of(k2, r, oy);
+        for (var ox = 0u; ox < params.out_width; ox += 4u) {
+            // Lane l loads pixel l / 4 of two, output channels 4 · (l % 4) ..
+            let a = upstream(line, ox + lane / 4u, n + lane % 4u);
+            let b = upstream(line, ox + 2u + lane / 4u, n + lane % 4u);
+            let panel = Panel(
+                subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
+                subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),
+                subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u), subgroupBroadcast(b, 3u),
+                subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u), subgroupBroadcast(b, 7u),
+            );
+            b0 = add_pixels(b0, k0, l0, ox, panel);
+            b1 = add_pixels(b1, k1, l1, ox, panel);
+            b2 = add_pixels(b2, k2, l2, ox, panel);
+        }
+    }
+
+    store(g, first, n, b0);
+    store(g, first + 8u, n, b1);
+    store(g, first + 16u, n, b2);
+}

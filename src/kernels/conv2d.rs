@@ -1,0 +1,254 @@
+//! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
+
+use super::{Case, Kernel, conv2d_subgroup, params, shared};
+use crate::base::compare::Tolerance;
+use crate::base::shape::pad4;
+use crate::base::{Array, Error, Result};
+use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+
+params! {
+    /// Uniforms of `conv2d.wgsl` and `conv2d_subgroup.wgsl`.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// H.
+        pub height: u32,
+        /// W.
+        pub width: u32,
+        /// pad4(C) / 4.
+        pub channels: u32,
+        /// OH.
+        pub out_height: u32,
+        /// OW.
+        pub out_width: u32,
+        /// pad4(Cout) / 4.
+        pub outputs: u32,
+        /// kh.
+        pub kernel_height: u32,
+        /// kw.
+        pub kernel_width: u32,
+        /// Step between two outputs, in both directions.
+        pub stride: u32,
+        /// Zeros on each side, in both directions.
+        pub padding: u32,
+    }
+}
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "conv2d",
+    source: include_str!("../../shaders/matmul/conv2d.wgsl"),
+    shared: &[shared::PANEL],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("w"), write("y")],
+    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("32", &[("WIDTH", 32.0)])],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+
+/// Step and zero border of a convolution, the same in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Convolution {
+    /// Step between two outputs; at least 1.
+    pub stride: usize,
+    /// Zeros on each side of the image.
+    pub padding: usize,
+}
+
+/// All sizes of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// `[R, H, W, C]`.
+    pub input: [usize; 4],
+    /// `[kh, kw]`.
+    pub kernel: [usize; 2],
+    /// `[R, OH, OW, Cout]`.
+    pub output: [usize; 4],
+    /// Step and border.
+    pub convolution: Convolution,
+}
+
+impl Geometry {
+    /// The sizes that follow from an input, a kernel and a number of output channels.
+    ///
+    /// # Errors
+    /// When the stride is 0 or the kernel does not fit into the padded image.
+    pub fn new(input: [usize; 4], kernel: [usize; 2], outputs: usize, convolution: Convolution) -> Result<Self> {
+        let Convolution { stride, padding } = convolution;
+        if stride == 0 {
+            return Err(Error::Shape("convolution: the stride is 0, it must be at least 1".into()));
+        }
+        let mut output = [input[0], 0, 0, outputs];
+        for i in 0..2 {
+            let padded = input[1 + i] + 2 * padding;
+            if kernel[i] == 0 || kernel[i] > padded {
+                return Err(Error::Shape(format!(
+                    "convolution: a kernel of {kernel:?} does not fit an image of {} x {} with padding {padding}",
+                    input[1], input[2]
+                )));
+            }
+            output[1 + i] = (padded - kernel[i]) / stride + 1;
+        }
+        Ok(Self { input, kernel, output, convolution })
+    }
+
+    /// Shape of the weights: `[kh, kw, pad4(C), Cout]`.
+    pub fn weights(&self) -> [usize; 4] {
+        [self.kernel[0], self.kernel[1], pad4(self.input[3]), self.output[3]]
+    }
+
+    /// Calls `each(x, w, y)` with the flat logical index of every product's three elements.
+    pub fn products(&self, mut each: impl FnMut(usize, usize, usize)) {
+        let ([rows, height, width, channels], [kh, kw]) = (self.input, self.kernel);
+        let [_, out_height, out_width, outputs] = self.output;
+        let Convolution { stride, padding } = self.convolution;
+        for (r, oy, ox) in
+            (0..rows).flat_map(|r| (0..out_height * out_width).map(move |p| (r, p / out_width, p % out_width)))
+        {
+            for (ky, kx) in (0..kh * kw).map(|k| (k / kw, k % kw)) {
+                let (iy, ix) = ((oy * stride + ky).wrapping_sub(padding), (ox * stride + kx).wrapping_sub(padding));
+                if iy >= height || ix >= width {
+                    continue;
+                }
+                for c in 0..channels {
+                    let x = ((r * height + iy) * width + ix) * channels + c;
+                    let w = ((ky * kw + kx) * pad4(channels) + c) * outputs;
+                    let y = ((r * out_height + oy) * out_width + ox) * outputs;
+                    for n in 0..outputs {
+                        each(x, w + n, y + n);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The least work of the convolution or of one of its gradients: each tensor moved once.
+    pub fn cost(&self) -> Cost {
+        let size = |s: &[usize]| s.iter().map(|&n| n as u64).product::<u64>();
+        let products = size(&self.output) * size(&self.kernel) * self.input[3] as u64;
+        let moved = size(&self.input) + size(&self.weights()) + size(&self.output);
+        Cost { operations: 2 * products, bytes: 4 * moved }
+    }
+}
+
+/// Reads and checks the sizes of the trio's tensors.
+pub(super) fn geometry(name: &str, x: &Tensor, w: &Tensor, convolution: Convolution, y: &Tensor) -> Result<Geometry> {
+    let input = x.image(&format!("{name}: x (R, H, W, C)"))?;
+    let weights = w.image(&format!("{name}: w [kh, kw, pad4(C), Cout]"))?;
+    let geometry = Geometry::new(input, [weights[0], weights[1]], weights[3], convolution)?;
+    w.expect(&format!("{name}: w [kh, kw, pad4(C), Cout]"), &geometry.weights())?;
+    y.expect(&format!("{name}: y (R, OH, OW, Cout)"), &geometry.output)?;
+    Ok(geometry)
+}
+
+/// A grid of `x` groups folded into `[x, fold]` past WebGPU's 65,535.
+pub(super) fn fold(groups: usize) -> [u32; 2] {
+    let fold = groups.div_ceil(65_535);
+    [groups.div_ceil(fold) as u32, fold as u32]
+}
+
+/// Records `y = x ∗ w`.
+///
+/// # Errors
+/// When the shapes do not fit together.
+pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Convolution, y: &Tensor) -> Result<()> {
+    let geometry = geometry("conv2d", x, w, convolution, y)?;
+    let p = Params {
+        rows: geometry.input[0] as u32,
+        height: geometry.input[1] as u32,
+        width: geometry.input[2] as u32,
+        channels: geometry.input[3].div_ceil(4) as u32,
+        out_height: geometry.output[1] as u32,
+        out_width: geometry.output[2] as u32,
+        outputs: geometry.output[3].div_ceil(4) as u32,
+        kernel_height: geometry.kernel[0] as u32,
+        kernel_width: geometry.kernel[1] as u32,
+        stride: convolution.stride as u32,
+        padding: convolution.padding as u32,
+    };
+    let (shader, pixels) = if recording.variants.contains_key(conv2d_subgroup::SHADER.name) {
+        (&conv2d_subgroup::SHADER, conv2d_subgroup::PIXELS)
+    } else {
+        (&SHADER, 8 * recording.variant(&SHADER).constant("WIDTH") as usize)
+    };
+    let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
+    recording.dispatch(shader, p, &[x, w, y], [across, p.outputs.div_ceil(4), folds], geometry.cost())
+}
+
+/// The twin.
+pub fn reference(x: &Array, w: &Array, convolution: Convolution) -> Array {
+    let geometry = of_arrays(x, w, convolution);
+    let mut y = Array::zeros(&geometry.output);
+    geometry.products(|i, j, k| y.data[k] += x.data[i] * w.data[j]);
+    y
+}
+
+/// The geometry of two arrays that fit.
+pub(super) fn of_arrays(x: &Array, w: &Array, convolution: Convolution) -> Geometry {
+    let (&[r, h, width, c], &[kh, kw, _, n]) = (x.sizes(), w.sizes()) else {
+        panic!("conv2d takes (R, H, W, C) and [kh, kw, pad4(C), Cout], not {} and {}", x.shape, w.shape)
+    };
+    Geometry::new([r, h, width, c], [kh, kw], n, convolution).expect("checked by the operation's shape rule")
+}
+
+/// Sums of at most 1,600 products in float32 err by about √1600·2⁻²⁴ = 2.4e-6 of the typical sum at worst.
+pub(super) const TOLERANCE: Tolerance = Tolerance::largest(3e-6);
+
+/// One value, odd kernels, strides and borders, channels off the multiples of 4 and 16, pixels around a tile of 512
+/// and of 96, primes, a layer of ResNet-32.
+pub(super) fn geometries() -> Vec<Geometry> {
+    let table: [([usize; 4], [usize; 2], usize, usize, usize); 14] = [
+        ([1, 1, 1, 1], [1, 1], 1, 1, 0),
+        ([1, 5, 7, 3], [3, 3], 5, 1, 1),
+        ([2, 9, 6, 5], [3, 3], 18, 2, 1),
+        ([1, 11, 8, 7], [5, 5], 6, 3, 2),
+        ([1, 7, 7, 4], [2, 2], 20, 2, 0),
+        ([1, 14, 13, 6], [7, 7], 10, 2, 3),
+        ([3, 8, 8, 8], [1, 1], 17, 2, 0),
+        ([1, 7, 73, 4], [1, 1], 16, 1, 0),
+        ([1, 27, 19, 3], [3, 3], 4, 1, 1),
+        ([1, 95, 1, 2], [2, 2], 33, 1, 1),
+        ([2, 6, 9, 17], [1, 3], 7, 1, 1),
+        ([7, 11, 13, 1], [3, 3], 16, 3, 1),
+        ([1, 4, 4, 64], [5, 5], 64, 1, 2),
+        ([2, 16, 16, 32], [3, 3], 32, 1, 1),
+    ];
+    table
+        .into_iter()
+        .map(|(input, kernel, outputs, stride, padding)| {
+            Geometry::new(input, kernel, outputs, Convolution { stride, padding }).expect("a case that fits")
+        })
+        .collect()
+}
+
+/// A case's name.
+pub(super) fn named(g: &Geometry) -> String {
+    format!("{:?} by {:?} to {:?} {:?}", g.input, g.kernel, g.output, g.convolution)
+}
+
+/// Weights as they stand in a network: the pad rows of the input channels are zero.
+pub(super) fn weights(g: &Geometry, seed: u64) -> Array {
+    let [_, _, padded, outputs] = g.weights();
+    let mut w = Array::normal(&g.weights(), 1.0, seed);
+    for (i, v) in w.data.iter_mut().enumerate() {
+        if (i / outputs) % padded >= g.input[3] {
+            *v = 0.0;
+        }
+    }
+    w
+}
+
+/// See [`geometries`].
+pub(super) fn cases() -> Vec<Case> {
+    geometries()
+        .into_iter()
+        .map(|g| {
+            let (x, w) = (Array::normal(&g.input, 1.0, 1), weights(&g, 2));
+            let expected = reference(&x, &w, g.convolution);
+            Case::new(named(&g), vec![x, w], expected, TOLERANCE, move |r, i, o, _| {
+                record(r, &i[0], &i[1], g.convolution, &o[0])
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,141 @@
+//! Gradient of a convolution by its weights, in two stages. Shapes: `x (R, H, W, C)`, `dy (R, OH, OW, Cout)` →
+//! `dw [kh, kw, pad4(C), Cout]`.
+
+use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
+use super::{Case, Kernel, conv2d_weight_grad_subgroup, params, shared, sum_parts};
+use crate::base::{Array, Result, Shape};
+use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
+
+params! {
+    /// Uniforms of `conv2d_weight_grad.wgsl` and `conv2d_weight_grad_subgroup.wgsl`.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// H.
+        pub height: u32,
+        /// W.
+        pub width: u32,
+        /// pad4(C) / 4.
+        pub channels: u32,
+        /// OH.
+        pub out_height: u32,
+        /// OW.
+        pub out_width: u32,
+        /// pad4(Cout) / 4.
+        pub outputs: u32,
+        /// kh.
+        pub kernel_height: u32,
+        /// kw.
+        pub kernel_width: u32,
+        /// Step between two outputs, in both directions.
+        pub stride: u32,
+        /// Zeros on each side, in both directions.
+        pub padding: u32,
+        /// Partial sums.
+        pub parts: u32,
+        /// Output lines `(r, oy)` a part.
+        pub lines: u32,
+    }
+}
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_weight_grad",
+    source: include_str!("../../shaders/matmul/conv2d_weight_grad.wgsl"),
+    shared: &[shared::PANEL],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("dy"), write("part")],
+    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("32", &[("WIDTH", 32.0)])],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+
+/// Slots (a tap and 4 input channels) of one block; see the shader.
+const SLOTS: usize = 24;
+
+/// Blocks of slots, outputs and parts to aim at: enough to fill an adapter, few enough that adding the parts is cheap.
+const BLOCKS: usize = 256;
+
+/// Lines a part, and the number of parts. They depend on the sizes alone, so that every adapter adds in one order.
+fn split(geometry: &Geometry) -> (usize, usize) {
+    let slots = geometry.kernel[0] * geometry.kernel[1] * geometry.input[3].div_ceil(4);
+    let tiles = slots.div_ceil(SLOTS) * geometry.output[3].div_ceil(16);
+    let all = geometry.output[0] * geometry.output[1];
+    let lines = all.div_ceil(BLOCKS.div_ceil(tiles)).max(4).min(all);
+    (lines, all.div_ceil(lines))
+}
+
+/// The shape of the partial sums that [`record`] needs.
+pub fn scratch(geometry: &Geometry) -> Shape {
+    let [kh, kw, channels, outputs] = geometry.weights();
+    Shape::new(&[split(geometry).1, kh * kw * channels, outputs])
+}
+
+/// Records `dw` for `y = x ∗ w`.
+///
+/// # Errors
+/// When the shapes do not fit together or `part` is not [`scratch`]'s shape.
+pub fn record(
+    recording: &mut Recording,
+    x: &Tensor,
+    dy: &Tensor,
+    convolution: Convolution,
+    part: &Tensor,
+    dw: &Tensor,
+) -> Result<()> {
+    let geometry = conv2d::geometry("conv2d_weight_grad", x, dw, convolution, dy)?;
+    part.expect("conv2d_weight_grad: part", scratch(&geometry).sizes())?;
+    let (lines, parts) = split(&geometry);
+    let p = Params {
+        rows: geometry.input[0] as u32,
+        height: geometry.input[1] as u32,
+        width: geometry.input[2] as u32,
+        channels: geometry.input[3].div_ceil(4) as u32,
+        out_height: geometry.output[1] as u32,
+        out_width: geometry.output[2] as u32,
+        outputs: geometry.output[3].div_ceil(4) as u32,
+        kernel_height: geometry.kernel[0] as u32,
+        kernel_width: geometry.kernel[1] as u32,
+        stride: convolution.stride as u32,
+        padding: convolution.padding as u32,
+        parts: parts as u32,
+        lines: lines as u32,
+    };
+    let (shader, together) = if recording.variants.contains_key(conv2d_weight_grad_subgroup::SHADER.name) {
+        (&conv2d_weight_grad_subgroup::SHADER, 1)
+    } else {
+        (&SHADER, recording.variant(&SHADER).constant("WIDTH") / 8)
+    };
+    let slots = (p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS as u32);
+    let grid = [slots, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
+    // A single part is the answer already.
+    let first = if parts == 1 { dw } else { part };
+    recording.dispatch(shader, p, &[x, dy, first], grid, geometry.cost())?;
+    if parts > 1 { sum_parts::record(recording, part, dw) } else { Ok(()) }
+}
+
+/// The twin: `kernel` is `[kh, kw]`.
+pub fn reference(x: &Array, dy: &Array, convolution: Convolution, kernel: [usize; 2]) -> Array {
+    let &[r, h, w, c] = x.sizes() else { panic!("x is (R, H, W, C), not {}", x.shape) };
+    let geometry = Geometry::new([r, h, w, c], kernel, dy.shape.last(), convolution)
+        .expect("checked by the operation's shape rule");
+    let mut dw = Array::zeros(&geometry.weights());
+    geometry.products(|i, j, k| dw.data[j] += x.data[i] * dy.data[k]);
+    dw
+}
+
+/// The convolution's cases, seen from the weights.
+pub(super) fn cases() -> Vec<Case> {
+    conv2d::geometries()
+        .into_iter()
+        .map(|g| {
+            let (x, dy) = (Array::normal(&g.input, 1.0, 5), Array::normal(&g.output, 1.0, 6));
+            let expected = reference(&x, &dy, g.convolution, g.kernel);
+            Case::new(conv2d::named(&g), vec![x, dy], expected, TOLERANCE, move |r, i, o, s| {
+                record(r, &i[0], &i[1], g.convolution, &s[0], &o[0])
+            })
+            .with_scratch(vec![scratch(&g)])
+        })
+        .collect()
+}

@@ -1,0 +1,19 @@
+//! Gradient of a convolution by its weights for subgroups of 8 lanes and costly loads: recorded by [`conv2d_weight_grad::record`] in place of
+//! `conv2d_weight_grad.wgsl` where the recording's variants name it (`choose::preferred` says when).
+
+use super::{Kernel, conv2d_weight_grad, shared};
+use crate::gpu::{Shader, Variant, read, write};
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_weight_grad_subgroup",
+    source: include_str!("../../shaders/matmul/conv2d_weight_grad_subgroup.wgsl"),
+    shared: &[shared::PANEL],
+    params: size_of::<conv2d_weight_grad::Params>(),
+    bindings: &[read("x"), read("dy"), write("part")],
+    variants: &[Variant { name: "8", constants: &[], needs: wgpu::Features::SUBGROUP }],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel =
+    Kernel { shader: &SHADER, fields: conv2d_weight_grad::FIELDS, cases: conv2d_weight_grad::cases };
