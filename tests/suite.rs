@@ -4,6 +4,7 @@ mod checkpoint;
 mod common;
 mod config;
 mod data;
+mod golden_losses;
 mod gradients;
 mod kernels;
 mod tidy;

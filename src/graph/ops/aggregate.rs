@@ -57,7 +57,7 @@ impl Graph {
     fn conditional_mean(&mut self, joint: NodeId, views: usize, used: usize) -> Result<NodeId> {
         let shape = self.shape(joint);
         let width = shape.last();
-        if views == 0 || width % views != 0 {
+        if views == 0 || !width.is_multiple_of(views) {
             return Err(Error::Shape(format!("joint logits {shape} are not N·{views} columns for {views} views")));
         }
         // One view is its own mean.

@@ -82,7 +82,7 @@ impl Operation for TransformViewsTranspose {
         let [rows, h, w, c] = images(inputs[0])?;
         self.set.check(h, w, c)?;
         let views = self.set.views();
-        if rows % views != 0 {
+        if !rows.is_multiple_of(views) {
             return Err(Error::Shape(format!("{} is not {views} views of each image", inputs[0])));
         }
         Ok(Shape::new(&[rows / views, h, w, c]))
