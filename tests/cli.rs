@@ -185,3 +185,43 @@ fn output_into_a_closed_pipe() {
     let output = Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_relabel")]).output().unwrap();
     assert_eq!(text(&output.stderr), "0\n");
 }
+
+/// Run by the test below in a process of its own.
+#[cfg(unix)]
+#[test]
+fn child_that_is_interrupted() {
+    if std::env::var_os("RELABEL_TEST_INTERRUPT").is_none() {
+        return;
+    }
+    let interrupt = relabel::cli::install_interrupt().unwrap();
+    assert!(!interrupt.asked());
+    println!("ready");
+    while !interrupt.asked() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    println!("asked");
+    // Work that does not end by itself; only the second signal ends it.
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_second_interrupt_ends_the_process() {
+    use std::io::{BufRead, BufReader};
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "cli::child_that_is_interrupted", "--nocapture"])
+        .env("RELABEL_TEST_INTERRUPT", "1")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for word in ["ready", "asked"] {
+        assert!(lines.any(|line| line.unwrap().ends_with(word)), "no {word:?}");
+        let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(kill.success());
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(text(&output.stderr).matches("once more to end at once").count(), 1);
+}
