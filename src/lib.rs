@@ -5,6 +5,7 @@
 //! [`session`].
 
 pub mod base;
+pub mod cli;
 pub mod data;
 pub mod gpu;
 pub mod graph;
@@ -12,6 +13,7 @@ pub mod kernels;
 pub mod methods;
 pub mod models;
 pub mod nn;
+pub mod report;
 pub mod session;
 pub mod train;
 pub mod verify;
