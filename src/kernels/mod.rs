@@ -1,13 +1,6 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
-pub mod choose;
-pub mod conv2d;
-pub mod conv2d_input_grad;
-pub mod conv2d_input_grad_subgroup;
-pub mod conv2d_subgroup;
-pub mod conv2d_weight_grad;
-pub mod conv2d_weight_grad_subgroup;
 pub mod accumulate;
 pub mod adam;
 pub mod add_bias;
@@ -25,9 +18,16 @@ pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
 pub mod channel_window;
+pub mod choose;
 pub mod clip_scale;
 pub mod columns;
 pub mod conditional;
+pub mod conv2d;
+pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_subgroup;
+pub mod conv2d_subgroup;
+pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_subgroup;
 pub mod count_matches;
 pub mod counted;
 pub mod cross_entropy;
@@ -37,6 +37,8 @@ pub mod distillation;
 pub mod distillation_grad;
 pub mod flag_nonfinite;
 pub mod gradient_norm;
+pub mod matmul;
+pub mod matmul_subgroup;
 pub mod mul;
 pub mod philox_words;
 pub mod relu;
@@ -92,6 +94,8 @@ pub static REGISTRY: &[Kernel] = &[
     flag_nonfinite::KERNEL,
     gradient_norm::KERNEL,
     channel_window::KERNEL,
+    matmul::KERNEL,
+    matmul_subgroup::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,

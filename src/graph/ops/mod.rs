@@ -6,9 +6,10 @@ pub mod add_bias;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
-pub mod conv2d;
 pub mod conditional;
+pub mod conv2d;
 pub mod global_average_pool;
+pub mod matmul;
 pub mod mul;
 pub mod relu;
 pub mod sum_all;
@@ -33,6 +34,7 @@ pub fn examples() -> Vec<Example> {
         channel_window::examples(),
         conv2d::examples(),
         global_average_pool::examples(),
+        matmul::examples(),
         mul::examples(),
         relu::examples(),
         sum_all::examples(),
