@@ -209,5 +209,8 @@ impl Trained {
 }
 
 fn missing(path: &Path, key: &str) -> Error {
-    Error::Checkpoint(format!("{}: no usable `{key}` in its header: not a checkpoint that training wrote", path.display()))
+    Error::Checkpoint(format!(
+        "{}: no usable `{key}` in its header: not a checkpoint that training wrote",
+        path.display()
+    ))
 }

@@ -41,7 +41,16 @@ impl Default for ModelSettings {
 
 /// Every network's name.
 pub const NAMES: &[&str] = &[
-    "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "cifar_resnet", "convnet", "resnet18", "resnet34", "resnet50",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "cifar_resnet",
+    "convnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
 ];
 
 /// The network that the settings name.
@@ -58,7 +67,8 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
     if !settings.strides.is_empty() && settings.name != "convnet" {
         return Err(Error::Config(format!("model.strides has no meaning for `{}`, only for `convnet`", settings.name)));
     }
-    let cifar = |depth| -> Result<Box<dyn Backbone>> { Ok(Box::new(cifar_resnet::CifarResNet::new(depth, &settings.widths)?)) };
+    let cifar =
+        |depth| -> Result<Box<dyn Backbone>> { Ok(Box::new(cifar_resnet::CifarResNet::new(depth, &settings.widths)?)) };
     match settings.name.as_str() {
         "resnet20" => cifar(20),
         "resnet32" => cifar(32),

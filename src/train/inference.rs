@@ -44,7 +44,8 @@ impl Evaluator {
         let leaves = feed.leaves(&mut b.graph, decode)?;
         let rows = b.graph.shape(leaves.labels).elements();
         let classes = feed.set().classes.len();
-        let metrics = method.evaluate(&mut b, backbone, Batch { images: leaves.images, labels: leaves.labels, classes })?;
+        let metrics =
+            method.evaluate(&mut b, backbone, Batch { images: leaves.images, labels: leaves.labels, classes })?;
         let leaf = b.graph.state("evaluation.sums", &[SLOTS]);
         for (slot, metric) in metrics.iter().enumerate() {
             b.graph.accumulate(metric.value, leaf, slot)?;

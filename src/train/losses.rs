@@ -12,7 +12,13 @@ use crate::nn::Builder;
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn mean_cross_entropy(b: &mut Builder, logits: NodeId, labels: NodeId, rule: LabelRule, views: usize) -> Result<NodeId> {
+pub fn mean_cross_entropy(
+    b: &mut Builder,
+    logits: NodeId,
+    labels: NodeId,
+    rule: LabelRule,
+    views: usize,
+) -> Result<NodeId> {
     let rows = b.graph.cross_entropy(logits, labels, rule, views)?;
     b.graph.mean_all(rows)
 }
@@ -21,7 +27,13 @@ pub fn mean_cross_entropy(b: &mut Builder, logits: NodeId, labels: NodeId, rule:
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn sum_cross_entropy(b: &mut Builder, logits: NodeId, labels: NodeId, rule: LabelRule, views: usize) -> Result<NodeId> {
+pub fn sum_cross_entropy(
+    b: &mut Builder,
+    logits: NodeId,
+    labels: NodeId,
+    rule: LabelRule,
+    views: usize,
+) -> Result<NodeId> {
     let rows = b.graph.cross_entropy(logits, labels, rule, views)?;
     b.graph.sum_all(rows, 1.0 / views as f32)
 }

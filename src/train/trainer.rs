@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::checkpoint::Rotation;
 use super::config::Config;
 use super::datasets::Datasets;
-use super::events::{self, Event, Evaluated, Finished, Metrics, Saved, Sink, Started};
+use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
 use super::feed::Feed;
 use super::inference::Evaluator;
 use super::network::Network;
@@ -74,7 +74,13 @@ impl Trainer {
     ///
     /// # Errors
     /// When data and method do not fit together, or the plan does not fit the device.
-    pub fn new(engine: Arc<Engine>, config: Config, method: Arc<dyn Method>, backbone: &dyn Backbone, data: Datasets) -> Result<Self> {
+    pub fn new(
+        engine: Arc<Engine>,
+        config: Config,
+        method: Arc<dyn Method>,
+        backbone: &dyn Backbone,
+        data: Datasets,
+    ) -> Result<Self> {
         let set = Arc::clone(&data.train);
         let image = Shape::new(&[set.height, set.width, set.channels]);
         method.check(&image, set.classes.len())?;
@@ -336,8 +342,7 @@ impl Trainer {
             return Err(Error::Diverged(format!(
                 "the loss became NaN or infinite at step {}; the last good checkpoint is kept. Try a lower optimizer.lr \
                  (now {}), a warm-up (schedule.warmup), or optimizer.max_grad_norm",
-                sums[0],
-                self.config.optimizer.lr
+                sums[0], self.config.optimizer.lr
             )));
         }
         Ok(sums)

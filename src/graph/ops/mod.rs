@@ -16,6 +16,7 @@ pub mod decode_augment;
 pub mod distillation;
 pub mod dropout;
 pub mod global_average_pool;
+pub mod matmul;
 pub mod max_pool;
 pub mod mul;
 pub mod relu;
@@ -51,6 +52,7 @@ pub fn examples() -> Vec<Example> {
         distillation::examples(),
         dropout::examples(),
         global_average_pool::examples(),
+        matmul::examples(),
         max_pool::examples(),
         mul::examples(),
         relu::examples(),
