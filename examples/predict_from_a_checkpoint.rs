@@ -12,9 +12,9 @@ use relabel::session::Trained;
 pub fn run(options: &Options, checkpoint: &Path, images: &[PathBuf]) -> Result<Vec<usize>> {
     let engine = Engine::open(options)?;
     let trained = Trained::open(&engine, checkpoint)?;
-    let (files, predictions) = trained.predict(images, 64, false)?;
+    let (found, predictions) = trained.predict(images, 64, false)?;
     let mut classes = Vec::new();
-    for (file, prediction) in files.iter().zip(&predictions) {
+    for (file, prediction) in found.files.iter().zip(&predictions) {
         let best = prediction.probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
         let Some((class, probability)) = best else { continue };
         println!("{}: {} ({:.1} %)", file.display(), trained.classes[class], 100.0 * probability);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Error, Result};
-use crate::data::{self, ImageSet, LoadOptions, Split};
+use crate::data::{self, ImageSet, Images, LoadOptions, Split};
 use crate::gpu::Engine;
 use crate::kernels::choose;
 use crate::methods;
@@ -168,7 +168,7 @@ impl Trained {
     ///
     /// # Errors
     /// When a file cannot be decoded (named), or the device fails.
-    pub fn predict(&self, files: &[PathBuf], batch: usize, skip_bad: bool) -> Result<(Vec<PathBuf>, Vec<Predicted>)> {
+    pub fn predict(&self, files: &[PathBuf], batch: usize, skip_bad: bool) -> Result<(Images, Vec<Predicted>)> {
         let [height, width, channels] = self.image;
         let images = data::load_images(files, (height, width), channels, skip_bad)?;
         let count = images.files.len();
@@ -177,12 +177,12 @@ impl Trained {
             height,
             width,
             channels,
-            pixels: images.pixels,
+            pixels: images.pixels.clone(),
             labels: vec![0; count],
             classes: self.classes.clone(),
             files: Vec::new(),
-            skipped: images.skipped,
-            ignored: images.ignored,
+            skipped: Vec::new(),
+            ignored: 0,
         };
         let feed = Feed::new(&self.engine, Arc::new(set), batch.clamp(1, count.max(1)), Resident::Auto)?;
         let mut predictor = Predictor::new(
@@ -194,7 +194,7 @@ impl Trained {
             &self.network,
             &choose::preferred(&self.engine),
         )?;
-        Ok((images.files, predictor.run(&self.engine)?))
+        Ok((images, predictor.run(&self.engine)?))
     }
 
     fn check_image(&self, found: [usize; 3], name: &str) -> Result<()> {

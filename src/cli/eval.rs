@@ -3,6 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{device_options, output};
+use crate::base::{Error, Result};
+use crate::data::{LoadOptions, Split};
+use crate::gpu::Engine;
+use crate::session::Trained;
+use crate::train::datasets::Datasets;
 
 /// Measure a checkpoint on a data set.
 #[derive(Clone, Debug, Args)]
@@ -24,4 +32,58 @@ pub struct EvalArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
+    let engine = Engine::open(&device_options(adapter)?)?;
+    let trained = Trained::open(&engine, &args.checkpoint)?;
+    let set = match (&args.data, args.split.as_str()) {
+        (None, split) => {
+            let data = Datasets::load(&trained.config)?;
+            let found = match split {
+                "train" => Some(data.train),
+                "validation" => data.validation,
+                _ => data.test,
+            };
+            let missing =
+                || Error::Data(format!("the checkpoint's data have no {split} images; name others with --data"));
+            let set = found.ok_or_else(missing)?;
+            std::sync::Arc::unwrap_or_clone(set)
+        }
+        (Some(_), "validation") => {
+            return Err(Error::Config(
+                "--split validation is cut from the checkpoint's own data: leave --data out".into(),
+            ));
+        }
+        (Some(path), split) => {
+            let split = if split == "train" { Split::Train } else { Split::Test };
+            let options = LoadOptions { skip_bad: args.skip_bad, ..trained.config.data.load_options()? };
+            let options = LoadOptions { format: None, allow_empty_classes: true, ..options };
+            trained.load(path, split, options)?
+        }
+    };
+    let (images, name, skipped) = (set.count(), set.name.clone(), set.skipped.len());
+    let metrics = trained.evaluate(set, args.batch.unwrap_or(trained.config.train.batch))?;
+    if args.json {
+        let values: Map<String, Value> = metrics.into_iter().map(|(n, v)| (n, json!(v))).collect();
+        return output::print_json(&json!({
+            "checkpoint": args.checkpoint, "method": trained.method().name(), "step": trained.step,
+            "data": name, "split": args.split, "images": images, "skipped": skipped, "metrics": values,
+        }));
+    }
+    let mut text = format!(
+        "{} after {} steps, {images} {} images of {name}{}\n",
+        trained.method().name(),
+        trained.step,
+        args.split,
+        if skipped > 0 { format!(" ({skipped} skipped)") } else { String::new() }
+    );
+    for (name, value) in metrics {
+        text += &if name.ends_with("accuracy") {
+            format!("{name:>22}  {:6.2} %\n", 100.0 * value)
+        } else {
+            format!("{name:>22}  {value:8.4}\n")
+        };
+    }
+    output::print(&text)
 }

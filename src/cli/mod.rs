@@ -1,7 +1,7 @@
-//! Floor 8: the command line, one file per command. Only this floor prints.
+//! Floor 10: the command line, one file per command. Only this floor prints.
 
 mod adapters;
-mod bench;
+mod compare;
 mod completions;
 mod config;
 mod data;
@@ -14,12 +14,11 @@ mod settings;
 mod train;
 mod verify;
 
-pub use bench::BenchArgs;
 pub use eval::EvalArgs;
 pub use interrupt::{Interrupt, install as install_interrupt};
 pub use predict::PredictArgs;
 pub use progress::{Bar, Lines, progress};
-pub use settings::{known_sections, load_config};
+pub use settings::{device_options, known_sections, load_config};
 pub use train::{Prepared, TrainArgs};
 pub use verify::VerifyArgs;
 
@@ -59,6 +58,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Train a classifier from a config, or go on with a run.
+    Train(TrainArgs),
+    /// Measure a checkpoint on a labelled data set.
+    Eval(EvalArgs),
+    /// Classify images: class, probability, and what each transformed view says.
+    Predict(PredictArgs),
+    /// Run golden cases on an adapter and compare with their answers.
+    Verify(VerifyArgs),
+    /// Put finished runs beside each other.
+    Compare(compare::Arguments),
     /// List every adapter with what matters of its features and limits.
     Adapters(adapters::AdaptersArgs),
     /// Check a config and print all settings with their values.
@@ -83,9 +92,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
+    let adapter = cli.adapter.as_deref();
     match &cli.command {
+        Command::Train(args) => train::run(args, adapter),
+        Command::Eval(args) => eval::run(args, adapter),
+        Command::Predict(args) => predict::run(args, adapter),
+        Command::Verify(args) => verify::run(args, adapter),
+        Command::Compare(args) => compare::run(args),
         Command::Adapters(args) => adapters::run(args),
-        Command::Config(args) => config::run(args, cli.adapter.as_deref()),
+        Command::Config(args) => config::run(args, adapter),
         Command::Data(command) => data::run(command),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }

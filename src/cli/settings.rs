@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use crate::base::{Error, Result};
-use crate::train::config::{Config, KnownSection};
+use crate::gpu::{AdapterChoice, Options};
+use crate::train::config::Config;
 
-/// The sections that methods and networks add to a config.
-pub fn known_sections() -> Vec<KnownSection> {
-    Vec::new()
-}
+pub use crate::session::known_sections;
 
 /// Reads a config file and applies `KEY=VALUE` overrides, in order.
 ///
@@ -17,4 +15,13 @@ pub fn known_sections() -> Vec<KnownSection> {
 pub fn load_config(path: &Path, overrides: &[String]) -> Result<Config> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read the config", path, e))?;
     Config::parse(&text, &path.display().to_string(), overrides, &known_sections())
+}
+
+/// How to open a device for a command that has no config; `adapter` is the global option.
+///
+/// # Errors
+/// When the wish is empty.
+pub fn device_options(adapter: Option<&str>) -> Result<Options> {
+    let adapter: AdapterChoice = adapter.unwrap_or("auto").parse()?;
+    Ok(Options { adapter, ..Options::default() })
 }

@@ -1,14 +1,19 @@
 //! `relabel train`: from arguments to a run that can begin.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::settings::{known_sections, load_config};
+use super::{install_interrupt, progress};
 use crate::base::{Error, Result};
-use crate::report::RunDir;
-use crate::train::checkpoint::Checkpoint;
+use crate::gpu::Engine;
+use crate::report::{RunDir, RunResult, Session};
+use crate::session;
+use crate::train::checkpoint::{Checkpoint, LAST};
 use crate::train::config::Config;
+use crate::train::events::{Event, Sink};
 
 /// Train a classifier.
 #[derive(Clone, Debug, Default, Args)]
@@ -116,6 +121,44 @@ impl Prepared {
     pub fn first_step(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |c| c.meta.step)
     }
+}
+
+pub(super) fn run(args: &TrainArgs, adapter: Option<&str>) -> Result<()> {
+    let prepared = args.prepare(adapter)?;
+    let engine = Engine::open(&prepared.config.device.options()?)?;
+    let mut trainer = session::trainer(&engine, prepared.config.clone())?;
+    if let Some(checkpoint) = &prepared.checkpoint {
+        trainer.restore(checkpoint, &prepared.path.join(LAST))?;
+    }
+    // Only now is it certain that the run can begin.
+    let folder = prepared.open()?;
+    folder.add_session(Session::now(&engine.describe(), prepared.config.seed, prepared.first_step()))?;
+    let interrupt = install_interrupt()?;
+    let mut sinks: Vec<Box<dyn Sink>> = vec![progress(), Box::new(folder.metrics(prepared.first_step())?)];
+    for note in prepared.notes.iter().chain(&trainer.notes()) {
+        sinks.event(&Event::Note(note.clone()))?;
+    }
+    let outcome = trainer.run(Some(folder.path()), args.max_steps, &mut sinks, &|| interrupt.asked())?;
+    let place = folder.path().display();
+    if !outcome.complete {
+        let way = format!(
+            "{} of {} steps are done; go on with: relabel train --resume {place}",
+            outcome.step,
+            trainer.steps()
+        );
+        if interrupt.asked() {
+            return Err(Error::Interrupted(way));
+        }
+        return sinks.event(&Event::Note(way));
+    }
+    let method = trainer.method();
+    let mut metrics: BTreeMap<String, f64> = outcome.metrics.iter().cloned().collect();
+    if let Some(headline) = metrics.get(method.headline()).copied() {
+        metrics.insert("accuracy".into(), headline);
+    }
+    let (name, seconds) = (method.name().to_owned(), trainer.seconds());
+    folder.write_result(&RunResult { method: name, seed: prepared.config.seed, seconds, metrics })?;
+    sinks.event(&Event::Note(format!("done; the run is in {place}")))
 }
 
 fn default_run(config: &Path) -> PathBuf {

@@ -1,8 +1,13 @@
 //! `relabel verify`: golden cases on this machine's adapter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+
+use super::{device_options, output};
+use crate::base::{Error, Result};
+use crate::gpu::Engine;
+use crate::verify::{KINDS, Verdict, verify};
 
 /// Run golden cases on an adapter and compare with their answers.
 #[derive(Clone, Debug, Args)]
@@ -13,4 +18,72 @@ pub struct VerifyArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>) -> Result<()> {
+    let mut files = Vec::new();
+    for path in &args.files {
+        expand(path, &mut files)?;
+    }
+    let engine = Engine::open(&device_options(adapter)?)?;
+    if !args.json {
+        output::print(&format!("adapter: {}\n", engine.describe()))?;
+    }
+    let width = files.iter().map(|f| f.display().to_string().len()).max().unwrap_or(0);
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    let mut unreadable = 0;
+    for file in &files {
+        let name = file.display().to_string();
+        let line = match verify(&engine, file) {
+            Ok(Some(verdict)) => {
+                let line = describe(&verdict);
+                verdicts.push(verdict);
+                line
+            }
+            Ok(None) => format!("skipped: its kind is not among {}", KINDS.join(", ")),
+            Err(error) => {
+                unreadable += 1;
+                if args.json {
+                    eprintln!("{error}");
+                }
+                format!("FAIL  {error}")
+            }
+        };
+        if !args.json {
+            output::print(&format!("{name:width$}  {line}\n"))?;
+        }
+    }
+    if args.json {
+        output::print_json(&verdicts)?;
+    }
+    let failed = unreadable + verdicts.iter().filter(|v| !v.passed).count();
+    if failed > 0 {
+        return Err(Error::Failed(format!("{failed} of {} files failed", files.len())));
+    }
+    if verdicts.is_empty() {
+        return Err(Error::Failed("no file could be verified".into()));
+    }
+    Ok(())
+}
+
+fn describe(v: &Verdict) -> String {
+    let verdict = if v.passed { "pass" } else { "FAIL" };
+    format!("{:15}  {verdict}  {:.2e} of {:.0e} ({})", v.kind, v.error, v.tolerance, v.tensor)
+}
+
+/// A file, or every safetensors file of a folder in the order of names.
+fn expand(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_path_buf());
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| Error::io("cannot list", path, e))?;
+    let mut found: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+    found.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
+    if found.is_empty() {
+        return Err(Error::Data(format!("{} holds no .safetensors file", path.display())));
+    }
+    found.sort();
+    files.extend(found);
+    Ok(())
 }

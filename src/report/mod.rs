@@ -5,5 +5,5 @@ mod run_dir;
 mod time;
 
 pub use metrics::MetricsFiles;
-pub use run_dir::{Environment, RunDir, Session};
+pub use run_dir::{Environment, RunDir, RunResult, Session};
 pub use time::utc;

@@ -47,6 +47,19 @@ pub struct Environment {
     pub sessions: Vec<Session>,
 }
 
+/// `result.json`: what a finished run came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Name of the method.
+    pub method: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Seconds spent in training and its evaluations, over all sessions.
+    pub seconds: f64,
+    /// The last evaluation's metrics by name; `accuracy` is the one that stands for the method.
+    pub metrics: std::collections::BTreeMap<String, f64>,
+}
+
 /// A run's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
@@ -55,6 +68,7 @@ pub struct RunDir {
 
 const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "environment.json";
+const RESULT: &str = "result.json";
 
 impl RunDir {
     /// Fails when a new run cannot begin in `path`, without making anything: a check for before the long work.
@@ -149,6 +163,17 @@ impl RunDir {
         let path = self.path.join(ENVIRONMENT);
         write_atomically(&path, |out| {
             serde_json::to_writer_pretty(&mut *out, &environment)?;
+            out.write_all(b"\n")
+        })
+    }
+
+    /// Writes what the finished run came to.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system fails.
+    pub fn write_result(&self, result: &RunResult) -> Result<()> {
+        write_atomically(&self.path.join(RESULT), |out| {
+            serde_json::to_writer_pretty(&mut *out, result)?;
             out.write_all(b"\n")
         })
     }

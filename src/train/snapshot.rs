@@ -20,6 +20,8 @@ pub mod keys {
     pub const STD: &str = "std";
     /// Bits of the running sums of the metrics since the last report, and the number of steps they cover.
     pub const SUMS: &str = "sums";
+    /// Seconds spent so far.
+    pub const SECONDS: &str = "seconds";
 }
 
 fn join<T: std::fmt::Display>(values: impl IntoIterator<Item = T>) -> String {
@@ -70,6 +72,7 @@ impl Trainer {
             (keys::IMAGE.to_owned(), join([set.height, set.width, set.channels])),
             (keys::MEAN.to_owned(), join(&self.data.mean)),
             (keys::STD.to_owned(), join(&self.data.std)),
+            (keys::SECONDS.to_owned(), self.seconds.to_string()),
             (keys::SUMS.to_owned(), join(sums.iter().map(|v| u64::from(v.to_bits())).chain([self.since_report]))),
         ]);
         let best = self.best.map(|(step, value)| Best { metric: self.config.checkpoint.best.clone(), value, step });
@@ -135,6 +138,7 @@ impl Trainer {
             }
             _ => return Err(bad("no usable `sums` in its header: not a checkpoint that training wrote".into())),
         }
+        self.seconds = meta.extra.get(keys::SECONDS).and_then(|v| v.parse().ok()).unwrap_or(0.0);
         self.step = meta.step;
         self.best = meta.best.as_ref().map(|b| (b.step, b.value));
         Ok(())

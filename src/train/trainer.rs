@@ -50,6 +50,7 @@ pub struct Trainer {
     pub(super) steps: u64,
     pub(super) since_report: u64,
     pub(super) best: Option<(u64, f64)>,
+    pub(super) seconds: f64,
 }
 
 /// One prepared batch.
@@ -171,6 +172,7 @@ impl Trainer {
             steps,
             since_report: 0,
             best: None,
+            seconds: 0.0,
         })
     }
 
@@ -187,6 +189,33 @@ impl Trainer {
     /// The network being trained.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// The method.
+    pub fn method(&self) -> &dyn Method {
+        &*self.method
+    }
+
+    /// Seconds spent in [`Trainer::run`], those before a resumption included.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
+    /// What a user should know before the run begins.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let skipped = self.data.train.skipped.len();
+        if skipped > 0 {
+            let first = &self.data.train.skipped[0];
+            notes.push(format!("{skipped} images were skipped, such as {}: {}", first.file, first.reason));
+        }
+        if !self.feed.resident() {
+            notes.push("the images do not fit into one binding of the device: batches are streamed".into());
+        }
+        if self.evaluator.is_none() {
+            notes.push("there are no validation and no test images: nothing will be evaluated".into());
+        }
+        notes
     }
 
     /// The settings of the run.
@@ -209,7 +238,7 @@ impl Trainer {
         let rotation = folder.map(|folder| Rotation::new(folder, self.config.checkpoint.keep)).transpose()?;
         sink.event(&Event::Started(self.started()))?;
         let start = Instant::now();
-        let mut clock = Instant::now();
+        let (mut clock, mut lap) = (Instant::now(), Instant::now());
         let mut batches = self.batches(end)?;
         let mut outcome = Outcome { step: self.step, complete: false, metrics: Vec::new() };
         while self.step < end {
@@ -230,6 +259,8 @@ impl Trainer {
                 clock = Instant::now();
             }
             let stopped = interrupted();
+            self.seconds += lap.elapsed().as_secs_f64();
+            lap = Instant::now();
             if let Some(rotation) = &rotation
                 && (best || every(self.config.checkpoint.every) || at == end || stopped)
             {
@@ -243,6 +274,7 @@ impl Trainer {
             }
         }
         self.counters()?;
+        self.seconds += lap.elapsed().as_secs_f64();
         outcome.step = self.step;
         outcome.complete = self.step == self.steps;
         let seconds = start.elapsed().as_secs_f64();

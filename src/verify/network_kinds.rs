@@ -13,7 +13,7 @@ use crate::kernels::choose;
 use crate::models::Backbone;
 use crate::models::cifar_resnet::CifarResNet;
 use crate::nn::{Builder, Phase};
-use crate::train::config::Optimizer as OptimizerSettings;
+use crate::train::config::{Optimizer as OptimizerSettings, OptimizerKind};
 use crate::train::losses::mean_cross_entropy;
 use crate::train::network::{Network, slot_to_torch};
 use crate::train::optimizer::Optimizer;
@@ -36,13 +36,40 @@ fn settings(golden: &Golden, images: &[usize]) -> Result<Settings> {
     })
 }
 
+/// The optimizer as golden files describe it.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptimizerCase {
+    kind: OptimizerKind,
+    lr: f64,
+    #[serde(default)]
+    momentum: f64,
+    #[serde(default)]
+    weight_decay: f64,
+    #[serde(default)]
+    nesterov: bool,
+}
+
+impl OptimizerCase {
+    fn settings(&self) -> OptimizerSettings {
+        OptimizerSettings {
+            kind: self.kind,
+            lr: self.lr,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            nesterov: self.nesterov,
+            ..OptimizerSettings::default()
+        }
+    }
+}
+
 pub(super) fn resnet_training(engine: &Engine, golden: &Golden) -> Result<Vec<Answer>> {
     let images = golden.input("images")?;
     let s = settings(golden, &images.sizes)?;
     let [c, h, w] = s.image;
     let (steps, m) = (golden.count("steps")?, golden.count("transforms")?);
     let set = golden.text("transform")?.parse()?;
-    let optimizer_settings: OptimizerSettings = golden.object("optimizer")?;
+    let optimizer_settings = golden.object::<OptimizerCase>("optimizer")?.settings();
     let pixels = nchw_to_nhwc(&images.f32(), s.image);
     let y = golden.input("labels")?.u32();
     let per_step = s.batch * c * h * w;
