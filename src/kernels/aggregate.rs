@@ -54,7 +54,7 @@ impl Views {
             return Err(Error::Shape(format!("{self:?}: used is 1 to views, columns and column_scale at least 1")));
         }
         let last = (columns - 1) * column_scale + (used - 1) * view_scale;
-        if rows % views != 0 || last >= width {
+        if !rows.is_multiple_of(views) || last >= width {
             return Err(Error::Shape(format!("({rows}, {width}) does not hold {self:?} (last column {last})")));
         }
         Ok(rows / views)

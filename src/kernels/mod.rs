@@ -39,6 +39,8 @@ pub mod distillation_grad;
 pub mod dropout;
 pub mod flag_nonfinite;
 pub mod gradient_norm;
+pub mod matmul;
+pub mod matmul_subgroup;
 pub mod max_pool;
 pub mod max_pool_grad;
 pub mod max_pool_index;
@@ -101,6 +103,8 @@ pub static REGISTRY: &[Kernel] = &[
     dropout::KERNEL,
     flag_nonfinite::KERNEL,
     gradient_norm::KERNEL,
+    matmul::KERNEL,
+    matmul_subgroup::KERNEL,
     max_pool::KERNEL,
     max_pool_grad::KERNEL,
     max_pool_index::KERNEL,

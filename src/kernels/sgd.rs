@@ -91,7 +91,7 @@ pub fn record(recording: &mut Recording, settings: Settings, buffers: Buffers<'_
 /// Length of the flat buffers of an optimizer's step, when they fit together.
 pub(super) fn check_flat(name: &str, weights: &Tensor, mask: &Tensor, scale: &Tensor, step: &Tensor) -> Result<usize> {
     let n = weights.shape.elements();
-    if weights.shape.rank() != 1 || n % 64 != 0 {
+    if weights.shape.rank() != 1 || !n.is_multiple_of(64) {
         return Err(Error::Shape(format!(
             "{name}: weights {} is not one row of a multiple of 64 floats",
             weights.shape
