@@ -3,14 +3,15 @@
 //   out[z, row, c] = factor · b[z, c]
 //
 // Shapes     b (Z, C) -> out (Z, rows, C); C padded, handled as vec4
-// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Dispatch   (slabs, tiles, Z): a lane keeps its column's value for every row it handles (no division an element)
 // Shared     none
 // Order      no reduction
 
 struct Params {
-    count: u32,  // vec4 of out
-    rows: u32,   // rows of one z
-    quads: u32,  // vec4 a row
+    rows: u32,  // rows of one z
+    quads: u32, // vec4 a row
+    tile: u32,  // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,  // rows a group
     factor: f32,
 }
 
@@ -18,19 +19,19 @@ struct Params {
 @group(0) @binding(1) var<storage, read> b: array<vec4<f32>>;         // (Z, C)
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (Z, rows, C)
 
-override WIDTH: u32 = 64u; // lanes a workgroup
+override WIDTH: u32 = 64u; // lanes a group; a power of two
 
 @compute @workgroup_size(WIDTH)
-fn broadcast_rows(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
+fn broadcast_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    if column >= params.quads {
         return;
     }
-    let column = i % params.quads;
-    let z = i / (params.rows * params.quads);
-    out[i] = params.factor * b[z * params.quads + column];
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let value = params.factor * b[group.z * params.quads + column];
+    for (var row = first + lane / params.tile; row < end; row += lanes) {
+        out[(group.z * params.rows + row) * params.quads + column] = value;
+    }
 }

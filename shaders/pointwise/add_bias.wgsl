@@ -3,13 +3,15 @@
 //   out[row, c] = x[row, c] + bias[c]
 //
 // Shapes     x (rows, C), bias (C) -> out (rows, C); C padded, handled as vec4 (pads are zero and stay zero)
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   (slabs, tiles, 1): a lane keeps its column's bias for every row it handles (no division an element)
 // Shared     none
 // Order      no reduction
 
 struct Params {
-    count: u32, // vec4 of x
+    rows: u32,  // rows of x
     quads: u32, // vec4 a row
+    tile: u32,  // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,  // rows a group
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,17 +19,20 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;      // (C)
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
-override WIDTH: u32 = 64u; // lanes a workgroup
+override WIDTH: u32 = 64u; // lanes a group; a power of two
 
 @compute @workgroup_size(WIDTH)
-fn add_bias(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
+fn add_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    if column >= params.quads {
         return;
     }
-    out[i] = x[i] + bias[i % params.quads];
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let value = bias[column];
+    for (var row = first + lane / params.tile; row < end; row += lanes) {
+        let i = row * params.quads + column;
+        out[i] = x[i] + value;
+    }
 }

@@ -1,18 +1,22 @@
 //! A bias added to every row. Shapes: `x (…, C)`, `bias (C)` → `out (…, C)`.
 
+use super::columns::Columns;
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
     /// Uniforms of `add_bias.wgsl`.
     pub struct Params {
-        /// Vec4 values of `x`.
-        pub count: u32,
+        /// Rows of `x`.
+        pub rows: u32,
         /// Vec4 values a row.
         pub quads: u32,
+        /// Columns of vec4 a group, a power of two.
+        pub tile: u32,
+        /// Rows a group.
+        pub slab: u32,
     }
 }
 
@@ -36,15 +40,17 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 pub fn record(recording: &mut Recording, x: &Tensor, bias: &Tensor, out: &Tensor) -> Result<()> {
     bias.expect("add_bias: bias (C)", &[x.shape.last()])?;
     out.expect("add_bias: out, as x", x.shape.sizes())?;
-    let count = x.shape.physical() / 4;
-    let p = Params { count: count as u32, quads: (x.shape.stride() / 4) as u32 };
+    let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[x, bias, out], grid(count, width), cost(p))
+    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32 };
+    let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
+    recording.dispatch(&SHADER, p, &[x, bias, out], groups, cost(p))
 }
 
 /// The least work: read and write every value once; one addition each.
 pub fn cost(p: Params) -> Cost {
-    let values = 4 * u64::from(p.count);
+    let values = 4 * u64::from(p.rows) * u64::from(p.quads);
     Cost { operations: values, bytes: 8 * values + 16 * u64::from(p.quads) }
 }
 
@@ -54,9 +60,9 @@ pub fn reference(x: &Array, bias: &Array) -> Array {
     Array::from_fn(x.sizes(), |i| x.data[i] + bias.data[i % c])
 }
 
-/// One row, odd columns, more than a group, a real layer. One addition rounds once: 2⁻²⁴ relative.
+/// One row, odd columns, more columns than a tile, more rows than a group, a real layer. One addition rounds once: 2⁻²⁴ relative.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 4] = [&[1, 5], &[67, 3], &[2, 3, 2, 5], &[2, 32, 32, 16]];
+    let sizes: [&[usize]; 5] = [&[1, 5], &[67, 3], &[9, 261], &[2, 3, 2, 5], &[2, 32, 32, 16]];
     sizes
         .into_iter()
         .enumerate()

@@ -1,21 +1,23 @@
 //! One row repeated, times a factor: the transpose of `sum_rows`.
 //! Shapes: `b (C)` → `out (…, C)`, `b (R, C)` → `out (R, H, W, C)`.
 
+use super::columns::Columns;
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::recording::grid;
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
     /// Uniforms of `broadcast_rows.wgsl`.
     pub struct Params {
-        /// Vec4 values of `out`.
-        pub count: u32,
         /// Rows that repeat one row of `b`.
         pub rows: u32,
         /// Vec4 values a row.
         pub quads: u32,
+        /// Columns of vec4 a group, a power of two.
+        pub tile: u32,
+        /// Rows a group.
+        pub slab: u32,
         /// Multiplies the values.
         pub factor: f32,
     }
@@ -40,7 +42,7 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 /// When `b` is not `(C)`.
 pub fn record(recording: &mut Recording, b: &Tensor, factor: f32, out: &Tensor) -> Result<()> {
     b.expect("broadcast_rows: b (C)", &[out.shape.last()])?;
-    dispatch(recording, b, factor, out.shape.rows(), out)
+    dispatch(recording, b, factor, [1, out.shape.rows()], out)
 }
 
 /// Records `out[r] = factor · b[r]` in every pixel of `out (R, H, W, C)`.
@@ -50,20 +52,29 @@ pub fn record(recording: &mut Recording, b: &Tensor, factor: f32, out: &Tensor) 
 pub fn record_images(recording: &mut Recording, b: &Tensor, factor: f32, out: &Tensor) -> Result<()> {
     let [r, h, w, c] = out.image("broadcast_rows: out (R, H, W, C)")?;
     b.expect("broadcast_rows: b (R, C)", &[r, c])?;
-    dispatch(recording, b, factor, h * w, out)
+    dispatch(recording, b, factor, [r, h * w], out)
 }
 
-fn dispatch(recording: &mut Recording, b: &Tensor, factor: f32, rows: usize, out: &Tensor) -> Result<()> {
-    let count = out.shape.physical() / 4;
-    let p = Params { count: count as u32, rows: rows as u32, quads: (out.shape.stride() / 4) as u32, factor };
+fn dispatch(
+    recording: &mut Recording,
+    b: &Tensor,
+    factor: f32,
+    [images, rows]: [usize; 2],
+    out: &Tensor,
+) -> Result<()> {
+    let c = Columns::new(rows, out.shape.stride() / 4);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[b, out], grid(count, width), cost(p))
+    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let p = Params { rows: rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, factor };
+    let groups = [rows.div_ceil(slab) as u32, c.tiles(tile), images as u32];
+    recording.dispatch(&SHADER, p, &[b, out], groups, cost(p, images))
 }
 
-/// The least work: write every value, read each row of `b` once; one multiplication a value.
-pub fn cost(p: Params) -> Cost {
-    let values = 4 * u64::from(p.count);
-    Cost { operations: values, bytes: 4 * (values + values / u64::from(p.rows)) }
+/// The least work for `images` images: write every value, read each row of `b` once; one multiplication for each of
+/// those.
+pub fn cost(p: Params, images: usize) -> Cost {
+    let columns = 4 * u64::from(p.quads) * images as u64;
+    Cost { operations: columns, bytes: 4 * columns * (u64::from(p.rows) + 1) }
 }
 
 /// The twin of [`record`].
@@ -77,9 +88,9 @@ pub fn reference_images(b: &Array, factor: f64, shape: &Shape) -> Array {
     Array::from_fn(shape.sizes(), |i| factor * b.data[i / image * shape.last() + i % shape.last()])
 }
 
-/// One row, odd columns, more than a group, a real layer. The factor is a power of two, so the copy is exact.
+/// One row, odd columns, more columns than a tile, more rows than a group, a real layer. The factor is a power of two, so the copy is exact.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 4] = [&[1, 5], &[67, 3], &[2, 3, 2, 5], &[2, 32, 32, 16]];
+    let sizes: [&[usize]; 6] = [&[1, 5], &[67, 3], &[9, 261], &[2, 3, 2, 5], &[3, 9, 8, 66], &[2, 32, 32, 16]];
     let mut cases = Vec::new();
     for (i, s) in sizes.into_iter().enumerate() {
         let shape = Shape::new(s);

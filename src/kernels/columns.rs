@@ -57,3 +57,24 @@ impl Columns {
         self.quads.div_ceil(tile) as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_cover_the_rows_and_grids_stay_within_webgpu() {
+        for rows in [1, 63, 4096, 4097, 524_288, 3_211_264, 40_000_000] {
+            for quads in [1, 3, 4, 16, 65, 512] {
+                let c = Columns::new(rows, quads);
+                assert!(c.slabs <= MOST_SLABS && c.slab * c.slabs >= rows, "{c:?}");
+                assert!(c.slab * (c.slabs - 1) < rows, "an empty slab: {c:?}");
+                for width in [64, 256] {
+                    let tile = c.tile(width);
+                    assert!(tile.is_power_of_two() && tile <= width as usize && c.tiles(tile) as usize * tile >= quads);
+                    assert!(rows.div_ceil(c.stretch(width)) <= 65_535, "{c:?} at {width}");
+                }
+            }
+        }
+    }
+}

@@ -72,7 +72,8 @@ fn cases() -> Vec<Case> {
     let known = vec![[0; 4], [u32::MAX; 4], [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344]];
     let small = (0..65).map(|i| [i, 7 * i, 3, 1]).collect();
     let random = (0..257).map(|_| [(); 4].map(|()| sequence.word())).collect();
-    let lists: [(&str, [u32; 2], u32, Vec<[u32; 4]>); 4] = [
+    type List = (&'static str, [u32; 2], u32, Vec<[u32; 4]>);
+    let lists: [List; 4] = [
         ("known, key of ones", [u32::MAX; 2], 9, known.clone()),
         ("known, key of pi", [0xa409_3822, 0x299f_31d0], 16_777_215, known),
         ("small", key(42, Stream::Dropout), 10, small),

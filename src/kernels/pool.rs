@@ -83,3 +83,20 @@ pub(super) fn cases() -> [(Pool, [usize; 4]); 7] {
         (pool(3, 2, 1), [2, 28, 28, 16]),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_pytorchs_and_windows_that_do_not_fit_are_refused() {
+        let pool = |kernel, stride, padding| Pool { kernel, stride, padding };
+        let x = Shape::new(&[2, 112, 7, 64]);
+        assert_eq!(pool(3, 2, 1).infer(&x).expect("fits").sizes(), [2, 56, 4, 64]);
+        assert_eq!(pool(2, 2, 0).infer(&x).expect("fits").sizes(), [2, 56, 3, 64]);
+        for bad in [pool(0, 1, 0), pool(2, 0, 0), pool(3, 2, 2), pool(8, 1, 0)] {
+            assert!(bad.infer(&x).is_err(), "{bad:?}");
+        }
+        assert!(pool(2, 2, 0).infer(&Shape::new(&[4, 4])).is_err());
+    }
+}

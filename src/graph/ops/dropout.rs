@@ -68,3 +68,34 @@ pub fn examples() -> Vec<Example> {
         .integer_input(1),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_does_not_depend_on_the_cut_into_micro_batches() {
+        let dropout = Dropout { p: 0.5, seed: 3, layer: 1 };
+        let x = Array::normal(&[4, 3, 2, 5], 1.0, 1);
+        let step = |micro_batch: f64| Array::new(&[8], vec![9.0, 0.0, 0.0, 0.0, micro_batch, 0.0, 0.0, 0.0]);
+        let whole = dropout::reference(dropout, &x, &step(0.0));
+        let mut parts = Vec::new();
+        for (i, half) in x.data.chunks_exact(60).enumerate() {
+            parts.extend(dropout::reference(dropout, &Array::new(&[2, 3, 2, 5], half.to_vec()), &step(i as f64)).data);
+        }
+        assert_eq!(parts, whole.data);
+        let kept = whole.data.iter().filter(|v| **v != 0.0).count();
+        assert!((30..90).contains(&kept), "{kept} of 120 kept at p = 0.5");
+    }
+
+    #[test]
+    fn bad_settings_are_refused() {
+        let mut g = Graph::new();
+        let x = g.parameter("x", &[2, 3]);
+        let step = g.input("step", &[8], DType::U32);
+        for p in [-0.1, 1.0, f32::NAN] {
+            assert!(matches!(g.dropout(x, step, p, 0, 0), Err(Error::Config(_))), "p = {p}");
+        }
+        assert!(g.dropout(x, x, 0.5, 0, 0).is_err());
+    }
+}
