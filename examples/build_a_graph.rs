@@ -48,7 +48,11 @@ pub fn run(options: &Options) -> Result<f64> {
             worst = worst.max((f64::from(*a) - e).abs());
         }
     }
-    println!("loss {:.6} on {}; device and interpreter differ by {worst:.1e}", expected[&loss].data[0], engine.describe());
+    println!(
+        "loss {:.6} on {}; device and interpreter differ by {worst:.1e}",
+        expected[&loss].data[0],
+        engine.describe()
+    );
     Ok(worst)
 }
 

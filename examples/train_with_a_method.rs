@@ -31,7 +31,8 @@ lr = 0.05
 /// Prints the metrics after 30 steps; returns them.
 pub fn run(options: &Options) -> Result<Vec<(String, f64)>> {
     let engine = Engine::open(options)?;
-    let path = format!("data.path=\"{}/assets/data/fashion-mnist-mini\"", env!("CARGO_MANIFEST_DIR").replace('\\', "/"));
+    let path =
+        format!("data.path=\"{}/assets/data/fashion-mnist-mini\"", env!("CARGO_MANIFEST_DIR").replace('\\', "/"));
     let config = session::config(CONFIG, "the example's config", &[path])?;
     let mut trainer = session::trainer(&engine, config)?;
     println!("{} parameters on {}", trainer.network().parameter_count(), engine.describe());

@@ -1,8 +1,19 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
+//!
+//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`models`],
+//! [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start at
+//! [`session`].
 
 pub mod base;
+pub mod cli;
 pub mod data;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod methods;
+pub mod models;
+pub mod nn;
+pub mod report;
+pub mod session;
 pub mod train;
+pub mod verify;

@@ -1,3 +1,7 @@
 //! The relabel program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    relabel::cli::main()
+}

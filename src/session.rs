@@ -1,7 +1,6 @@
 //! Floor 8: from a config or a checkpoint to something that runs. The command line, the benches and the examples start
 //! here.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,12 +10,13 @@ use crate::gpu::Engine;
 use crate::kernels::choose;
 use crate::methods;
 use crate::models::{self, Backbone};
-use crate::nn::{Builder, Phase, TorchTensor};
-use crate::train::checkpoint::{Checkpoint, TensorData};
+use crate::nn::{Builder, Phase};
+use crate::train::checkpoint::Checkpoint;
 use crate::train::config::{Config, KnownSection, Resident};
 use crate::train::datasets::{Datasets, decode};
 use crate::train::feed::Feed;
 use crate::train::inference::{Evaluator, Predicted, Predictor};
+use crate::train::snapshot::{keys, weights};
 use crate::train::views::ViewSettings;
 use crate::train::{Method, Network, Trainer};
 
@@ -75,13 +75,13 @@ impl Trained {
             let text = meta.extra.get(key).ok_or_else(|| missing(path, key))?;
             text.split(',').map(|v| v.parse().map_err(|_| missing(path, key))).collect()
         };
-        let image = numbers("image")?;
-        let &[height, width, channels] = image.as_slice() else { return Err(missing(path, "image")) };
+        let image = numbers(keys::IMAGE)?;
+        let &[height, width, channels] = image.as_slice() else { return Err(missing(path, keys::IMAGE)) };
         let image = [height as usize, width as usize, channels as usize];
         let side_ok = image.iter().all(|&v| (1..=8192).contains(&v));
-        let (mean, std) = (numbers("mean")?, numbers("std")?);
+        let (mean, std) = (numbers(keys::MEAN)?, numbers(keys::STD)?);
         if !side_ok || mean.len() != image[2] || std.len() != image[2] || meta.classes.is_empty() {
-            return Err(missing(path, "image"));
+            return Err(missing(path, keys::IMAGE));
         }
         let method: Arc<dyn Method> = Arc::from(methods::method(&config)?);
         let backbone = models::backbone(&config.model)?;
@@ -209,18 +209,8 @@ impl Trained {
 }
 
 fn missing(path: &Path, key: &str) -> Error {
-    Error::Checkpoint(format!("{}: no usable `{key}` in its header: not a checkpoint that training wrote", path.display()))
-}
-
-/// Weights and running statistics of a checkpoint by name.
-fn weights(checkpoint: &Checkpoint, path: &Path) -> Result<HashMap<String, TorchTensor>> {
-    let mut out = HashMap::new();
-    for tensor in checkpoint.weights().filter(|t| !t.name.starts_with("trainer.")) {
-        let TensorData::F32(values) = &tensor.data else {
-            return Err(Error::Checkpoint(format!("{}: `{}` is no float32 tensor", path.display(), tensor.name)));
-        };
-        let made = TorchTensor { name: tensor.name.clone(), sizes: tensor.shape.clone(), values: values.clone() };
-        out.insert(tensor.name.clone(), made);
-    }
-    Ok(out)
+    Error::Checkpoint(format!(
+        "{}: no usable `{key}` in its header: not a checkpoint that training wrote",
+        path.display()
+    ))
 }

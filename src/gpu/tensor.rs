@@ -18,7 +18,11 @@ pub struct Tensor {
 impl Tensor {
     /// A window of the same buffer with another shape, `offset` bytes (a multiple of 256) further on.
     pub fn window(&self, offset: u64, shape: Shape) -> Self {
-        assert!(offset.is_multiple_of(256) && offset + shape.bytes() <= self.shape.bytes(), "window outside {}", self.shape);
+        assert!(
+            offset.is_multiple_of(256) && offset + shape.bytes() <= self.shape.bytes(),
+            "window outside {}",
+            self.shape
+        );
         Self { buffer: self.buffer.clone(), offset: self.offset + offset, shape, dtype: self.dtype }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_subgroup};
+use super::{conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_subgroup, matmul_subgroup};
 use crate::gpu::Engine;
 
 /// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
@@ -15,9 +15,13 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
     let info = engine.info();
     let software = info.device_type == wgpu::DeviceType::Cpu;
     if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
-        for shader in
-            [&conv2d_subgroup::SHADER, &conv2d_input_grad_subgroup::SHADER, &conv2d_weight_grad_subgroup::SHADER]
-        {
+        let shaders = [
+            &conv2d_subgroup::SHADER,
+            &conv2d_input_grad_subgroup::SHADER,
+            &conv2d_weight_grad_subgroup::SHADER,
+            &matmul_subgroup::SHADER,
+        ];
+        for shader in shaders {
             chosen.insert(shader.name, 0);
         }
     }

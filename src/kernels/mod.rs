@@ -1,13 +1,6 @@
 //! Floor 2: kernels. One file a shader, same stem: parameters, shader descriptor, `record`, cost, float64 twin, cases.
 //! The tests walk [`REGISTRY`]: a kernel is tested by standing in it.
 
-pub mod choose;
-pub mod conv2d;
-pub mod conv2d_input_grad;
-pub mod conv2d_input_grad_subgroup;
-pub mod conv2d_subgroup;
-pub mod conv2d_weight_grad;
-pub mod conv2d_weight_grad_subgroup;
 pub mod accumulate;
 pub mod adam;
 pub mod add_bias;
@@ -15,6 +8,7 @@ pub mod add_into;
 pub mod aggregate;
 pub mod aggregate_transpose;
 pub mod argmax;
+pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
 pub mod batch_norm_apply;
@@ -25,9 +19,16 @@ pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
 pub mod channel_window;
+pub mod choose;
 pub mod clip_scale;
 pub mod columns;
 pub mod conditional;
+pub mod conv2d;
+pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_subgroup;
+pub mod conv2d_subgroup;
+pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_subgroup;
 pub mod count_matches;
 pub mod counted;
 pub mod cross_entropy;
@@ -35,10 +36,18 @@ pub mod cross_entropy_grad;
 pub mod decode_augment;
 pub mod distillation;
 pub mod distillation_grad;
+pub mod dropout;
 pub mod flag_nonfinite;
 pub mod gradient_norm;
+pub mod matmul;
+pub mod matmul_subgroup;
+pub mod max_pool;
+pub mod max_pool_grad;
+pub mod max_pool_index;
+pub mod max_pool_select;
 pub mod mul;
 pub mod philox_words;
+pub mod pool;
 pub mod relu;
 pub mod row_dot;
 pub mod row_scale;
@@ -59,12 +68,6 @@ use crate::gpu::{Recording, Shader, Tensor};
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[
-    conv2d::KERNEL,
-    conv2d_input_grad::KERNEL,
-    conv2d_input_grad_subgroup::KERNEL,
-    conv2d_subgroup::KERNEL,
-    conv2d_weight_grad::KERNEL,
-    conv2d_weight_grad_subgroup::KERNEL,
     accumulate::KERNEL,
     adam::KERNEL,
     add_bias::KERNEL,
@@ -72,6 +75,7 @@ pub static REGISTRY: &[Kernel] = &[
     aggregate::KERNEL,
     aggregate_transpose::KERNEL,
     argmax::KERNEL,
+    avg_pool::KERNEL,
     axpby::KERNEL,
     batch_norm_apply::KERNEL,
     batch_norm_project::KERNEL,
@@ -80,8 +84,15 @@ pub static REGISTRY: &[Kernel] = &[
     batch_norm_sums::KERNEL,
     broadcast::KERNEL,
     broadcast_rows::KERNEL,
+    channel_window::KERNEL,
     clip_scale::KERNEL,
     conditional::KERNEL,
+    conv2d::KERNEL,
+    conv2d_input_grad::KERNEL,
+    conv2d_input_grad_subgroup::KERNEL,
+    conv2d_subgroup::KERNEL,
+    conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_subgroup::KERNEL,
     count_matches::KERNEL,
     counted::KERNEL,
     cross_entropy::KERNEL,
@@ -89,9 +100,15 @@ pub static REGISTRY: &[Kernel] = &[
     decode_augment::KERNEL,
     distillation::KERNEL,
     distillation_grad::KERNEL,
+    dropout::KERNEL,
     flag_nonfinite::KERNEL,
     gradient_norm::KERNEL,
-    channel_window::KERNEL,
+    matmul::KERNEL,
+    matmul_subgroup::KERNEL,
+    max_pool::KERNEL,
+    max_pool_grad::KERNEL,
+    max_pool_index::KERNEL,
+    max_pool_select::KERNEL,
     mul::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,

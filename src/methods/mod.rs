@@ -3,8 +3,6 @@
 pub mod sla;
 pub mod supervised;
 
-use std::collections::BTreeMap;
-
 use crate::base::{Error, Result};
 use crate::train::Method;
 use crate::train::config::Config;

@@ -1,10 +1,10 @@
 //! The supervised baselines of SLA's paper: `baseline` (one view), `da` (transformed copies keep the class; L_DA) and
 //! `mt` (class and transformation as two tasks; L_MT). Methods: section 2 of Lee, Hwang and Shin (2020).
 
+use crate::base::labels::LabelRule;
+use crate::base::transforms::TransformSet;
 use crate::base::{Result, Shape};
 use crate::graph::NodeId;
-use crate::graph::ops::cross_entropy::LabelRule;
-use crate::base::transforms::TransformSet;
 use crate::models::Backbone;
 use crate::nn::Builder;
 use crate::train::losses::{mean_cross_entropy, sum_correct, sum_cross_entropy};
@@ -42,7 +42,13 @@ impl Supervised {
         Ok(Self { name: "mt", set: settings.set()?, multi_task: true, factor: settings.loss_factor()? })
     }
 
-    fn heads(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId, classes: usize) -> Result<(NodeId, Option<NodeId>)> {
+    fn heads(
+        &self,
+        b: &mut Builder,
+        backbone: &dyn Backbone,
+        images: NodeId,
+        classes: usize,
+    ) -> Result<(NodeId, Option<NodeId>)> {
         let x = b.graph.transform_views(images, self.set)?;
         let features = backbone.features(b, x)?;
         let class = b.linear("class", features, classes)?;

@@ -61,8 +61,11 @@ impl Backbone for CifarResNet {
                         y = b.graph.relu(y)?;
                         y = b.conv2d("conv2", y, width, 3, three(1), INITIALISER)?;
                         y = b.batch_norm("bn2", y)?;
-                        let shortcut =
-                            if b.graph.shape(x) == b.graph.shape(y) { x } else { b.graph.shortcut_a(x, stride, width)? };
+                        let shortcut = if b.graph.shape(x) == b.graph.shape(y) {
+                            x
+                        } else {
+                            b.graph.shortcut_a(x, stride, width)?
+                        };
                         let sum = b.graph.add(y, shortcut)?;
                         b.graph.relu(sum)
                     })

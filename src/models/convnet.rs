@@ -22,7 +22,8 @@ impl ConvNet {
     /// When the two lists differ in length.
     pub fn new(widths: &[usize], strides: &[usize]) -> Result<Self> {
         let widths = if widths.is_empty() { vec![16, 32, 64, 64] } else { widths.to_vec() };
-        let strides = if strides.is_empty() { (0..widths.len()).map(|i| 2 - i % 2).collect() } else { strides.to_vec() };
+        let strides =
+            if strides.is_empty() { (0..widths.len()).map(|i| 2 - i % 2).collect() } else { strides.to_vec() };
         if widths.len() != strides.len() {
             return Err(Error::Config(format!(
                 "model.widths has {} entries and model.strides {}: one stride a convolution",

@@ -21,15 +21,15 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
 
 /// The `[model]` section of a config.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
     /// A network's name; see [`NAMES`].
     pub name: String,
     /// `cifar_resnet` only: layers, 6n + 2 for three stages (in general 2·stages·n + 2); 0 = 32.
     pub depth: usize,
-    /// Channels of each stage (`cifar_resnet`, `resnetN`) or of each convolution (`convnet`); empty = the network's own.
+    /// Channels of each stage (`cifar_resnet`, `resnetN`) or of each convolution (`convnet`), each 1 to 65536; empty =
+    /// the network's own.
     pub widths: Vec<usize>,
-    /// `convnet` only: stride of each convolution; empty = 2, 1, 2, 1 …
+    /// `convnet` only: stride of each convolution, each 1 to 16; empty = 2, 1, 2, 1 …
     pub strides: Vec<usize>,
 }
 
@@ -41,7 +41,16 @@ impl Default for ModelSettings {
 
 /// Every network's name.
 pub const NAMES: &[&str] = &[
-    "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "cifar_resnet", "convnet", "resnet18", "resnet34", "resnet50",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "cifar_resnet",
+    "convnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
 ];
 
 /// The network that the settings name.
@@ -49,9 +58,6 @@ pub const NAMES: &[&str] = &[
 /// # Errors
 /// When the name is unknown or a size is out of range: what was given and what is allowed.
 pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
-    if settings.widths.contains(&0) || settings.strides.contains(&0) {
-        return Err(Error::Config("model.widths and model.strides: every entry is at least 1".into()));
-    }
     if settings.depth != 0 && settings.name != "cifar_resnet" {
         return Err(Error::Config(format!(
             "model.depth = {} has no meaning for `{}`; choose model.name = \"cifar_resnet\"",
@@ -61,7 +67,8 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
     if !settings.strides.is_empty() && settings.name != "convnet" {
         return Err(Error::Config(format!("model.strides has no meaning for `{}`, only for `convnet`", settings.name)));
     }
-    let cifar = |depth| -> Result<Box<dyn Backbone>> { Ok(Box::new(cifar_resnet::CifarResNet::new(depth, &settings.widths)?)) };
+    let cifar =
+        |depth| -> Result<Box<dyn Backbone>> { Ok(Box::new(cifar_resnet::CifarResNet::new(depth, &settings.widths)?)) };
     match settings.name.as_str() {
         "resnet20" => cifar(20),
         "resnet32" => cifar(32),

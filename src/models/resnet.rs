@@ -34,7 +34,10 @@ impl ResNet {
     pub fn new(block: Block, blocks: [usize; 4], widths: &[usize]) -> Result<Self> {
         let widths = if widths.is_empty() { vec![64, 128, 256, 512] } else { widths.to_vec() };
         if widths.len() != 4 {
-            return Err(Error::Config(format!("model.widths has {} entries; this network has four stages", widths.len())));
+            return Err(Error::Config(format!(
+                "model.widths has {} entries; this network has four stages",
+                widths.len()
+            )));
         }
         Ok(Self { block, blocks, widths })
     }

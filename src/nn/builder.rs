@@ -92,7 +92,13 @@ impl Builder {
     ) -> Result<NodeId> {
         let input = match self.graph.shape(x).sizes() {
             &[_, _, _, c] => c,
-            _ => return Err(Error::Shape(format!("{}: takes (R, H, W, C), not {}", self.full(name), self.graph.shape(x)))),
+            _ => {
+                return Err(Error::Shape(format!(
+                    "{}: takes (R, H, W, C), not {}",
+                    self.full(name),
+                    self.graph.shape(x)
+                )));
+            }
         };
         let layout = Layout::Convolution { kernel: [kernel, kernel], input, output };
         let area = kernel * kernel;

@@ -76,7 +76,9 @@ impl TensorSpec {
     /// PyTorch's names and sizes, in the order of [`TensorSpec::to_torch`].
     pub fn torch_parts(&self) -> Vec<(String, Vec<usize>)> {
         match &self.layout {
-            Layout::Convolution { kernel: [h, w], input, output } => vec![(self.name.clone(), vec![*output, *input, *h, *w])],
+            Layout::Convolution { kernel: [h, w], input, output } => {
+                vec![(self.name.clone(), vec![*output, *input, *h, *w])]
+            }
             Layout::Linear { input, output } => vec![(self.name.clone(), vec![*output, *input])],
             Layout::Vector { length } => vec![(self.name.clone(), vec![*length])],
             Layout::Rows { channels, names } => {
@@ -191,7 +193,8 @@ mod tests {
             let device = spec.initialise(1).expect("sizes fit");
             let torch = spec.to_torch(&device);
             assert_eq!(torch.len(), spec.torch_parts().len());
-            let back = spec.from_torch(|n| Ok(torch.iter().find(|t| t.name == n).expect("named").clone())).expect("sizes");
+            let back =
+                spec.from_torch(|n| Ok(torch.iter().find(|t| t.name == n).expect("named").clone())).expect("sizes");
             assert_eq!(device, back);
         }
     }

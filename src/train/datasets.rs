@@ -56,9 +56,9 @@ impl Datasets {
             EvaluateSplit::Validation => validation.map(Some).ok_or_else(|| {
                 Error::Config("evaluate.split = \"validation\": there is none; set data.validation".into())
             }),
-            EvaluateSplit::Test => {
-                test.map(Some).ok_or_else(|| Error::Config("evaluate.split = \"test\": the data has no test set".into()))
-            }
+            EvaluateSplit::Test => test
+                .map(Some)
+                .ok_or_else(|| Error::Config("evaluate.split = \"test\": the data has no test set".into())),
         }
     }
 

@@ -40,7 +40,8 @@ impl Feed {
     pub fn new(engine: &Engine, set: Arc<ImageSet>, rows: usize, residency: Resident) -> Result<Self> {
         let limits = engine.limits();
         let most = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
-        let fits = set.pixels.len() as u64 <= most && engine.memory_left().is_none_or(|m| set.pixels.len() as u64 * 2 <= m);
+        let fits =
+            set.pixels.len() as u64 <= most && engine.memory_left().is_none_or(|m| set.pixels.len() as u64 * 2 <= m);
         if residency == Resident::Device && !fits {
             return Err(Error::Memory(format!(
                 "data.resident = \"device\": the images take {} bytes, one binding of {} holds {most}; use \"auto\" or \
@@ -103,7 +104,13 @@ impl Feed {
         for row in 0..self.rows {
             // A row past the end shows the batch's first image and counts for nothing.
             let draw = draws[if row < draws.len() { row } else { 0 }];
-            let position = if self.resident { draw.index } else if row < draws.len() { row as u32 } else { 0 };
+            let position = if self.resident {
+                draw.index
+            } else if row < draws.len() {
+                row as u32
+            } else {
+                0
+            };
             words.extend([position, draw.index, draw.epoch, 0]);
             labels.push(if row < draws.len() { self.set.labels[draw.index as usize] } else { IGNORED });
         }

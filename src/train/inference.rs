@@ -24,7 +24,6 @@ pub struct Evaluator {
     program: Program,
     sums: Tensor,
     names: Vec<String>,
-    bytes: u64,
 }
 
 impl Evaluator {
@@ -45,7 +44,8 @@ impl Evaluator {
         let leaves = feed.leaves(&mut b.graph, decode)?;
         let rows = b.graph.shape(leaves.labels).elements();
         let classes = feed.set().classes.len();
-        let metrics = method.evaluate(&mut b, backbone, Batch { images: leaves.images, labels: leaves.labels, classes })?;
+        let metrics =
+            method.evaluate(&mut b, backbone, Batch { images: leaves.images, labels: leaves.labels, classes })?;
         let leaf = b.graph.state("evaluation.sums", &[SLOTS]);
         for (slot, metric) in metrics.iter().enumerate() {
             b.graph.accumulate(metric.value, leaf, slot)?;
@@ -57,7 +57,7 @@ impl Evaluator {
         let executor = Executor::new(engine, &b.graph, &[], &placed, variants)?;
         let program = Program::new(engine, executor.recording())?;
         let names = metrics.into_iter().map(|m| m.name).collect();
-        Ok(Self { feed, rows, program, sums, names, bytes: executor.bytes() })
+        Ok(Self { feed, rows, program, sums, names })
     }
 
     /// Means over all images of the set, in the method's order.
@@ -87,9 +87,9 @@ impl Evaluator {
         Ok(self.names.iter().cloned().zip(totals.into_iter().map(|t| t / count as f64)).collect())
     }
 
-    /// Bytes of the evaluation graph's buffers.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// Images of the set.
+    pub fn images(&self) -> usize {
+        self.feed.set().count()
     }
 }
 

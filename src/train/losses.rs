@@ -3,15 +3,22 @@
 //! Rows are image-major, `r = b·M + j`; the joint label is `y·M + j` (Lee, Hwang and Shin 2020, section 3).
 
 use crate::base::Result;
+use crate::base::labels::LabelRule;
 use crate::graph::NodeId;
-use crate::graph::ops::cross_entropy::LabelRule;
+
 use crate::nn::Builder;
 
 /// Mean over the rows of the cross-entropy of `logits (B·M, ·)` against the labels that `rule` makes of `labels (B)`.
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn mean_cross_entropy(b: &mut Builder, logits: NodeId, labels: NodeId, rule: LabelRule, views: usize) -> Result<NodeId> {
+pub fn mean_cross_entropy(
+    b: &mut Builder,
+    logits: NodeId,
+    labels: NodeId,
+    rule: LabelRule,
+    views: usize,
+) -> Result<NodeId> {
     let rows = b.graph.cross_entropy(logits, labels, rule, views)?;
     b.graph.mean_all(rows)
 }
@@ -20,7 +27,13 @@ pub fn mean_cross_entropy(b: &mut Builder, logits: NodeId, labels: NodeId, rule:
 ///
 /// # Errors
 /// When the shapes do not fit.
-pub fn sum_cross_entropy(b: &mut Builder, logits: NodeId, labels: NodeId, rule: LabelRule, views: usize) -> Result<NodeId> {
+pub fn sum_cross_entropy(
+    b: &mut Builder,
+    logits: NodeId,
+    labels: NodeId,
+    rule: LabelRule,
+    views: usize,
+) -> Result<NodeId> {
     let rows = b.graph.cross_entropy(logits, labels, rule, views)?;
     b.graph.sum_all(rows, 1.0 / views as f32)
 }
@@ -59,7 +72,7 @@ pub fn distillation(
     beta: f32,
 ) -> Result<Distillation> {
     let teacher = b.graph.aggregated_logits(joint, views)?;
-    let rows = b.graph.distillation(single, teacher, labels, temperature)?;
+    let rows = b.graph.distillation(single, teacher, temperature, labels)?;
     let divergence = b.graph.mean_all(rows)?;
     let cross_entropy = mean_cross_entropy(b, single, labels, LabelRule::Class, 1)?;
     let loss = b.graph.weighted_sum(divergence, 1.0, cross_entropy, beta)?;

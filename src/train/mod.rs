@@ -1,5 +1,22 @@
-//! Floor 6: what every training run shares. The trainer knows the `Method` trait and no method.
+//! Floor 6: what every training run shares. The trainer knows the [`Method`] trait and no method.
 
 pub mod checkpoint;
 pub mod config;
+pub mod datasets;
+pub mod events;
+pub mod feed;
+pub mod gradients;
+pub mod inference;
+pub mod losses;
+pub mod method;
+pub mod network;
+pub mod optimizer;
 pub mod schedule;
+pub mod snapshot;
+pub mod trainer;
+pub mod views;
+
+pub use gradients::place_gradients;
+pub use method::{Batch, IGNORED, Method, Metric, Objective, Prediction};
+pub use network::Network;
+pub use trainer::Trainer;

@@ -136,7 +136,9 @@ pub fn slot_from_torch(
         let values = spec.from_torch(|name| {
             let full = format!("{prefix}{name}");
             tensors.remove(&full).ok_or_else(|| {
-                Error::Checkpoint(format!("`{full}` is missing: another architecture or method than the file was written for"))
+                Error::Checkpoint(format!(
+                    "`{full}` is missing: another architecture or method than the file was written for"
+                ))
             })
         })?;
         store.write(engine, &spec.name, &values)?;

@@ -35,7 +35,8 @@ impl Optimizer {
             slots.push((*name, network.parameters.same_layout(engine, name)?));
         }
         let flat = network.parameters.flat();
-        let decay = engine.tensor("weight decay mask", Shape::new(&[flat.shape.elements().div_ceil(ALIGN)]), DType::F32)?;
+        let decay =
+            engine.tensor("weight decay mask", Shape::new(&[flat.shape.elements().div_ceil(ALIGN)]), DType::F32)?;
         engine.write(&decay, &mask(settings, network));
         let scale = engine.tensor("gradient scale", Shape::scalar(), DType::F32)?;
         let norm = engine.tensor("gradient norm", Shape::scalar(), DType::F32)?;
@@ -78,7 +79,11 @@ impl Optimizer {
                     nesterov: s.nesterov,
                 };
                 let velocity = self.slots[0].1.flat();
-                sgd::record(recording, settings, sgd::Buffers { step, grads: gradients, mask, scale, weights, velocity })
+                sgd::record(
+                    recording,
+                    settings,
+                    sgd::Buffers { step, grads: gradients, mask, scale, weights, velocity },
+                )
             }
             OptimizerKind::Adam | OptimizerKind::AdamW => {
                 let settings = self.adam();

@@ -1,14 +1,14 @@
 //! The training loop: one program a step, no read-back but the counters when it logs.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, Rotation};
+use super::checkpoint::Rotation;
 use super::config::Config;
 use super::datasets::Datasets;
-use super::events::Sink;
+use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
 use super::feed::Feed;
 use super::inference::Evaluator;
 use super::network::Network;
@@ -24,33 +24,32 @@ use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
 
 /// Slots of the metrics tensor: slot 0 flags a loss that is not finite, the others hold sums since the last report.
-const SLOTS: usize = 32;
+pub(super) const SLOTS: usize = 32;
 /// Batches prepared ahead of the step that uses them.
 const AHEAD: usize = 3;
 
 /// Everything of a run that lives between steps.
 pub struct Trainer {
-    engine: Arc<Engine>,
-    config: Config,
+    pub(super) engine: Arc<Engine>,
+    pub(super) config: Config,
     method: Arc<dyn Method>,
-    network: Network,
-    optimizer: Optimizer,
+    pub(super) network: Network,
+    pub(super) optimizer: Optimizer,
     schedule: Schedule,
     feed: Feed,
     sampler: Sampler,
     pass: Program,
     update: Option<Program>,
     step_settings: Tensor,
-    metrics: Tensor,
+    pub(super) metrics: Tensor,
     metric_names: Vec<String>,
-    evaluator: Option<Evaluator>,
-    evaluation_split: &'static str,
-    data: Datasets,
-    step: u64,
-    steps: u64,
-    since_report: u64,
-    best: Option<(u64, f64)>,
-    planned_bytes: u64,
+    evaluator: Option<(&'static str, Evaluator)>,
+    pub(super) data: Datasets,
+    pub(super) fingerprint: u64,
+    pub(super) step: u64,
+    pub(super) steps: u64,
+    pub(super) since_report: u64,
+    pub(super) best: Option<(u64, f64)>,
 }
 
 /// One prepared batch.
@@ -64,8 +63,8 @@ struct Prepared {
 pub struct Outcome {
     /// Steps done.
     pub step: u64,
-    /// Whether it was stopped before its last step.
-    pub interrupted: bool,
+    /// Whether all steps of the run are done.
+    pub complete: bool,
     /// The last evaluation's metrics, in order.
     pub metrics: Vec<(String, f64)>,
 }
@@ -75,7 +74,13 @@ impl Trainer {
     ///
     /// # Errors
     /// When data and method do not fit together, or the plan does not fit the device.
-    pub fn new(engine: Arc<Engine>, config: Config, method: Arc<dyn Method>, backbone: &dyn Backbone, data: Datasets) -> Result<Self> {
+    pub fn new(
+        engine: Arc<Engine>,
+        config: Config,
+        method: Arc<dyn Method>,
+        backbone: &dyn Backbone,
+        data: Datasets,
+    ) -> Result<Self> {
         let set = Arc::clone(&data.train);
         let image = Shape::new(&[set.height, set.width, set.channels]);
         method.check(&image, set.classes.len())?;
@@ -135,19 +140,18 @@ impl Trainer {
             Some(Program::new(&engine, &update)?)
         };
         let pass = Program::new(&engine, &recording)?;
-        let planned_bytes = executor.bytes();
-
-        let (evaluator, evaluation_split) = match data.evaluation(config.evaluate.split)? {
+        let evaluator = match data.evaluation(config.evaluate.split)? {
             Some((split, set)) => {
                 let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
                 let rows = rows.min(set.count());
                 let feed = Feed::new(&engine, set, rows, config.data.resident)?;
                 let decode = data.decode(&config, false);
-                (Some(Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?), split)
+                Some((split, Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?))
             }
-            None => (None, "none"),
+            None => None,
         };
         Ok(Self {
+            fingerprint: set.fingerprint(),
             engine,
             config,
             method,
@@ -162,13 +166,11 @@ impl Trainer {
             metrics,
             metric_names,
             evaluator,
-            evaluation_split,
             data,
             step: 0,
             steps,
             since_report: 0,
             best: None,
-            planned_bytes,
         })
     }
 
@@ -187,9 +189,9 @@ impl Trainer {
         &self.network
     }
 
-    /// Bytes of the training graph's buffers.
-    pub fn planned_bytes(&self) -> u64 {
-        self.planned_bytes
+    /// The settings of the run.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Runs until the last step, `stop_at`, or until `interrupted` says so; writes into `folder` when there is one.
@@ -204,10 +206,12 @@ impl Trainer {
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Outcome> {
         let end = stop_at.unwrap_or(self.steps).min(self.steps);
-        let mut batches = self.batches(end)?;
+        let rotation = folder.map(|folder| Rotation::new(folder, self.config.checkpoint.keep)).transpose()?;
+        sink.event(&Event::Started(self.started()))?;
+        let start = Instant::now();
         let mut clock = Instant::now();
-        let mut last = Vec::new();
-        let mut stopped = false;
+        let mut batches = self.batches(end)?;
+        let mut outcome = Outcome { step: self.step, complete: false, metrics: Vec::new() };
         while self.step < end {
             let prepared = batches
                 .next()
@@ -216,26 +220,48 @@ impl Trainer {
             self.step += 1;
             self.since_report += 1;
             let at = self.step;
-            let every = |n: u64| n > 0 && at % n == 0;
-            if every(self.config.log.every) || at == end {
-                self.report(&mut clock, sink)?;
+            let every = |n: u64| n > 0 && at.is_multiple_of(n);
+            if every(self.config.log.every) || at == self.steps {
+                self.report(&mut clock, start, sink)?;
             }
+            let mut best = false;
             if (every(self.config.evaluate.every) || at == self.steps) && self.evaluator.is_some() {
-                last = self.evaluate(folder, sink)?;
+                (outcome.metrics, best) = self.evaluate(sink)?;
                 clock = Instant::now();
             }
-            stopped = interrupted();
-            if let Some(folder) = folder
-                && (every(self.config.checkpoint.every) || at == end || stopped)
+            let stopped = interrupted();
+            if let Some(rotation) = &rotation
+                && (best || every(self.config.checkpoint.every) || at == end || stopped)
             {
-                self.save(folder, sink)?;
+                // A loss that is not finite must not replace the last good checkpoint.
+                self.counters()?;
+                let path = rotation.save(&self.checkpoint()?, best)?;
+                sink.event(&Event::Saved(Saved { step: at, path, best }))?;
             }
             if stopped {
                 break;
             }
         }
-        readback::wait(&self.engine)?;
-        Ok(Outcome { step: self.step, interrupted: stopped && self.step < self.steps, metrics: last })
+        self.counters()?;
+        outcome.step = self.step;
+        outcome.complete = self.step == self.steps;
+        let seconds = start.elapsed().as_secs_f64();
+        sink.event(&Event::Finished(Finished { step: self.step, seconds, complete: outcome.complete }))?;
+        Ok(outcome)
+    }
+
+    fn started(&self) -> Started {
+        Started {
+            method: self.method.name().into(),
+            model: self.config.model.name.clone(),
+            parameters: self.network.parameter_count() as u64,
+            adapter: self.engine.describe(),
+            first_step: self.step,
+            total_steps: self.steps,
+            batch: self.config.train.batch,
+            train_images: self.data.train.count(),
+            memory: self.engine.allocated(),
+        }
     }
 
     /// Replays `count` steps as fast as they go and waits for them: what `relabel bench` times.
@@ -280,20 +306,30 @@ impl Trainer {
         Ok(())
     }
 
+    /// Passes over the training images done.
+    fn epoch(&self) -> f64 {
+        self.step as f64 * self.config.train.batch as f64 / self.sampler.count() as f64
+    }
+
     /// Reads the counters, resets them, and fails when the loss was not finite.
-    fn report(&mut self, clock: &mut Instant, sink: &mut dyn Sink) -> Result<()> {
+    fn report(&mut self, clock: &mut Instant, start: Instant, sink: &mut dyn Sink) -> Result<()> {
         let sums = self.counters()?;
-        let seconds = clock.elapsed().as_secs_f64();
+        let seconds = clock.elapsed().as_secs_f64().max(1e-9);
         *clock = Instant::now();
-        let batches = (self.since_report * self.config.train.accumulate as u64) as f64;
-        let metrics = self.metric_names.iter().zip(&sums[1..]).map(|(n, v)| (n.clone(), f64::from(*v) / batches)).collect();
-        sink.event(&Event::Step(StepReport {
+        let passes = (self.since_report * self.config.train.accumulate as u64) as f64;
+        let means = |slot: usize| f64::from(sums[slot]) / passes;
+        let named = self.metric_names.iter().enumerate().map(|(i, name)| (name.as_str(), means(i + 1)));
+        let all: Metrics = named.collect();
+        let rest = all.iter().filter(|(name, _)| *name != "loss" && *name != "accuracy");
+        sink.event(&Event::Step(events::Step {
             step: self.step,
-            steps: self.steps,
-            epoch: self.step as f64 * self.config.train.batch as f64 / self.sampler.count() as f64,
-            learning_rate: self.schedule.rate(self.step - 1),
-            metrics,
-            images_per_second: (self.since_report * self.config.train.batch as u64) as f64 / seconds.max(1e-9),
+            epoch: self.epoch(),
+            loss: all.get("loss").unwrap_or(f64::NAN),
+            accuracy: all.get("accuracy").unwrap_or(f64::NAN),
+            lr: self.schedule.rate(self.step - 1),
+            images_per_second: (self.since_report * self.config.train.batch as u64) as f64 / seconds,
+            seconds: start.elapsed().as_secs_f64(),
+            metrics: rest.collect(),
         }))?;
         self.engine.write_words(&self.metrics, &vec![0.0f32; SLOTS]);
         self.since_report = 0;
@@ -306,54 +342,42 @@ impl Trainer {
             return Err(Error::Diverged(format!(
                 "the loss became NaN or infinite at step {}; the last good checkpoint is kept. Try a lower optimizer.lr \
                  (now {}), a warm-up (schedule.warmup), or optimizer.max_grad_norm",
-                sums[0],
-                self.config.optimizer.lr
+                sums[0], self.config.optimizer.lr
             )));
         }
         Ok(sums)
     }
 
-    fn evaluate(&mut self, folder: Option<&Path>, sink: &mut dyn Sink) -> Result<Vec<(String, f64)>> {
+    /// Evaluates, and says whether the result is the best so far.
+    fn evaluate(&mut self, sink: &mut dyn Sink) -> Result<(Vec<(String, f64)>, bool)> {
         self.counters()?;
-        let Some(evaluator) = &mut self.evaluator else { return Ok(Vec::new()) };
+        let epoch = self.epoch();
+        let Some((split, evaluator)) = &mut self.evaluator else { return Ok((Vec::new(), false)) };
         let start = Instant::now();
         let metrics = evaluator.run(&self.engine)?;
         let wanted = &self.config.checkpoint.best;
-        let value = metrics.iter().find(|(n, _)| n == wanted).map(|(_, v)| *v);
+        let Some((_, value)) = metrics.iter().find(|(name, _)| name == wanted) else {
+            let there: Vec<&str> = metrics.iter().map(|(n, _)| n.as_str()).collect();
+            return Err(Error::Config(format!(
+                "checkpoint.best = \"{wanted}\" is no metric of `{}`; there are: {}",
+                self.method.name(),
+                there.join(", ")
+            )));
+        };
         // A loss is better when it is lower.
         let sign = if wanted.ends_with("loss") { -1.0 } else { 1.0 };
-        let better = match (value, self.best) {
-            (Some(v), Some((_, best))) => sign * v > sign * best,
-            (Some(_), None) => true,
-            (None, _) => {
-                let there: Vec<&str> = metrics.iter().map(|(n, _)| n.as_str()).collect();
-                return Err(Error::Config(format!(
-                    "checkpoint.best = \"{wanted}\" is no metric of `{}`; there are: {}",
-                    self.method.name(),
-                    there.join(", ")
-                )));
-            }
-        };
-        if let (true, Some(v)) = (better, value) {
-            self.best = Some((self.step, v));
-            if let Some(folder) = folder {
-                self.checkpoint()?.write(&folder.join("best.safetensors"))?;
-            }
+        let best = self.best.is_none_or(|(_, best)| sign * value > sign * best);
+        if best {
+            self.best = Some((self.step, *value));
         }
         sink.event(&Event::Evaluated(Evaluated {
             step: self.step,
-            split: self.evaluation_split.to_owned(),
-            metrics: metrics.clone(),
+            epoch,
+            split: (*split).to_owned(),
+            images: evaluator.images(),
             seconds: start.elapsed().as_secs_f64(),
-            best: better,
+            metrics: metrics.iter().map(|(n, v)| (n.as_str(), *v)).collect(),
         }))?;
-        Ok(metrics)
-    }
-
-    fn save(&mut self, folder: &Path, sink: &mut dyn Sink) -> Result<()> {
-        self.counters()?;
-        let rotation = Rotation::new(folder, self.config.checkpoint.keep);
-        let path = rotation.save(&self.checkpoint()?, self.step)?;
-        sink.event(&Event::Saved { step: self.step, path })
+        Ok((metrics, best))
     }
 }

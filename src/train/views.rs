@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{Fault, Section, need};
-use crate::base::{Error, Result, Shape};
 use crate::base::transforms::TransformSet;
+use crate::base::{Error, Result, Shape};
 
 /// The `[sla]` section: SLA, SLA + SD, and the baselines on transformed views (`da`, `mt`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,11 +31,21 @@ impl Default for ViewSettings {
 impl Section for ViewSettings {
     fn check(&self) -> std::result::Result<(), Fault> {
         let known = self.set().is_ok();
-        need(known, "transform", format!("\"{}\"", self.transform), TransformSet::ALL.map(TransformSet::name).join(", "))?;
+        need(
+            known,
+            "transform",
+            format!("\"{}\"", self.transform),
+            TransformSet::ALL.map(TransformSet::name).join(", "),
+        )?;
         let loss = self.loss == "mean" || self.loss == "sum";
         need(loss, "loss", format!("\"{}\"", self.loss), "\"mean\" or \"sum\"")?;
         let finite = |v: f64| v.is_finite();
-        need(finite(self.temperature) && self.temperature > 0.0, "temperature", self.temperature, "a finite number above 0")?;
+        need(
+            finite(self.temperature) && self.temperature > 0.0,
+            "temperature",
+            self.temperature,
+            "a finite number above 0",
+        )?;
         need(finite(self.beta) && self.beta >= 0.0, "beta", self.beta, "a finite number, at least 0")
     }
 }

@@ -50,7 +50,8 @@ impl Golden {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|e| Error::io("reading", path, e))?;
         let bad = |what: String| Error::Data(format!("{}: {what}", path.display()));
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(format!("not a safetensors file: {e}")))?;
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| bad(format!("not a safetensors file: {e}")))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(format!("not a safetensors file: {e}")))?;
         let meta = header.metadata().clone().unwrap_or_default();
         let field = |name: &str| meta.get(name).cloned().ok_or_else(|| bad(format!("metadata `{name}` is missing")));
@@ -60,8 +61,12 @@ impl Golden {
         for (name, view) in file.tensors() {
             let data = view.data();
             let values: Vec<f64> = match view.dtype() {
-                Dtype::F32 => data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
-                Dtype::I32 => data.chunks_exact(4).map(|b| f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect(),
+                Dtype::F32 => {
+                    data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect()
+                }
+                Dtype::I32 => {
+                    data.chunks_exact(4).map(|b| f64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]))).collect()
+                }
                 Dtype::F64 => data
                     .chunks_exact(8)
                     .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
@@ -116,7 +121,9 @@ impl Golden {
     pub fn torch(&self, prefix: &str) -> std::collections::HashMap<String, TorchTensor> {
         let prefix = format!("in.{prefix}");
         let matching = self.tensors.iter().filter_map(|(n, v)| n.strip_prefix(&prefix).map(|n| (n.to_owned(), v)));
-        matching.map(|(name, v)| (name.clone(), TorchTensor { name, sizes: v.sizes.clone(), values: v.f32() })).collect()
+        matching
+            .map(|(name, v)| (name.clone(), TorchTensor { name, sizes: v.sizes.clone(), values: v.f32() }))
+            .collect()
     }
 
     /// A whole-number setting, at least 1.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::golden::{Golden, nchw_to_nhwc, nhwc_to_nchw};
 use super::Answer;
+use super::golden::{Golden, nchw_to_nhwc, nhwc_to_nchw};
+use crate::base::labels::LabelRule;
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Program, Tensor, readback};
-use crate::graph::ops::cross_entropy::LabelRule;
 use crate::graph::{Executor, NodeId, reverse};
 use crate::kernels::choose;
 use crate::nn::{Builder, Phase};
@@ -22,7 +22,10 @@ pub(super) fn evaluate(
     let nodes: Vec<NodeId> = outputs.iter().map(|(_, n)| *n).collect();
     let executor = Executor::new(engine, &b.graph, &nodes, placed, &choose::preferred(engine))?;
     Program::new(engine, executor.recording())?.run(engine, 1)?;
-    outputs.iter().map(|(name, node)| Ok(((*name).to_owned(), readback::read(engine, executor.tensor(*node)?)?))).collect()
+    outputs
+        .iter()
+        .map(|(name, node)| Ok(((*name).to_owned(), readback::read(engine, executor.tensor(*node)?)?)))
+        .collect()
 }
 
 /// A float input leaf with its values on the device.
@@ -64,7 +67,8 @@ pub(super) fn sla_loss(engine: &Engine, golden: &Golden) -> Result<Vec<Answer>> 
     let mut placed = HashMap::new();
     let joint =
         input(engine, &mut b, &mut placed, "joint_logits", &[batch * m, n * m], &golden.input("joint_logits")?.f32())?;
-    let single = input(engine, &mut b, &mut placed, "single_logits", &[batch, n], &golden.input("single_logits")?.f32())?;
+    let single =
+        input(engine, &mut b, &mut placed, "single_logits", &[batch, n], &golden.input("single_logits")?.f32())?;
     let y = labels(engine, &mut b, &mut placed, &golden.input("labels")?.u32())?;
     let joint_loss = mean_cross_entropy(&mut b, joint, y, LabelRule::Joint, m)?;
     let (t, beta) = (golden.number("temperature")? as f32, golden.number("beta")? as f32);
@@ -92,7 +96,8 @@ pub(super) fn multitask_loss(engine: &Engine, golden: &Golden) -> Result<Vec<Ans
     let mut placed = HashMap::new();
     let rows = batch * m;
     let class = input(engine, &mut b, &mut placed, "class_logits", &[rows, n], &golden.input("class_logits")?.f32())?;
-    let view = input(engine, &mut b, &mut placed, "transform_logits", &[rows, m], &golden.input("transform_logits")?.f32())?;
+    let view =
+        input(engine, &mut b, &mut placed, "transform_logits", &[rows, m], &golden.input("transform_logits")?.f32())?;
     let y = labels(engine, &mut b, &mut placed, &golden.input("labels")?.u32())?;
     let alone = mean_cross_entropy(&mut b, class, y, LabelRule::Class, m)?;
     let transform = mean_cross_entropy(&mut b, view, y, LabelRule::View, m)?;

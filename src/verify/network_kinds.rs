@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
+use super::Answer;
 use super::golden::{Golden, nchw_to_nhwc};
 use super::loss_kinds::{evaluate, input, labels};
-use super::Answer;
+use crate::base::labels::LabelRule;
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::{Engine, Program, readback};
-use crate::graph::ops::cross_entropy::LabelRule;
 use crate::graph::{Executor, NodeId, forward, reverse};
 use crate::kernels::choose;
 use crate::models::Backbone;
 use crate::models::cifar_resnet::CifarResNet;
 use crate::nn::{Builder, Phase};
-use crate::train::config::OptimizerSettings;
+use crate::train::config::Optimizer as OptimizerSettings;
 use crate::train::losses::mean_cross_entropy;
 use crate::train::network::{Network, slot_to_torch};
 use crate::train::optimizer::Optimizer;
@@ -47,7 +47,12 @@ pub(super) fn resnet_training(engine: &Engine, golden: &Golden) -> Result<Vec<An
     let y = golden.input("labels")?.u32();
     let per_step = s.batch * c * h * w;
     if pixels.len() != steps * per_step || y.len() != steps * s.batch {
-        return Err(Error::Data(format!("{} pixels and {} labels for {steps} steps of {}", pixels.len(), y.len(), s.batch)));
+        return Err(Error::Data(format!(
+            "{} pixels and {} labels for {steps} steps of {}",
+            pixels.len(),
+            y.len(),
+            s.batch
+        )));
     }
     let head = |b: &mut Builder, x: NodeId| -> Result<(NodeId, NodeId)> {
         let views = b.graph.transform_views(x, set)?;

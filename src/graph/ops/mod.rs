@@ -4,15 +4,20 @@
 pub mod add;
 pub mod add_bias;
 pub mod aggregate;
+pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
 pub mod conditional;
+pub mod conv2d;
 pub mod counters;
 pub mod cross_entropy;
 pub mod decode_augment;
 pub mod distillation;
+pub mod dropout;
 pub mod global_average_pool;
+pub mod matmul;
+pub mod max_pool;
 pub mod mul;
 pub mod relu;
 pub mod rows;
@@ -35,15 +40,20 @@ pub fn examples() -> Vec<Example> {
         add::examples(),
         add_bias::examples(),
         aggregate::examples(),
+        avg_pool::examples(),
         batch_norm::examples(),
         batch_norm_form::examples(),
         channel_window::examples(),
         conditional::examples(),
+        conv2d::examples(),
         counters::examples(),
         cross_entropy::examples(),
         decode_augment::examples(),
         distillation::examples(),
+        dropout::examples(),
         global_average_pool::examples(),
+        matmul::examples(),
+        max_pool::examples(),
         mul::examples(),
         relu::examples(),
         rows::examples(),

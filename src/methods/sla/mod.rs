@@ -1,10 +1,10 @@
 //! SLA: labels = class × transformation, one joint softmax (Lee, Hwang and Shin 2020, eq. 3), aggregated inference
 //! (eq. 4), and with `sla-sd` the aggregated prediction distilled into a second head on the untransformed view (eq. 5).
 
+use crate::base::labels::LabelRule;
+use crate::base::transforms::TransformSet;
 use crate::base::{Result, Shape};
 use crate::graph::NodeId;
-use crate::graph::ops::cross_entropy::LabelRule;
-use crate::base::transforms::TransformSet;
 use crate::models::Backbone;
 use crate::nn::Builder;
 use crate::train::losses::{distillation, mean_cross_entropy, sum_correct, sum_cross_entropy};

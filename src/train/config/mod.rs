@@ -13,6 +13,8 @@ pub use sections::{
 };
 pub use values::{ChannelValues, MemorySize};
 
+use std::fmt;
+
 use toml::{Table, Value};
 
 use crate::base::{Error, Result};
@@ -162,6 +164,33 @@ impl Config {
         Ok(())
     }
 
+    /// The settings in which this config differs from `before`, in order.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value that TOML cannot hold.
+    pub fn differences(&self, before: &Self) -> Result<Vec<Difference>> {
+        let flat = |config: &Self| -> Result<Vec<(String, Value)>> {
+            let table =
+                config.to_table().map_err(|e| Error::Config(format!("the config cannot be written as TOML: {e}")))?;
+            let entries = table.into_iter().flat_map(|(name, value)| match value {
+                Value::Table(section) => section.into_iter().map(|(key, v)| (format!("{name}.{key}"), v)).collect(),
+                value => vec![(name, value)],
+            });
+            Ok(entries.collect())
+        };
+        let (now, mut before) = (flat(self)?, flat(before)?);
+        let mut differences = Vec::new();
+        for (key, value) in now {
+            let place = before.iter().position(|(k, _)| *k == key);
+            let old = place.map(|place| before.remove(place).1);
+            if old.as_ref() != Some(&value) {
+                differences.push(Difference { key, now: Some(value), before: old });
+            }
+        }
+        let gone = before.into_iter().map(|(key, value)| Difference { key, now: None, before: Some(value) });
+        Ok(differences.into_iter().chain(gone).collect())
+    }
+
     /// Checks the ranges of all common settings again, for configs built or changed from Rust.
     ///
     /// # Errors
@@ -176,5 +205,23 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+/// A setting that two configs have different values of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// `section.key`.
+    pub key: String,
+    /// The value now; `None` when the setting is gone.
+    pub now: Option<Value>,
+    /// The value before; `None` when the setting is new.
+    pub before: Option<Value>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "none".into(), section::shown);
+        write!(f, "`{}` = {} (before: {})", self.key, text(&self.now), text(&self.before))
     }
 }

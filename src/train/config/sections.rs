@@ -155,27 +155,15 @@ impl Section for Augment {
 }
 
 /// `[model]`: which network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Model {
-    /// The network's name.
-    pub name: String,
-    /// Channels of each stage, each 1 to 65536; empty for the network's own.
-    pub widths: Vec<usize>,
-    /// Layers, 0 to 4096, counted as the network's name counts them; 0 for the network's own.
-    pub depth: usize,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self { name: "resnet32".into(), widths: Vec::new(), depth: 0 }
-    }
-}
+pub use crate::models::ModelSettings as Model;
 
 impl Section for Model {
     fn check(&self) -> Check {
         need(!self.name.is_empty(), "name", "empty", "the name of a network")?;
         let widths = self.widths.iter().all(|w| (1..=65536).contains(w));
         need(widths, "widths", format!("{:?}", self.widths), "whole numbers from 1 to 65536")?;
+        let strides = self.strides.iter().all(|s| (1..=16).contains(s));
+        need(strides, "strides", format!("{:?}", self.strides), "whole numbers from 1 to 16")?;
         need(self.depth <= 4096, "depth", self.depth, "at most 4096")
     }
 }

@@ -115,7 +115,7 @@ impl MemorySize {
         let scale = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?.1;
         let bytes = number.parse::<f64>().ok()? * scale as f64;
         // 2^63: above it a size could not be written back as a TOML integer.
-        (bytes >= 1.0 && bytes < 9.2e18).then_some(Self::Bytes(bytes.round() as u64))
+        (1.0..9.2e18).contains(&bytes).then_some(Self::Bytes(bytes.round() as u64))
     }
 }
 

@@ -1,0 +1,64 @@
+// Average pooling in which padding counts as zeros, and its transpose.
+//
+//   mode 0   out[r, oh, ow, c] = 1/kernel² · sum over i, j of x[r, oh·stride + i - padding, ow·stride + j - padding, c]
+//   mode 1   out[r, h, w, c] = 1/kernel² · sum of x[r, oh, ow, c] over the windows that hold (h, w)
+//
+// Shapes     mode 0: x (R, H, W, C) -> out (R, OH, OW, C); mode 1: x (R, OH, OW, C) -> out (R, H, W, C);
+//            C padded, handled as vec4 (pads are zero and stay zero)
+// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Shared     none
+// Order      rows, then columns: fixed
+
+struct Params {
+    count: u32,    // vec4 of out
+    height: u32,   // height of out
+    width: u32,    // width of out
+    quads: u32,    // vec4 a pixel
+    x_height: u32, // height of x
+    x_width: u32,  // width of x
+    kernel: u32,   // window size
+    stride: u32,
+    padding: u32,
+    mode: u32,     // 0 forward, 1 transpose
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (R, H, W, C) or (R, OH, OW, C)
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (R, OH, OW, C) or (R, H, W, C)
+
+override WIDTH: u32 = 64u; // lanes a workgroup
+
+// Places of x along one axis that place p of out joins: first and one past the last.
+fn reach(p: u32, size: u32) -> vec2<u32> {
+    if params.mode == 0u {
+        let first = max(p * params.stride, params.padding) - params.padding;
+        return vec2(first, min(max(p * params.stride + params.kernel, params.padding) - params.padding, size));
+    }
+    let shifted = p + params.padding;
+    let first = (max(shifted + params.stride, params.kernel) - params.kernel) / params.stride;
+    return vec2(first, min(shifted / params.stride + 1u, size));
+}
+
+@compute @workgroup_size(WIDTH)
+fn avg_pool(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let place = (group.x + group.y * groups.x) * WIDTH + lane;
+    if place >= params.count {
+        return;
+    }
+    let column = place % params.quads;
+    let pixel = place / params.quads;
+    let rows = reach(pixel / params.width % params.height, params.x_height);
+    let columns = reach(pixel % params.width, params.x_width);
+    let r = pixel / (params.width * params.height);
+    var total = vec4(0.0);
+    for (var h = rows.x; h < rows.y; h++) {
+        for (var w = columns.x; w < columns.y; w++) {
+            total += x[((r * params.x_height + h) * params.x_width + w) * params.quads + column];
+        }
+    }
+    out[place] = total / f32(params.kernel * params.kernel);
+}

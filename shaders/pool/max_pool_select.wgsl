@@ -1,0 +1,53 @@
+// The values of u where max-pooling found its maxima: the tangent of max-pooling.
+//
+//   out[r, oh, ow, c] = u[r, oh·stride + i - padding, ow·stride + j - padding, c]  with i·kernel + j = index[r, oh, ow, c]
+//
+// Shapes     index (R, OH, OW, C) u32, u (R, H, W, C) -> out (R, OH, OW, C); C padded (pads are zero and stay zero)
+// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Shared     none
+// Order      no reduction
+
+struct Params {
+    count: u32,    // vec4 of out
+    height: u32,   // OH
+    width: u32,    // OW
+    quads: u32,    // vec4 a pixel
+    x_height: u32, // H
+    x_width: u32,  // W
+    kernel: u32,   // window size
+    stride: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> index: array<vec4<u32>>;     // (R, OH, OW, C)
+@group(0) @binding(2) var<storage, read> u: array<vec4<f32>>;         // (R, H, W, C)
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (R, OH, OW, C)
+
+override WIDTH: u32 = 64u; // lanes a workgroup
+
+@compute @workgroup_size(WIDTH)
+fn max_pool_select(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let place = (group.x + group.y * groups.x) * WIDTH + lane;
+    if place >= params.count {
+        return;
+    }
+    let column = place % params.quads;
+    let pixel = place / params.quads;
+    let ow = pixel % params.width;
+    let oh = pixel / params.width % params.height;
+    let r = pixel / (params.width * params.height);
+    let chosen = index[place];
+    var value = vec4(0.0);
+    for (var j = 0u; j < 4u; j++) {
+        // The maximum lies in the image, so nothing falls below zero; min keeps a foreign index inside the tensor.
+        let h = min(oh * params.stride + chosen[j] / params.kernel - params.padding, params.x_height - 1u);
+        let w = min(ow * params.stride + chosen[j] % params.kernel - params.padding, params.x_width - 1u);
+        value[j] = u[((r * params.x_height + h) * params.x_width + w) * params.quads + column][j];
+    }
+    out[place] = value;
+}

@@ -1,0 +1,176 @@
+//! `relabel data inspect`: what training would see at a path, or why it would refuse it.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output;
+use crate::base::Result;
+use crate::data::{Format, ImageSet, LoadOptions, Split, detect, has_split, load, load_both};
+
+/// Look at data sets.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DataCommand {
+    /// Load a data set as training would, and say what it holds.
+    Inspect(InspectArgs),
+}
+
+/// Load a data set as training would, and say what it holds.
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    /// Folder or file of the data set.
+    path: PathBuf,
+    /// How it is stored: cifar10, cifar100, idx, folder or npz; found out when not given.
+    #[arg(long)]
+    format: Option<String>,
+    /// CIFAR-100: the 20 coarse labels in place of the 100 fine ones.
+    #[arg(long)]
+    coarse: bool,
+    /// Image folders: crop and resize each image to a square of this many pixels.
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Image folders: leave out images that cannot be decoded, and list them.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Report {
+    path: PathBuf,
+    format: Format,
+    splits: Vec<Part>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Part {
+    split: String,
+    images: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+    bytes: u64,
+    classes: Vec<Class>,
+    /// Per channel, of pixels scaled to [0, 1].
+    mean: Vec<f64>,
+    std: Vec<f64>,
+    /// Images left out because they could not be decoded.
+    skipped: Vec<Bad>,
+    /// Files of other types.
+    ignored: usize,
+    /// Hexadecimal; a resumed run compares it.
+    fingerprint: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Class {
+    name: String,
+    images: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Bad {
+    file: String,
+    reason: String,
+}
+
+impl Part {
+    fn new(split: Split, set: &ImageSet) -> Self {
+        let (counts, normalisation) = (set.class_counts(), set.normalisation());
+        Self {
+            split: split.to_string(),
+            images: set.count(),
+            height: set.height,
+            width: set.width,
+            channels: set.channels,
+            bytes: set.pixels.len() as u64,
+            classes: set
+                .classes
+                .iter()
+                .zip(counts)
+                .map(|(name, images)| Class { name: name.clone(), images })
+                .collect(),
+            mean: normalisation.mean,
+            std: normalisation.std,
+            skipped: set.skipped.iter().map(|s| Bad { file: s.file.clone(), reason: s.reason.clone() }).collect(),
+            ignored: set.ignored,
+            fingerprint: format!("{:016x}", set.fingerprint()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let numbers = |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(", ");
+        let fewest = self.classes.iter().map(|c| c.images).min().unwrap_or(0);
+        let most = self.classes.iter().map(|c| c.images).max().unwrap_or(0);
+        let each = if fewest == most { fewest.to_string() } else { format!("{fewest} to {most}") };
+        let Self { split, images, height, width, channels, .. } = self;
+        let mut text =
+            format!("{split}: {images} images of {height}x{width}x{channels}, {}\n", output::bytes(self.bytes));
+        text += &format!("  classes      {}, {each} images each\n", self.classes.len());
+        text += &format!("  mean         {}\n", numbers(&self.mean));
+        text += &format!("  deviation    {}\n", numbers(&self.std));
+        text += &format!("  fingerprint  {}\n", self.fingerprint);
+        if self.ignored > 0 {
+            text += &format!("  other files  {}\n", self.ignored);
+        }
+        if !self.skipped.is_empty() {
+            text += &format!("  left out     {}\n", self.skipped.len());
+            for bad in &self.skipped {
+                text += &format!("    {}: {}\n", bad.file, bad.reason);
+            }
+        }
+        text
+    }
+
+    /// Names and counts of the classes, as many as a screen takes.
+    fn class_text(&self) -> String {
+        const MOST: usize = 20;
+        let mut table = output::table();
+        for (label, class) in self.classes.iter().enumerate().take(MOST) {
+            table.add_row([label.to_string(), class.name.clone(), class.images.to_string()]);
+        }
+        let mut text = format!("{table}\n");
+        if self.classes.len() > MOST {
+            text += &format!("  and {} more classes (--json lists all)\n", self.classes.len() - MOST);
+        }
+        text
+    }
+}
+
+pub(super) fn run(command: &DataCommand) -> Result<()> {
+    let DataCommand::Inspect(args) = command;
+    let options = LoadOptions {
+        format: args.format.as_deref().map(str::parse).transpose()?,
+        size: args.size.map(|side| (side, side)),
+        skip_bad: args.skip_bad,
+        coarse: args.coarse,
+        ..LoadOptions::default()
+    };
+    let report = inspect(&args.path, &options)?;
+    if args.json {
+        return output::print_json(&report);
+    }
+    let mut text = format!("{} ({})\n", report.path.display(), report.format);
+    for part in &report.splits {
+        text += &part.text();
+    }
+    if let Some(part) = report.splits.first() {
+        text += &format!("classes of the {} images\n{}", part.split, part.class_text());
+    }
+    output::print(&text)
+}
+
+fn inspect(path: &Path, options: &LoadOptions) -> Result<Report> {
+    let format = options.format.map_or_else(|| detect(path), Ok)?;
+    let splits = if has_split(path, Split::Train, options)? {
+        let (train, test) = load_both(path, options)?;
+        let test = test.iter().map(|set| Part::new(Split::Test, set));
+        std::iter::once(Part::new(Split::Train, &train)).chain(test).collect()
+    } else {
+        vec![Part::new(Split::Test, &load(path, Split::Test, options)?)]
+    };
+    Ok(Report { path: path.into(), format, splits })
+}

@@ -1,0 +1,102 @@
+//! Floor 8: the command line, one file per command. Only this floor prints.
+
+mod adapters;
+mod bench;
+mod completions;
+mod config;
+mod data;
+mod eval;
+mod interrupt;
+mod output;
+mod predict;
+mod progress;
+mod settings;
+mod train;
+mod verify;
+
+pub use bench::BenchArgs;
+pub use eval::EvalArgs;
+pub use interrupt::{Interrupt, install as install_interrupt};
+pub use predict::PredictArgs;
+pub use progress::{Bar, Lines, progress};
+pub use settings::{known_sections, load_config};
+pub use train::{Prepared, TrainArgs};
+pub use verify::VerifyArgs;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::base::Result;
+
+/// The tail of `--help`; `docs/guide/exit-codes.md` says more (a test compares the numbers).
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  a verification did not pass
+    2  a setting or an argument is wrong
+    3  input data is missing, damaged or does not fit
+    4  no adapter, or the device failed
+    5  it does not fit the device's memory or limits
+    6  a checkpoint is damaged or belongs to something else
+    7  the loss became NaN or infinite
+    8  reading or writing a file failed
+    9  shapes do not fit together (an error in relabel)
+  130  stopped by Ctrl-C";
+
+/// Trains image classifiers with labels that they make for themselves, on any GPU that WebGPU reaches.
+#[derive(Debug, Parser)]
+#[command(name = "relabel", version, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    /// Where to run: auto, gpu, cpu, an index from `relabel adapters`, or part of an adapter's name.
+    ///
+    /// auto takes a discrete GPU, else an integrated one, else a software adapter.
+    #[arg(long, global = true, value_name = "ADAPTER")]
+    adapter: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List every adapter with what matters of its features and limits.
+    Adapters(adapters::AdaptersArgs),
+    /// Check a config and print all settings with their values.
+    Config(config::ConfigArgs),
+    /// Look at data sets.
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Print a script that completes relabel's commands in a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the program with the process's arguments. An error is printed once, to stderr; its kind decides the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    match &cli.command {
+        Command::Adapters(args) => adapters::run(args),
+        Command::Config(args) => config::run(args, cli.adapter.as_deref()),
+        Command::Data(command) => data::run(command),
+        Command::Completions(args) => completions::run(args, &mut Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

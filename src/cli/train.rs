@@ -1,0 +1,178 @@
+//! `relabel train`: from arguments to a run that can begin.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::settings::{known_sections, load_config};
+use crate::base::{Error, Result};
+use crate::report::RunDir;
+use crate::train::checkpoint::Checkpoint;
+use crate::train::config::Config;
+
+/// Train a classifier.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TrainArgs {
+    /// The TOML file of settings; with --resume, the run's own when not given.
+    #[arg(required_unless_present = "resume")]
+    pub config: Option<PathBuf>,
+    /// Change a setting, such as train.batch=64 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The run directory; without it, runs/NAME with the config file's name.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub run: Option<PathBuf>,
+    /// The same as --set seed=N.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Stop with a checkpoint after N steps in all; the schedule stays that of the whole run.
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+    /// Go on from the last checkpoint of a run directory.
+    #[arg(long, value_name = "DIR")]
+    pub resume: Option<PathBuf>,
+    /// The same as --set train.accumulate=N: less memory, the same batch.
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
+    /// The same as --set data.skip_bad=true: leave out images that cannot be decoded, and count them.
+    #[arg(long)]
+    pub skip_bad: bool,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The settings, complete.
+    pub config: Config,
+    /// The run directory; for a new run it is not made before [`Prepared::open`].
+    pub path: PathBuf,
+    /// The state to go on from.
+    pub checkpoint: Option<Checkpoint>,
+    /// What the user should know before it begins.
+    pub notes: Vec<String>,
+}
+
+impl TrainArgs {
+    /// Reads and checks everything that is known before the data is loaded, and makes nothing.
+    ///
+    /// # Errors
+    /// Settings that are refused, an existing run directory, a run that cannot be resumed, or whose method, seed or
+    /// network another config would change.
+    pub fn prepare(&self, adapter: Option<&str>) -> Result<Prepared> {
+        let overrides = self.overrides(adapter);
+        let Some(resume) = &self.resume else {
+            let Some(file) = &self.config else { return Err(Error::Config("no config file is given".into())) };
+            let config = load_config(file, &overrides)?;
+            let path = self.run.clone().unwrap_or_else(|| default_run(file));
+            RunDir::check_vacant(&path)?;
+            return Ok(Prepared { config, path, checkpoint: None, notes: Vec::new() });
+        };
+        let run = RunDir::open(resume)?;
+        let checkpoint = Checkpoint::read(&run.last())?;
+        let source = format!("settings in {}", run.last().display());
+        let before = Config::parse(&checkpoint.meta.config, &source, &[], &known_sections())?;
+        let config = match &self.config {
+            Some(file) => load_config(file, &overrides)?,
+            None => Config::parse(&checkpoint.meta.config, &source, &overrides, &known_sections())?,
+        };
+        let changed = config.differences(&before)?;
+        let is_fixed = |key: &str| matches!(key, "method" | "seed") || key.starts_with("model.");
+        if let Some(fixed) = changed.iter().find(|d| is_fixed(&d.key)) {
+            return Err(Error::Config(format!(
+                "{} cannot go on with {fixed}; begin a new run with --run instead",
+                resume.display(),
+            )));
+        }
+        let notes = changed.iter().map(|d| format!("the run goes on with {d}")).collect();
+        Ok(Prepared { config, path: resume.clone(), checkpoint: Some(checkpoint), notes })
+    }
+
+    /// All options that stand for a setting, as overrides; `--set` comes first.
+    fn overrides(&self, adapter: Option<&str>) -> Vec<String> {
+        let mut overrides = self.set.clone();
+        overrides.extend(self.seed.map(|n| format!("seed={n}")));
+        overrides.extend(self.accumulate.map(|n| format!("train.accumulate={n}")));
+        overrides.extend(self.skip_bad.then(|| "data.skip_bad=true".into()));
+        overrides.extend(adapter.map(|name| format!("device.adapter={name}")));
+        overrides
+    }
+}
+
+impl Prepared {
+    /// Makes the directory of a new run, or opens that of an old one, and writes the settings.
+    ///
+    /// # Errors
+    /// As [`RunDir::create`] and [`RunDir::open`].
+    pub fn open(&self) -> Result<RunDir> {
+        if self.checkpoint.is_none() {
+            return RunDir::create(&self.path, &self.config);
+        }
+        let run = RunDir::open(&self.path)?;
+        run.write_config(&self.config)?;
+        Ok(run)
+    }
+
+    /// Steps done before.
+    pub fn first_step(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |c| c.meta.step)
+    }
+}
+
+fn default_run(config: &Path) -> PathBuf {
+    Path::new("runs").join(config.file_stem().unwrap_or(config.as_os_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::checkpoint::Meta;
+
+    fn checkpoint(config: &Config) -> Checkpoint {
+        let meta = Meta { config: config.to_toml().unwrap(), step: 40, ..Meta::default() };
+        Checkpoint { tensors: Vec::new(), meta }
+    }
+
+    #[test]
+    fn a_new_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("small.toml");
+        std::fs::write(&file, "[train]\nbatch = 8\naccumulate = 2").unwrap();
+        let run = dir.path().join("run");
+        let set = vec!["seed=3".into(), "train.batch=16".into()];
+        let args = TrainArgs { config: Some(file.clone()), set, run: Some(run.clone()), ..TrainArgs::default() };
+        let args = TrainArgs { seed: Some(5), accumulate: Some(4), skip_bad: true, ..args };
+        let prepared = args.prepare(Some("cpu")).unwrap();
+        let config = &prepared.config;
+        assert_eq!((config.seed, config.train.batch, config.train.accumulate), (5, 16, 4));
+        assert_eq!((config.data.skip_bad, config.device.adapter.as_str()), (true, "cpu"));
+        assert!(!run.exists());
+        assert_eq!(prepared.first_step(), 0);
+        prepared.open().unwrap();
+        let error = args.prepare(None).unwrap_err().to_string();
+        assert!(error.contains("--run"), "{error}");
+        assert_eq!(default_run(&file), Path::new("runs/small"));
+    }
+
+    #[test]
+    fn resuming_keeps_the_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, mut config) = (dir.path().join("run"), Config::default());
+        config.seed = 9;
+        let run = RunDir::create(&path, &config).unwrap();
+        checkpoint(&config).write(&run.last()).unwrap();
+        let args = TrainArgs { resume: Some(path.clone()), ..TrainArgs::default() };
+        let prepared = args.prepare(None).unwrap();
+        assert_eq!((&prepared.config, prepared.first_step()), (&config, 40));
+        assert!(prepared.notes.is_empty());
+        let longer = TrainArgs { set: vec!["train.steps=90000".into()], ..args.clone() }.prepare(None).unwrap();
+        assert_eq!(longer.notes, ["the run goes on with `train.steps` = 90000 (before: 80000)"]);
+        longer.open().unwrap();
+        let text = std::fs::read_to_string(run.config_file()).unwrap();
+        assert!(text.contains("steps = 90000"), "{text}");
+        let error = TrainArgs { seed: Some(1), ..args.clone() }.prepare(None).unwrap_err().to_string();
+        assert!(error.contains("`seed` = 1 (before: 9)"), "{error}");
+        let set = vec!["model.name=resnet20".into()];
+        let error = TrainArgs { set, ..args }.prepare(None).unwrap_err().to_string();
+        assert!(error.contains("`model.name`") && error.contains("resnet32"), "{error}");
+    }
+}

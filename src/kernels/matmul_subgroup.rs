@@ -1,0 +1,30 @@
+//! Matrix product for subgroups of 8 lanes and costly loads: recorded by [`matmul::record`] in place of `matmul.wgsl`
+//! where the recording's variants name it (`choose::preferred` says when).
+
+use super::{Kernel, matmul, shared};
+use crate::gpu::{Shader, Variant, read, write};
+
+const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
+    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
+}
+
+/// The shader: one variant for each pair of transposes, chosen by the call.
+pub static SHADER: Shader = Shader {
+    name: "matmul_subgroup",
+    source: include_str!("../../shaders/matmul/matmul_subgroup.wgsl"),
+    shared: &[shared::PANEL],
+    params: size_of::<matmul::Params>(),
+    bindings: &[read("a"), read("b"), write("out")],
+    variants: &[
+        form("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
+        form("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
+        form("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
+        form("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
+    ],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: matmul::FIELDS, cases: matmul::cases };
+
+/// Rows of one workgroup.
+pub const ROWS: usize = 96;

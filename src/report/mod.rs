@@ -1,0 +1,9 @@
+//! Floor 7: what remains of a run: its directory and its metrics. Reads events, cannot change a run.
+
+mod metrics;
+mod run_dir;
+mod time;
+
+pub use metrics::MetricsFiles;
+pub use run_dir::{Environment, RunDir, Session};
+pub use time::utc;

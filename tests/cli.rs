@@ -1,0 +1,227 @@
+//! The program, run as a user runs it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use relabel::base::Error;
+
+fn relabel(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_relabel")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs what must succeed; its output, with nothing on stderr.
+fn done(arguments: &[&str]) -> String {
+    let output = relabel(arguments);
+    let errors = text(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{arguments:?}: {errors}");
+    text(&output.stdout)
+}
+
+/// Runs what must fail with `code` and one error on stderr that has all of `parts`.
+fn refused(arguments: &[&str], code: i32, parts: &[&str]) {
+    let output = relabel(arguments);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    assert!(errors.starts_with("error: ") && errors.matches("error:").count() == 1, "{errors}");
+    for part in parts {
+        assert!(errors.contains(part), "no {part:?} in {errors:?}");
+    }
+}
+
+fn config(dir: &Path, content: &str) -> String {
+    let path = dir.join("run.toml");
+    fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+#[test]
+fn configs_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |content: &str| config(dir.path(), content);
+    refused(&["config", &file("[train]\nbach = 3")], 2, &["run.toml", "`train.bach`", "did you mean `train.batch`?"]);
+    refused(&["config", &file("[train]\nbatch = \"x\"")], 2, &["`train.batch`", "\"x\"", "whole number"]);
+    refused(&["config", &file("[device]\nmemory = \"4 gigs\"")], 2, &["`device.memory`", "\"4 gigs\"", "GiB"]);
+    refused(&["config", &file("[optimizer]\nmomentum = 2.0")], 2, &["`optimizer.momentum` is 2", "below 1"]);
+    refused(&["config", &file("[train")], 2, &["run.toml", "not valid TOML"]);
+    refused(&["config", &file(""), "--set", "train.batch=0"], 2, &["--set train.batch=0", "is 0"]);
+    refused(&["config", dir.path().join("gone.toml").to_str().unwrap()], 8, &["gone.toml"]);
+    let printed = done(&["--adapter", "cpu", "config", &file("[train]\nbatch = 64"), "--set", "train.epochs=3"]);
+    for line in ["batch = 64", "epochs = 3", "steps = 0", "adapter = \"cpu\"", "method = \"sla\"", "[schedule]"] {
+        assert!(printed.lines().any(|l| l == line), "no {line:?} in {printed}");
+    }
+    // What is printed is a config again.
+    assert_eq!(done(&["config", &file(&printed)]), printed);
+}
+
+#[test]
+fn help_names_commands_and_exit_codes() {
+    let help = done(&["--help"]);
+    for part in ["adapters", "config", "data", "completions", "--adapter", "Exit codes:", "130  stopped by Ctrl-C"] {
+        assert!(help.contains(part), "no {part:?} in {help}");
+    }
+    assert!(done(&["data", "inspect", "--help"]).contains("--skip-bad"));
+    assert_eq!(done(&["--version"]), format!("relabel {}\n", env!("CARGO_PKG_VERSION")));
+    refused(&["adaptors"], 2, &["adaptors", "adapters"]);
+    refused(&["data", "inspect"], 2, &["PATH"]);
+    assert_eq!(relabel(&[]).status.code(), Some(2));
+}
+
+/// Every error's code stands in the help's tail and in the guide, and neither has others.
+#[test]
+fn exit_codes_are_documented() {
+    let errors = [
+        Error::Failed(String::new()),
+        Error::Config(String::new()),
+        Error::Data(String::new()),
+        Error::Device(String::new()),
+        Error::Memory(String::new()),
+        Error::Checkpoint(String::new()),
+        Error::Shape(String::new()),
+        Error::Diverged(String::new()),
+        Error::Interrupted(String::new()),
+        Error::io("", Path::new(""), std::io::Error::other("")),
+    ];
+    let mut codes: Vec<u8> = errors.iter().map(Error::exit_code).chain([0]).collect();
+    codes.sort_unstable();
+    let help = done(&["--help"]);
+    let (_, tail) = help.split_once("Exit codes:").unwrap();
+    let listed = |lines: &str, number: fn(&str) -> Option<u8>| lines.lines().filter_map(number).collect::<Vec<u8>>();
+    assert_eq!(listed(tail, |line| line.split_whitespace().next()?.parse().ok()), codes);
+    let guide = include_str!("../docs/guide/exit-codes.md");
+    assert_eq!(listed(guide, |line| line.strip_prefix("| `")?.split('`').next()?.parse().ok()), codes);
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = done(&["completions", shell]);
+        assert!(script.contains("relabel") && script.contains("adapters") && script.contains("inspect"), "{shell}");
+    }
+    refused(&["completions", "tcsh"], 2, &["tcsh", "bash"]);
+}
+
+#[test]
+fn adapters_are_listed() {
+    let json: serde_json::Value = serde_json::from_str(&done(&["adapters", "--json"])).unwrap();
+    let adapters = json.as_array().unwrap();
+    assert_eq!(adapters.iter().filter(|a| a["auto"] == true).count(), 1);
+    let plain = done(&["adapters"]);
+    for (index, adapter) in adapters.iter().enumerate() {
+        assert_eq!(adapter["index"], index);
+        // WebGPU's own least limits.
+        assert!(adapter["max_binding_bytes"].as_u64().unwrap() >= 128 << 20);
+        assert!(adapter["storage_buffers"].as_u64().unwrap() >= 8);
+        assert!(adapter["workgroup_memory_bytes"].as_u64().unwrap() >= 16 << 10);
+        assert!(plain.contains(&format!("{index}: {}", adapter["name"].as_str().unwrap())), "{plain}");
+    }
+}
+
+/// A machine without any driver: the loader is told of none.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_adapter_is_an_error_with_a_way_out() {
+    let nowhere = "/nonexistent.json";
+    let output = Command::new(env!("CARGO_BIN_EXE_relabel"))
+        .arg("adapters")
+        .envs([("VK_DRIVER_FILES", nowhere), ("VK_ICD_FILENAMES", nowhere)])
+        .output()
+        .unwrap();
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{errors}");
+    assert!(errors.starts_with("error: no adapter") && errors.contains("mesa-vulkan-drivers"), "{errors}");
+}
+
+/// An IDX pair with `count` images of 2x3 pixels and the labels 0, 1, 2, 0, ...
+fn idx(dir: &Path, stem: &str, count: u32) {
+    let images: Vec<u8> = [0x803, count, 2, 3]
+        .iter()
+        .flat_map(|n| n.to_be_bytes())
+        .chain((0..count * 6).map(|i| (i % 251) as u8))
+        .collect();
+    let labels: Vec<u8> =
+        [0x801, count].iter().flat_map(|n| n.to_be_bytes()).chain((0..count).map(|i| (i % 3) as u8)).collect();
+    fs::write(dir.join(format!("{stem}-images-idx3-ubyte")), images).unwrap();
+    fs::write(dir.join(format!("{stem}-labels-idx1-ubyte")), labels).unwrap();
+}
+
+#[test]
+fn data_is_inspected() {
+    let dir = tempfile::tempdir().unwrap();
+    idx(dir.path(), "train", 12);
+    idx(dir.path(), "t10k", 6);
+    let path = dir.path().to_str().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&done(&["data", "inspect", path, "--json"])).unwrap();
+    assert_eq!(json["format"], "idx");
+    let train = &json["splits"][0];
+    assert_eq!((&train["split"], &train["images"]), (&"training".into(), &12.into()));
+    assert_eq!((&train["height"], &train["width"], &train["channels"]), (&2.into(), &3.into(), &1.into()));
+    assert_eq!(train["classes"][2]["images"], 4);
+    // The pixels are 0 to 71: their mean is 35.5.
+    assert!((train["mean"][0].as_f64().unwrap() - 35.5 / 255.0).abs() < 1e-12);
+    assert_eq!(json["splits"][1]["images"], 6);
+    let plain = done(&["data", "inspect", path]);
+    for part in ["training: 12 images of 2x3x1", "test: 6 images", "3, 4 images each", "(idx)"] {
+        assert!(plain.contains(part), "no {part:?} in {plain}");
+    }
+    let file = dir.path().join("train-images-idx3-ubyte");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..80]).unwrap();
+    refused(&["data", "inspect", path], 3, &["train-images-idx3-ubyte", "88", "80"]);
+    refused(&["data", "inspect", path, "--format", "hdf5"], 2, &["hdf5", "cifar10"]);
+    refused(&["data", "inspect", dir.path().join("gone").to_str().unwrap()], 3, &["gone", "does not exist"]);
+}
+
+/// A reader that stops reading is no error.
+#[cfg(unix)]
+#[test]
+fn output_into_a_closed_pipe() {
+    let script = "{ \"$0\" completions bash; echo $? >&2; } | true";
+    let output = Command::new("sh").args(["-c", script, env!("CARGO_BIN_EXE_relabel")]).output().unwrap();
+    assert_eq!(text(&output.stderr), "0\n");
+}
+
+/// Run by the test below in a process of its own.
+#[cfg(unix)]
+#[test]
+fn child_that_is_interrupted() {
+    if std::env::var_os("RELABEL_TEST_INTERRUPT").is_none() {
+        return;
+    }
+    let interrupt = relabel::cli::install_interrupt().unwrap();
+    assert!(!interrupt.asked());
+    println!("ready");
+    while !interrupt.asked() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    println!("asked");
+    // Work that does not end by itself; only the second signal ends it.
+    std::thread::sleep(std::time::Duration::from_secs(60));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_second_interrupt_ends_the_process() {
+    use std::io::{BufRead, BufReader};
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "cli::child_that_is_interrupted", "--nocapture"])
+        .env("RELABEL_TEST_INTERRUPT", "1")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for word in ["ready", "asked"] {
+        assert!(lines.any(|line| line.unwrap().ends_with(word)), "no {word:?}");
+        let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+        assert!(kill.success());
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(text(&output.stderr).matches("once more to end at once").count(), 1);
+}
