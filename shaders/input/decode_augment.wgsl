@@ -6,7 +6,7 @@
 //
 // Shapes     bytes: packed words, image i at byte first + i·H·W·C (NHWC, C = 1 or 3); draws (B, 4): position in bytes,
 //            sample, epoch, unused -> out (B, OH, OW, C)
-// Dispatch   one lane a pixel of out, folded into y past 65535 groups
+// Dispatch   (ceil(OH / ROWS), B, 1): a workgroup makes a strip of an image; a lane draws once for all its pixels
 // Shared     none
 // Order      no reduction; random numbers depend on seed, epoch and sample alone
 
@@ -38,7 +38,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> draws: array<vec4<u32>>;      // (B, 4)
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;  // (B, OH, OW, C)
 
-override WIDTH: u32 = 64u; // lanes a workgroup
+override WIDTH: u32 = 8u; // lanes a workgroup, side by side in an image row
+override ROWS: u32 = 32u;  // image rows a workgroup
 
 fn byte_at(i: u32) -> f32 {
     if i >= params.length {
@@ -48,47 +49,47 @@ fn byte_at(i: u32) -> f32 {
 }
 
 @compute @workgroup_size(WIDTH)
-fn decode_augment(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    let pixels = params.out_height * params.out_width;
-    if i >= params.batch * pixels {
+fn decode_augment(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let b = group.y;
+    if b >= params.batch {
         return;
     }
-    let draw = draws[i / pixels];
-    var x = i32(i % params.out_width);
-    var y = i32(i % pixels / params.out_width);
-    if (params.augment & 1u) != 0u {
-        let words = philox4x32(vec4(draw.y, draw.z, 0u, 0u), vec2(params.key0, params.key1));
-        if (params.augment & 2u) != 0u && (words.z >> 31u) != 0u {
-            x = i32(params.out_width) - 1 - x;
-        }
-        y += i32(below(words.x, params.height + 2u * params.padding - params.out_height + 1u)) - i32(params.padding);
-        x += i32(below(words.y, params.width + 2u * params.padding - params.out_width + 1u)) - i32(params.padding);
-    } else {
-        y += (i32(params.height) - i32(params.out_height)) / 2;
-        x += (i32(params.width) - i32(params.out_width)) / 2;
-    }
-    var value = vec4(0.0);
-    if y >= 0 && y < i32(params.height) && x >= 0 && x < i32(params.width) {
-        let pixel = (draw.x * params.height + u32(y)) * params.width + u32(x);
-        let at = params.first + pixel * params.channels;
-        value.x = byte_at(at);
-        if params.channels == 3u {
-            value.y = byte_at(at + 1u);
-            value.z = byte_at(at + 2u);
-        }
-    }
+    let draw = draws[b];
     let mean = vec4(params.mean0, params.mean1, params.mean2, params.mean3);
     let deviation = vec4(params.deviation0, params.deviation1, params.deviation2, params.deviation3);
-    value = (value / 255.0 - mean) / deviation;
-    if params.channels == 1u {
-        value.y = 0.0;
-        value.z = 0.0;
+    var top = (i32(params.height) - i32(params.out_height)) / 2;
+    var left = (i32(params.width) - i32(params.out_width)) / 2;
+    var mirrored = false;
+    if (params.augment & 1u) != 0u {
+        let words = philox4x32(vec4(draw.y, draw.z, 0u, 0u), vec2(params.key0, params.key1));
+        let room = 2u * params.padding + 1u;
+        top = i32(below(words.x, params.height + room - params.out_height)) - i32(params.padding);
+        left = i32(below(words.y, params.width + room - params.out_width)) - i32(params.padding);
+        mirrored = (params.augment & 2u) != 0u && (words.z >> 31u) != 0u;
     }
-    value.w = 0.0;
-    out[i] = value;
+    let first_row = group.x * ROWS;
+    let end_row = min(first_row + ROWS, params.out_height);
+    for (var row = first_row; row < end_row; row++) {
+        let y = i32(row) + top;
+        for (var column = lane; column < params.out_width; column += WIDTH) {
+            let x = i32(select(column, params.out_width - 1u - column, mirrored)) + left;
+            var value = vec4(0.0);
+            if y >= 0 && y < i32(params.height) && x >= 0 && x < i32(params.width) {
+                let pixel = (draw.x * params.height + u32(y)) * params.width + u32(x);
+                let at = params.first + pixel * params.channels;
+                value.x = byte_at(at);
+                if params.channels == 3u {
+                    value.y = byte_at(at + 1u);
+                    value.z = byte_at(at + 2u);
+                }
+            }
+            value = (value / 255.0 - mean) / deviation;
+            if params.channels == 1u {
+                value.y = 0.0;
+                value.z = 0.0;
+            }
+            value.w = 0.0;
+            out[(b * params.out_height + row) * params.out_width + column] = value;
+        }
+    }
 }

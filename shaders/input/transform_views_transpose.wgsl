@@ -42,9 +42,9 @@ fn transform_views_transpose(
     for (var j = 0u; j < params.views; j++) {
         // The opposite turn leads from the image to its view.
         let turns = 4u - ((j / params.orders * params.step) & 3u);
-        let place = turned(turns, y, x, params.height, params.width);
-        let row = image * params.views + j;
-        let value = u[((row * params.height + place.x) * params.width + place.y) * params.quads + quad];
+        let t = turned(turns, params.height, params.width);
+        let row = (image * params.views + j) * params.height * params.width;
+        let value = u[(row + u32(t.x + i32(y) * t.y + i32(x) * t.z)) * params.quads + quad];
         if params.orders == 1u {
             total += value;
         } else {

@@ -1,14 +1,16 @@
 // The transformations of a named set: view j = rotation * orders + order. Appended after a kernel that calls it;
 // declares nothing but functions. The tables are those of src/base/transforms.rs.
 
-// Where the pixel (y, x) of an image turned by quarters counter-clockwise comes from in the image of `height` rows and
-// `width` columns; odd turns need a square image.
-fn turned(turns: u32, y: u32, x: u32, height: u32, width: u32) -> vec2<u32> {
+// Where pixel (y, x) of an image turned by quarters counter-clockwise comes from, in pixels of the image of `height`
+// rows and `width` columns: at t.x + y * t.y + x * t.z. Odd turns need a square image.
+fn turned(turns: u32, height: u32, width: u32) -> vec3<i32> {
+    let h = i32(height);
+    let w = i32(width);
     switch turns & 3u {
-        case 1u: { return vec2(x, width - 1u - y); }
-        case 2u: { return vec2(height - 1u - y, width - 1u - x); }
-        case 3u: { return vec2(height - 1u - x, y); }
-        default: { return vec2(y, x); }
+        case 1u: { return vec3(w - 1, -1, w); }
+        case 2u: { return vec3(h * w - 1, -w, -1); }
+        case 3u: { return vec3((h - 1) * w, 1, -w); }
+        default: { return vec3(0, w, 1); }
     }
 }
 

@@ -5,7 +5,6 @@ use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::philox::{self, Stream};
 use crate::base::{Array, Error, Result, Shape};
-use crate::gpu::recording::grid;
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
@@ -120,7 +119,10 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PHILOX],
     params: size_of::<Params>(),
     bindings: &[read("bytes"), read("draws"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: &[
+        Variant::base("8 x 32", &[("WIDTH", 8.0), ("ROWS", 32.0)]),
+        Variant::base("32 x 4", &[("WIDTH", 32.0), ("ROWS", 4.0)]),
+    ],
 };
 
 /// The registry's entry.
@@ -166,8 +168,8 @@ pub fn record(
         deviation2,
         deviation3: 1.0,
     };
-    let lanes = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[bytes, draws, out], grid(shape.rows(), lanes), cost(p))
+    let strips = p.out_height.div_ceil(recording.variant(&SHADER).constant("ROWS"));
+    recording.dispatch(&SHADER, p, &[bytes, draws, out], [strips, p.batch, 1], cost(p))
 }
 
 /// The least work: read each byte, write each float; a division, a difference and a division for each.

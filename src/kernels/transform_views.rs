@@ -3,14 +3,13 @@
 use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, TransformSet};
-use crate::gpu::recording::grid;
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
     /// Uniforms of `transform_views.wgsl`.
     pub struct Params {
-        /// Groups of four in `out`.
-        pub count: u32,
+        /// B.
+        pub images: u32,
         /// H.
         pub height: u32,
         /// W.
@@ -33,7 +32,10 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::VIEWS],
     params: size_of::<Params>(),
     bindings: &[read("images"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: &[
+        Variant::base("8 x 32", &[("WIDTH", 8.0), ("ROWS", 32.0)]),
+        Variant::base("32 x 4", &[("WIDTH", 32.0), ("ROWS", 4.0)]),
+    ],
 };
 
 /// The registry's entry.
@@ -47,9 +49,8 @@ pub fn record(recording: &mut Recording, images: &Tensor, set: TransformSet, out
     let [b, h, w, c] = images.image("transform_views: images")?;
     set.check(h, w, c)?;
     out.expect("transform_views: out (B·M, H, W, C)", &[b * set.views(), h, w, c])?;
-    let count = out.shape.physical() / 4;
     let p = Params {
-        count: count as u32,
+        images: b as u32,
         height: h as u32,
         width: w as u32,
         quads: (images.shape.stride() / 4) as u32,
@@ -57,14 +58,14 @@ pub fn record(recording: &mut Recording, images: &Tensor, set: TransformSet, out
         orders: set.colour_orders() as u32,
         step: set.turn_step() as u32,
     };
-    let lanes = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[images, out], grid(count, lanes), cost(p))
+    let strips = (h as u32).div_ceil(recording.variant(&SHADER).constant("ROWS"));
+    recording.dispatch(&SHADER, p, &[images, out], [strips, p.images, p.views], cost(p))
 }
 
 /// The least work: read each image once, write all views.
 pub fn cost(p: Params) -> Cost {
-    let written = u64::from(p.count);
-    Cost { operations: 0, bytes: 16 * (written + written / u64::from(p.views)) }
+    let image = u64::from(p.height) * u64::from(p.width) * u64::from(p.quads);
+    Cost { operations: 0, bytes: 16 * image * u64::from(p.images) * (u64::from(p.views) + 1) }
 }
 
 /// Calls `f(place in the views, place in the images)` for every logical element of the views.
