@@ -41,6 +41,8 @@ pub struct Row {
     pub gflops: f64,
     /// 10⁹ bytes a second, each tensor counted once.
     pub gbytes_per_s: f64,
+    /// Images a second, for training steps; else 0.
+    pub images_per_s: f64,
     /// Timed samples.
     pub repeats: usize,
     /// (slowest − fastest) / median of the samples.
@@ -157,15 +159,22 @@ fn measure(
     for _ in 0..options.repeats {
         samples.push(run(times)? / times as f64);
     }
-    samples.sort_by(f64::total_cmp);
-    let median = samples[samples.len() / 2];
+    let (median, spread) = median_spread(&mut samples);
     Ok(Row {
         name: name.to_owned(),
         shape: shape.to_owned(),
         milliseconds: median * 1e3,
         gflops: cost.operations as f64 / median / 1e9,
         gbytes_per_s: cost.bytes as f64 / median / 1e9,
+        images_per_s: 0.0,
         repeats: options.repeats,
-        spread: (samples[samples.len() - 1] - samples[0]) / median,
+        spread,
     })
+}
+
+/// The median, and (slowest − fastest) / median. There must be a sample.
+pub(super) fn median_spread(samples: &mut [f64]) -> (f64, f64) {
+    samples.sort_by(f64::total_cmp);
+    let median = samples[samples.len() / 2];
+    (median, (samples[samples.len() - 1] - samples[0]) / median)
 }
