@@ -28,6 +28,7 @@ pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_subgroup;
 pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
 pub mod copy;
 pub mod count_matches;
@@ -94,6 +95,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_subgroup::KERNEL,
     conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
