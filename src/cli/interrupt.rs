@@ -32,7 +32,7 @@ pub fn install() -> Result<Interrupt> {
         if ASKED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this step and writing a checkpoint; once more to end at once");
+        super::output::tell("\nstopping after this step and writing a checkpoint; once more to end at once");
     })
     .map_err(|e| Error::io("cannot catch", Path::new("Ctrl-C"), std::io::Error::other(e)))?;
     Ok(Interrupt(&ASKED))

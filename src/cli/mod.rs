@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::tell(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
