@@ -5,6 +5,7 @@
 //! [`session`].
 
 pub mod base;
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod gpu;

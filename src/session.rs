@@ -38,9 +38,17 @@ pub fn config(text: &str, source: &str, overrides: &[String]) -> Result<Config> 
 /// # Errors
 /// When settings, data and device do not fit together.
 pub fn trainer(engine: &Arc<Engine>, config: Config) -> Result<Trainer> {
+    let data = Datasets::load(&config)?;
+    trainer_on(engine, config, data)
+}
+
+/// A trainer for a config on images that are in memory already; `config.data` is not read.
+///
+/// # Errors
+/// When settings, data and device do not fit together.
+pub fn trainer_on(engine: &Arc<Engine>, config: Config, data: Datasets) -> Result<Trainer> {
     let method: Arc<dyn Method> = Arc::from(methods::method(&config)?);
     let backbone = models::backbone(&config.model)?;
-    let data = Datasets::load(&config)?;
     Trainer::new(Arc::clone(engine), config, method, &*backbone, data)
 }
 

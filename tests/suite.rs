@@ -1,5 +1,6 @@
 //! The one integration-test binary: one process, one device.
 
+mod bench;
 mod checkpoint;
 mod cli;
 mod common;

@@ -2,17 +2,101 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{device_options, output};
+use crate::base::{Error, Result};
+use crate::bench::{self, Options, Row};
+use crate::gpu::Engine;
+
+/// What to time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Kernels and training steps.
+    All,
+    /// The adapter's two ceilings, matrix products and convolutions.
+    Kernels,
+    /// Whole training steps.
+    Steps,
+    /// Which kernels take the time of the training steps.
+    Breakdown,
+}
 
 /// Time kernels and training steps on an adapter.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
-    /// Only those whose name holds this text.
-    pub filter: Option<String>,
+    /// What to time.
+    #[arg(value_enum, default_value = "all")]
+    part: Part,
+    /// Only steps whose name holds this text (for `breakdown`).
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    step: String,
     /// Also write the results to this file as JSON.
     #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Least time for each, in seconds.
-    #[arg(long, default_value_t = 1.0)]
-    pub seconds: f64,
+    json: Option<PathBuf>,
+    /// Rows of ResNet-32's layers.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    rows: u32,
+    /// Rows of the demo network's layers.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    demo_rows: u32,
+    /// Timed samples of each; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: u32,
+    /// Keep wgpu's checks in the shaders.
+    #[arg(long)]
+    safe_shaders: bool,
+}
+
+pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
+    let mut device = device_options(adapter)?;
+    // A debug build times what a release build runs.
+    device.checked = args.safe_shaders;
+    let engine = Engine::open(&device)?;
+    let options = Options {
+        rows: args.rows as usize,
+        demo_rows: args.demo_rows as usize,
+        repeats: args.repeats as usize,
+        ..Options::default()
+    };
+    output::print(&format!("adapter: {}\n", engine.describe()))?;
+    let mut rows = Vec::new();
+    if matches!(args.part, Part::All | Part::Kernels) {
+        rows.extend(bench::kernels(&engine, &options)?);
+    }
+    if matches!(args.part, Part::All | Part::Steps) {
+        rows.extend(bench::steps(&engine, &options)?);
+    }
+    if args.part == Part::Breakdown {
+        rows.extend(bench::breakdown(&engine, &options, &args.step)?);
+    }
+    output::print(&format!("{}\n", table(&rows)))?;
+    let Some(path) = &args.json else { return Ok(()) };
+    let report = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "adapter": engine.describe(),
+        "safe_shaders": args.safe_shaders,
+        "rows": rows,
+    });
+    let text = serde_json::to_string_pretty(&report).map_err(|e| Error::io("writing", path, e.into()))?;
+    std::fs::write(path, text + "\n").map_err(|e| Error::io("writing", path, e))
+}
+
+fn table(rows: &[Row]) -> comfy_table::Table {
+    let mut table = output::table();
+    table.set_header(["what", "shape", "ms", "GFLOP/s", "GB/s", "images/s", "spread"]);
+    for row in rows {
+        let rate = |v: f64| if v > 0.0 { format!("{v:.1}") } else { String::new() };
+        table.add_row([
+            row.name.clone(),
+            row.shape.clone(),
+            format!("{:.3}", row.milliseconds),
+            rate(row.gflops),
+            rate(row.gbytes_per_s),
+            rate(row.images_per_s),
+            format!("{:.0} %", 100.0 * row.spread),
+        ]);
+    }
+    table
 }

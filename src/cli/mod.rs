@@ -1,6 +1,7 @@
 //! Floor 10: the command line, one file per command. Only this floor prints.
 
 mod adapters;
+mod bench;
 mod compare;
 mod completions;
 mod config;
@@ -66,6 +67,8 @@ enum Command {
     Predict(PredictArgs),
     /// Run golden cases on an adapter and compare with their answers.
     Verify(VerifyArgs),
+    /// Time kernels and training steps on an adapter.
+    Bench(bench::BenchArgs),
     /// Put finished runs beside each other.
     Compare(compare::Arguments),
     /// List every adapter with what matters of its features and limits.
@@ -98,6 +101,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Eval(args) => eval::run(args, adapter),
         Command::Predict(args) => predict::run(args, adapter),
         Command::Verify(args) => verify::run(args, adapter),
+        Command::Bench(args) => bench::run(args, adapter),
         Command::Compare(args) => compare::run(args),
         Command::Adapters(args) => adapters::run(args),
         Command::Config(args) => config::run(args, adapter),

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_subgroup, matmul_subgroup};
+use super::{
+    conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    matmul_subgroup,
+};
 use crate::gpu::Engine;
 
 /// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
@@ -18,6 +21,7 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
         let shaders = [
             &conv2d_subgroup::SHADER,
             &conv2d_input_grad_subgroup::SHADER,
+            &conv2d_weight_grad_sliding::SHADER,
             &conv2d_weight_grad_subgroup::SHADER,
             &matmul_subgroup::SHADER,
         ];

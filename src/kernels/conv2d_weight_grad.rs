@@ -2,7 +2,7 @@
 //! `dw [kh, kw, pad4(C), Cout]`.
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
-use super::{Case, Kernel, conv2d_weight_grad_subgroup, params, shared, sum_parts};
+use super::{Case, Kernel, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, params, shared, sum_parts};
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
@@ -54,15 +54,18 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 /// Slots (a tap and 4 input channels) of one block; see the shader.
 const SLOTS: usize = 24;
 
-/// Blocks of slots, outputs and parts to aim at: enough to fill an adapter, few enough that adding the parts is cheap.
-const BLOCKS: usize = 256;
+/// Output pixels a part: adding the parts costs about 6 / 512 of the products on a software adapter, and a large batch
+/// still splits into enough parts to fill a GPU.
+const PIXELS: usize = 512;
+
+/// Bytes of all parts together, at most: wide layers fill an adapter with their weights alone.
+const MOST: usize = 16 << 20;
 
 /// Lines a part, and the number of parts. They depend on the sizes alone, so that every adapter adds in one order.
 fn split(geometry: &Geometry) -> (usize, usize) {
-    let slots = geometry.kernel[0] * geometry.kernel[1] * geometry.input[3].div_ceil(4);
-    let tiles = slots.div_ceil(SLOTS) * geometry.output[3].div_ceil(16);
     let all = geometry.output[0] * geometry.output[1];
-    let lines = all.div_ceil(BLOCKS.div_ceil(tiles)).max(4).min(all);
+    let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).max(1);
+    let lines = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).min(all);
     (lines, all.div_ceil(lines))
 }
 
@@ -102,13 +105,18 @@ pub fn record(
         parts: parts as u32,
         lines: lines as u32,
     };
-    let (shader, together) = if recording.variants.contains_key(conv2d_weight_grad_subgroup::SHADER.name) {
-        (&conv2d_weight_grad_subgroup::SHADER, 1)
-    } else {
-        (&SHADER, recording.variant(&SHADER).constant("WIDTH") / 8)
-    };
-    let slots = (p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS as u32);
-    let grid = [slots, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
+    let named = |shader: &Shader| recording.variants.contains_key(shader.name);
+    let slots = p.kernel_height * p.kernel_width * p.channels;
+    let (shader, blocks, together) =
+        if named(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
+            (&conv2d_weight_grad_sliding::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
+        } else if named(&conv2d_weight_grad_subgroup::SHADER) {
+            (&conv2d_weight_grad_subgroup::SHADER, slots.div_ceil(SLOTS as u32), 1)
+        } else {
+            let together = recording.variant(&SHADER).constant("WIDTH") / 8;
+            (&SHADER, slots.div_ceil(SLOTS as u32), together)
+        };
+    let grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
     // A single part is the answer already.
     let first = if parts == 1 { dw } else { part };
     recording.dispatch(shader, p, &[x, dy, first], grid, geometry.cost())?;
@@ -127,8 +135,14 @@ pub fn reference(x: &Array, dy: &Array, convolution: Convolution, kernel: [usize
 
 /// The convolution's cases, seen from the weights.
 pub(super) fn cases() -> Vec<Case> {
+    cases_of(|_| true)
+}
+
+/// Those of the cases that a special form can compute.
+pub(super) fn cases_of(fits: fn(&Geometry) -> bool) -> Vec<Case> {
     conv2d::geometries()
         .into_iter()
+        .filter(fits)
         .map(|g| {
             let (x, dy) = (Array::normal(&g.input, 1.0, 5), Array::normal(&g.output, 1.0, 6));
             let expected = reference(&x, &dy, g.convolution, g.kernel);

@@ -28,7 +28,9 @@ pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_subgroup;
 pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
+pub mod copy;
 pub mod count_matches;
 pub mod counted;
 pub mod cross_entropy;
@@ -38,6 +40,7 @@ pub mod distillation;
 pub mod distillation_grad;
 pub mod dropout;
 pub mod flag_nonfinite;
+pub mod fma_loop;
 pub mod gradient_norm;
 pub mod matmul;
 pub mod matmul_subgroup;
@@ -92,7 +95,9 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_subgroup::KERNEL,
     conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
+    copy::KERNEL,
     count_matches::KERNEL,
     counted::KERNEL,
     cross_entropy::KERNEL,
@@ -102,6 +107,7 @@ pub static REGISTRY: &[Kernel] = &[
     distillation_grad::KERNEL,
     dropout::KERNEL,
     flag_nonfinite::KERNEL,
+    fma_loop::KERNEL,
     gradient_norm::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,

@@ -40,6 +40,7 @@ pub struct Trainer {
     sampler: Sampler,
     pass: Program,
     update: Option<Program>,
+    recording: Recording,
     step_settings: Tensor,
     pub(super) metrics: Tensor,
     metric_names: Vec<String>,
@@ -163,6 +164,7 @@ impl Trainer {
             sampler,
             pass,
             update,
+            recording,
             step_settings,
             metrics,
             metric_names,
@@ -199,6 +201,11 @@ impl Trainer {
     /// Seconds spent in [`Trainer::run`], those before a resumption included.
     pub fn seconds(&self) -> f64 {
         self.seconds
+    }
+
+    /// What one micro-batch dispatches, the update included unless gradients are accumulated.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// What a user should know before the run begins.

@@ -211,15 +211,15 @@ impl Operation for Conv2dWeightGrad {
 /// For the gradient checks: a stride of 1 with a border, a stride of 2 that leaves a rest, a 1 x 2 kernel; channels
 /// that need padding, whose weight rows are not zero here: they must have no effect and no gradient.
 pub fn examples() -> Vec<Example> {
-    let table: [([usize; 4], [usize; 2], usize, usize, usize); 3] =
-        [([2, 4, 3, 3], [3, 3], 5, 1, 1), ([2, 5, 6, 4], [3, 3], 3, 2, 1), ([1, 3, 4, 5], [1, 2], 4, 1, 0)];
+    // R, H, W, C, kh, kw, Cout, stride, padding.
+    let table = [[2, 4, 3, 3, 3, 3, 5, 1, 1], [2, 5, 6, 4, 3, 3, 3, 2, 1], [1, 3, 4, 5, 1, 2, 4, 1, 0]];
     let mut examples = Vec::new();
-    for (input, kernel, outputs, stride, padding) in table {
-        let convolution = Convolution { stride, padding };
-        let g = Geometry::new(input, kernel, outputs, convolution).expect("an example that fits");
+    for row in table {
+        let g = conv2d::of_row(row);
+        let Geometry { input, kernel, convolution, .. } = g;
         let values = |sizes: [usize; 4], seed| Array::normal(&sizes, 1.0, seed);
         let (x, w, dy) = (values(g.input, 1), values(g.weights(), 2), values(g.output, 3));
-        let label = |name: &str| format!("{name} {input:?} by {kernel:?} stride {stride} padding {padding}");
+        let label = |name: &str| format!("{name} {input:?} by {kernel:?} {convolution:?}");
         examples.push(Example::new(label("conv2d"), vec![x.clone(), w.clone()], move |g, n| {
             g.conv2d(n[0], n[1], convolution)
         }));

@@ -1,0 +1,30 @@
+// Copy, one vector a lane: the bytes per second that a plain kernel reaches.
+//
+//   out[i] = x[i]
+//
+// Shapes     x, out: any, the same; handled as vec4 over the padded elements
+// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Shared     none
+// Order      no reduction
+
+struct Params {
+    count: u32, // physical elements / 4
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // any
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // as x
+
+override WIDTH: u32 = 64u; // lanes a workgroup
+
+@compute @workgroup_size(WIDTH)
+fn copy(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.x + group.y * groups.x) * WIDTH + lane;
+    if i < params.count {
+        out[i] = x[i];
+    }
+}

@@ -1,0 +1,7 @@
+//! Floor 9: timings of kernels and training steps at the sizes that matter, beside what the adapter can do at most.
+
+pub mod kernels;
+pub mod steps;
+
+pub use kernels::{Options, Row, kernels};
+pub use steps::{breakdown, steps};

@@ -1,0 +1,29 @@
+//! Gradient of a convolution by its weights for kernels 3 wide of stride 1, on subgroups of 8 lanes and costly loads:
+//! recorded by [`conv2d_weight_grad::record`] where it fits and the recording's variants name it
+//! (`choose::preferred` says when).
+
+use super::conv2d::Geometry;
+use super::{Case, Kernel, conv2d_weight_grad, shared};
+use crate::gpu::{Shader, Variant, read, write};
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_weight_grad_sliding",
+    source: include_str!("../../shaders/matmul/conv2d_weight_grad_sliding.wgsl"),
+    shared: &[shared::PANEL],
+    params: size_of::<conv2d_weight_grad::Params>(),
+    bindings: &[read("x"), read("dy"), write("part")],
+    variants: &[Variant { name: "8", constants: &[], needs: wgpu::Features::SUBGROUP }],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: conv2d_weight_grad::FIELDS, cases };
+
+/// Whether this form computes a convolution's weight gradient.
+pub(super) fn fits(geometry: &Geometry) -> bool {
+    geometry.kernel[1] == 3 && geometry.convolution.stride == 1
+}
+
+fn cases() -> Vec<Case> {
+    conv2d_weight_grad::cases_of(fits)
+}

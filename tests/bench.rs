@@ -1,0 +1,32 @@
+//! The kernel bench runs, measures every kernel that it promises, and its rows survive JSON.
+
+use relabel::bench::{Options, Row, kernels};
+
+use crate::common;
+
+#[test]
+fn small_kernels_are_measured() {
+    let options = Options { rows: 1, demo_rows: 1, side: 16, repeats: 3, sample: 0.0 };
+    let rows = kernels(&common::unchecked_engine(), &options).expect("a bench of small kernels");
+    for name in ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"] {
+        assert_eq!(rows.iter().filter(|r| r.name == name).count(), 7, "{name}: 3 layers of ResNet-32, 4 of the demo");
+    }
+    assert_eq!(rows.iter().filter(|r| r.name == "matmul").count(), 4, "all transposes");
+    for row in &rows {
+        assert!(row.milliseconds > 0.0 && row.gbytes_per_s > 0.0 && row.spread >= 0.0 && row.repeats == 3, "{row:?}");
+        assert_eq!(row.gflops > 0.0, row.name != "ceiling: copy", "{row:?}");
+    }
+    let layer = rows.iter().find(|r| r.name == "conv2d" && r.shape.contains("32x32x16")).expect("ResNet-32's first");
+    // 32 x 32 pixels, 9 taps, 16 by 16 channels, two operations each.
+    let operations = layer.gflops * layer.milliseconds * 1e6;
+    assert!((operations / (32.0 * 32.0 * 9.0 * 16.0 * 16.0 * 2.0) - 1.0).abs() < 1e-9, "{operations}");
+    let text = serde_json::to_string(&rows).expect("JSON");
+    let back: Vec<Row> = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(back.len(), rows.len());
+}
+
+#[test]
+fn nothing_to_measure_is_refused() {
+    let options = Options { repeats: 0, ..Options::default() };
+    assert!(kernels(&common::unchecked_engine(), &options).is_err());
+}
