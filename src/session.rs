@@ -135,7 +135,8 @@ impl Trained {
     pub fn evaluate(&self, set: ImageSet, batch: usize) -> Result<Vec<(String, f64)>> {
         if set.classes.len() != self.classes.len() {
             return Err(Error::Data(format!(
-                "{}: {} classes, the checkpoint was trained on {}",
+                "{}: {} classes, and the checkpoint was trained on {}; if these images only lack the last classes, say \
+                 so with --subset",
                 set.name,
                 set.classes.len(),
                 self.classes.len()
@@ -158,17 +159,19 @@ impl Trained {
         evaluator.run(&self.engine)
     }
 
-    /// Loads the named split of a labelled data set at the size and channels of the training images.
+    /// Loads the named split of a labelled data set at the size and channels of the training images. With `subset` it
+    /// may lack images of some classes; else it must show as many classes as the network has.
     ///
     /// # Errors
-    /// When data is missing or corrupt, or its images do not fit.
-    pub fn load(&self, path: &Path, split: Split, options: LoadOptions) -> Result<ImageSet> {
+    /// When data is missing or corrupt, or its images or classes do not fit.
+    pub fn load(&self, path: &Path, split: Split, options: LoadOptions, subset: bool) -> Result<ImageSet> {
         let [height, width, channels] = self.image;
-        let mut options = options;
-        if options.format.is_none_or(|f| f == data::Format::Folder) && data::detect(path)? == data::Format::Folder {
+        let mut options = LoadOptions { allow_empty_classes: true, size: None, classes: None, ..options };
+        if options.format.map_or_else(|| data::detect(path), Ok)? == data::Format::Folder {
             (options.size, options.channels) = (Some((height, width)), Some(channels));
+        } else if subset {
+            options.classes = Some(self.classes.len());
         }
-        options.classes = Some(self.classes.len());
         data::load(path, split, &options)
     }
 

@@ -1,12 +1,16 @@
 //! The one integration-test binary: one process, one device.
 
-mod bench;
+mod bad_input;
 mod checkpoint;
 mod cli;
 mod common;
 mod config;
 mod data;
+mod examples;
 mod golden_losses;
 mod gradients;
 mod kernels;
+mod small;
 mod tidy;
+mod training;
+mod verify;

@@ -29,6 +29,9 @@ pub struct EvalArgs {
     /// Image folders: leave out images that cannot be decoded, and count them.
     #[arg(long)]
     pub skip_bad: bool,
+    /// The data may lack images of the last classes (where classes are numbers without names).
+    #[arg(long)]
+    pub subset: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -58,8 +61,7 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
         (Some(path), split) => {
             let split = if split == "train" { Split::Train } else { Split::Test };
             let options = LoadOptions { skip_bad: args.skip_bad, ..trained.config.data.load_options()? };
-            let options = LoadOptions { format: None, allow_empty_classes: true, ..options };
-            trained.load(path, split, options)?
+            trained.load(path, split, LoadOptions { format: None, ..options }, args.subset)?
         }
     };
     let (images, name, skipped) = (set.count(), set.name.clone(), set.skipped.len());

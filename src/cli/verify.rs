@@ -12,17 +12,25 @@ use crate::verify::{KINDS, Verdict, verify};
 /// Run golden cases on an adapter and compare with their answers.
 #[derive(Clone, Debug, Args)]
 pub struct VerifyArgs {
-    /// Golden files (safetensors) or folders of them.
-    #[arg(required = true)]
+    /// Golden files (safetensors) or folders of them; without any, assets/golden of the source tree.
     pub files: Vec<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
 
+/// What comes with relabel.
+const OWN: &str = "assets/golden";
+
 pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>) -> Result<()> {
     let mut files = Vec::new();
-    for path in &args.files {
+    let own = [PathBuf::from(OWN)];
+    if args.files.is_empty() && !own[0].is_dir() {
+        return Err(Error::Config(format!(
+            "no golden files are given, and there is no {OWN} here: name files, or run it in relabel's source tree"
+        )));
+    }
+    for path in if args.files.is_empty() { &own } else { args.files.as_slice() } {
         expand(path, &mut files)?;
     }
     let engine = Engine::open(&device_options(adapter)?)?;

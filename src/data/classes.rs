@@ -26,7 +26,7 @@ pub(super) fn resolve(
         let names = read_names(&path)?;
         return match options.classes {
             Some(n) if n != names.len() => Err(Error::Data(format!(
-                "{} names {} classes, and `classes` is set to {n}",
+                "{} names {} classes, and `data.classes` is set to {n}",
                 path.display(),
                 names.len(),
             ))),
@@ -38,7 +38,7 @@ pub(super) fn resolve(
     if count > MOST_CLASSES {
         return Err(Error::Data(format!(
             "the largest label is {}, which would make {count} classes; the most is {MOST_CLASSES}: the labels are \
-             damaged, or `classes` must be set",
+             damaged, or `data.classes` must be set",
             count - 1,
         )));
     }

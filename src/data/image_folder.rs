@@ -86,7 +86,7 @@ pub(super) fn load(dir: &Path, split: Split, options: &LoadOptions) -> Result<Im
         && n != classes.len()
     {
         return Err(Error::Data(format!(
-            "{} has {} class folders, and `classes` is set to {n}",
+            "{} has {} class folders, and `data.classes` is set to {n}",
             dir.display(),
             classes.len(),
         )));
@@ -147,7 +147,7 @@ fn list(root: &Path, classes: &[String], allow_empty_classes: bool) -> Result<Li
         if found.images.is_empty() && !allow_empty_classes {
             return Err(Error::Data(format!(
                 "{} is an empty class: it holds no .png, .jpg, .jpeg or .webp file ({} other files); add images, remove \
-                 the folder, or set `allow_empty_classes = true`",
+                 the folder, or set `data.allow_empty_classes = true`",
                 folder.display(),
                 found.others,
             )));

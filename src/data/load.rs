@@ -117,7 +117,7 @@ impl LoadOptions {
             return Err(Error::Config(format!("{channels} channels; images have 1 (grey) or 3 (colour)")));
         }
         if self.classes == Some(0) {
-            return Err(Error::Config("`classes` is 0; it must be at least 1".into()));
+            return Err(Error::Config("`data.classes` is 0; it must be at least 1".into()));
         }
         Ok(())
     }

@@ -170,8 +170,8 @@ impl ImageSet {
         let named: Vec<String> = empty.iter().take(5).map(|&c| format!("{c} ({:?})", self.classes[c])).collect();
         let more = if empty.len() > 5 { format!(" and {} more", empty.len() - 5) } else { String::new() };
         Err(Error::Data(format!(
-            "{place}: {} of {} classes have no image: {}{more}; give each class an image, set `classes` to the true \
-             number, or set `allow_empty_classes = true`",
+            "{place}: {} of {} classes have no image: {}{more}; give each class an image, set `data.classes` to the \
+             true number, or set `data.allow_empty_classes = true`",
             empty.len(),
             counts.len(),
             named.join(", "),

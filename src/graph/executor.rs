@@ -33,7 +33,7 @@ impl Executor {
         variants: &HashMap<&'static str, usize>,
     ) -> Result<Self> {
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
-        check(engine, graph, &plan)?;
+        check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());
         for (bytes, name) in plan.sizes.iter().zip(&plan.largest) {
             let shape = crate::base::Shape::new(&[(*bytes / 4) as usize]);
@@ -108,7 +108,7 @@ impl Executor {
 }
 
 /// Refuses a plan that does not fit, before anything is allocated.
-fn check(engine: &Engine, graph: &Graph, plan: &Plan) -> Result<()> {
+fn check(engine: &Engine, graph: &Graph, plan: &Plan, placed: &HashMap<NodeId, Tensor>) -> Result<()> {
     let limits = engine.limits();
     let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
     let way_out = "Use a smaller batch, or keep the effective batch with --accumulate";
@@ -120,7 +120,8 @@ fn check(engine: &Engine, graph: &Graph, plan: &Plan) -> Result<()> {
             )));
         }
     }
-    let inputs: u64 = graph.nodes().iter().filter(|n| matches!(n.source, Source::Input)).map(|n| n.shape.bytes()).sum();
+    let is_made = |id: &&NodeId| matches!(graph.node(**id).source, Source::Input) && !placed.contains_key(id);
+    let inputs: u64 = plan.order.iter().filter(is_made).map(|&id| graph.node(id).shape.bytes()).sum();
     let needed = plan.bytes() + inputs;
     if let Some(there) = engine.memory_left()
         && needed > there

@@ -87,6 +87,11 @@ impl Evaluator {
         Ok(self.names.iter().cloned().zip(totals.into_iter().map(|t| t / count as f64)).collect())
     }
 
+    /// Names of the metrics, in the method's order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Images of the set.
     pub fn images(&self) -> usize {
         self.feed.set().count()

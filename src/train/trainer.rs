@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::Rotation;
+use super::checkpoint::{Checkpoint, NamedTensor, Rotation, TensorData};
 use super::config::Config;
 use super::datasets::Datasets;
 use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
@@ -148,7 +148,11 @@ impl Trainer {
                 let rows = rows.min(set.count());
                 let feed = Feed::new(&engine, set, rows, config.data.resident)?;
                 let decode = data.decode(&config, false);
-                Some((split, Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?))
+                let evaluator = Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?;
+                if !evaluator.names().contains(&config.checkpoint.best) {
+                    return Err(unknown_metric(&config.checkpoint.best, &*method, evaluator.names()));
+                }
+                Some((split, evaluator))
             }
             None => None,
         };
@@ -273,7 +277,9 @@ impl Trainer {
             {
                 // A loss that is not finite must not replace the last good checkpoint.
                 self.counters()?;
-                let path = rotation.save(&self.checkpoint()?, best)?;
+                let checkpoint = self.checkpoint()?;
+                self.check_finite(&checkpoint)?;
+                let path = rotation.save(&checkpoint, best)?;
                 sink.event(&Event::Saved(Saved { step: at, path, best }))?;
             }
             if stopped {
@@ -378,13 +384,26 @@ impl Trainer {
     fn counters(&self) -> Result<Vec<f32>> {
         let sums: Vec<f32> = readback::read(&self.engine, &self.metrics)?;
         if sums[0] != 0.0 {
-            return Err(Error::Diverged(format!(
-                "the loss became NaN or infinite at step {}; the last good checkpoint is kept. Try a lower optimizer.lr \
-                 (now {}), a warm-up (schedule.warmup), or optimizer.max_grad_norm",
-                sums[0], self.config.optimizer.lr
-            )));
+            return Err(self.diverged("the loss", sums[0] as u64));
         }
         Ok(sums)
+    }
+
+    /// The update after a finite loss can still overflow: such weights must not replace good ones either.
+    fn check_finite(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let finite = |t: &NamedTensor| !matches!(&t.data, TensorData::F32(v) if v.iter().any(|x| !x.is_finite()));
+        match checkpoint.tensors.iter().find(|t| !finite(t)) {
+            Some(tensor) => Err(self.diverged(&format!("`{}`", tensor.name), self.step)),
+            None => Ok(()),
+        }
+    }
+
+    fn diverged(&self, what: &str, step: u64) -> Error {
+        Error::Diverged(format!(
+            "{what} became NaN or infinite at step {step}; the last good checkpoint is kept. Try a lower optimizer.lr \
+             (now {}), a warm-up (schedule.warmup), or optimizer.max_grad_norm",
+            self.config.optimizer.lr
+        ))
     }
 
     /// Evaluates, and says whether the result is the best so far.
@@ -395,14 +414,8 @@ impl Trainer {
         let start = Instant::now();
         let metrics = evaluator.run(&self.engine)?;
         let wanted = &self.config.checkpoint.best;
-        let Some((_, value)) = metrics.iter().find(|(name, _)| name == wanted) else {
-            let there: Vec<&str> = metrics.iter().map(|(n, _)| n.as_str()).collect();
-            return Err(Error::Config(format!(
-                "checkpoint.best = \"{wanted}\" is no metric of `{}`; there are: {}",
-                self.method.name(),
-                there.join(", ")
-            )));
-        };
+        let found = metrics.iter().find(|(name, _)| name == wanted);
+        let (_, value) = found.ok_or_else(|| unknown_metric(wanted, &*self.method, evaluator.names()))?;
         // A loss is better when it is lower.
         let sign = if wanted.ends_with("loss") { -1.0 } else { 1.0 };
         let best = self.best.is_none_or(|(_, best)| sign * value > sign * best);
@@ -419,4 +432,12 @@ impl Trainer {
         }))?;
         Ok((metrics, best))
     }
+}
+
+fn unknown_metric(wanted: &str, method: &dyn Method, there: &[String]) -> Error {
+    Error::Config(format!(
+        "checkpoint.best = \"{wanted}\" is no metric of `{}`; there are: {}",
+        method.name(),
+        there.join(", ")
+    ))
 }

@@ -1,6 +1,5 @@
 //! NumPy archives.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use relabel::data::{Format, LoadOptions, Split, detect, has_split, load, load_both};
@@ -8,30 +7,12 @@ use tempfile::{TempDir, tempdir};
 use zip::CompressionMethod::{self, Deflated, Stored};
 
 use super::{refused, train};
-
-fn npy(dtype: &str, shape: &str, body: &[u8]) -> Vec<u8> {
-    let mut dictionary = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}");
-    while !(dictionary.len() + 11).is_multiple_of(64) {
-        dictionary.push(' ');
-    }
-    dictionary.push('\n');
-    let mut out = b"\x93NUMPY\x01\x00".to_vec();
-    out.extend((dictionary.len() as u16).to_le_bytes());
-    out.extend(dictionary.as_bytes());
-    out.extend(body);
-    out
-}
+use crate::small::{self, npy};
 
 /// An archive of the given arrays.
 fn npz(dir: &TempDir, method: CompressionMethod, arrays: &[(&str, Vec<u8>)]) -> PathBuf {
     let path = dir.path().join("set.npz");
-    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
-    let options = zip::write::SimpleFileOptions::default().compression_method(method);
-    for (name, bytes) in arrays {
-        zip.start_file(format!("{name}.npy"), options).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap();
+    small::npz(&path, method, arrays);
     path
 }
 

@@ -72,6 +72,10 @@ pub struct Data {
     pub validation: Validation,
     /// Image folders: leave out images that cannot be decoded, and count them.
     pub skip_bad: bool,
+    /// Number of classes, where neither the format nor a file of names says it; 0 takes the largest label plus one.
+    pub classes: usize,
+    /// Accept classes without an image.
+    pub allow_empty_classes: bool,
     /// Subtracted from pixels scaled to [0, 1], per channel: 1 or 3 finite numbers, or `auto`.
     pub mean: ChannelValues,
     /// Divided by after that: 1 or 3 numbers above 0, or `auto`.
@@ -89,6 +93,8 @@ impl Default for Data {
             size: 0,
             validation: Validation::None,
             skip_bad: false,
+            classes: 0,
+            allow_empty_classes: false,
             mean: ChannelValues::Values(vec![0.5; 3]),
             std: ChannelValues::Values(vec![0.5; 3]),
             resident: Resident::Auto,
@@ -102,6 +108,12 @@ impl Section for Data {
         let names: Vec<String> = Format::ALL.iter().map(|(_, name)| format!("\"{name}\"")).collect();
         need(known, "format", format!("\"{}\"", self.format), format!("\"auto\", {}", names.join(", ")))?;
         need(self.size <= 8192, "size", self.size, "at most 8192 pixels, or 0 to keep the images' size")?;
+        need(
+            self.classes <= 1 << 20,
+            "classes",
+            self.classes,
+            "at most 1048576, or 0 to take the largest label plus one",
+        )?;
         if let ChannelValues::Values(mean) = &self.mean {
             need(mean.iter().all(|m| m.is_finite()), "mean", &self.mean, "finite numbers")?;
         }
@@ -128,7 +140,9 @@ impl Data {
             size: (self.size > 0).then_some((self.size, self.size)),
             skip_bad: self.skip_bad,
             coarse: self.labels == Labels::Coarse,
-            ..LoadOptions::default()
+            classes: (self.classes > 0).then_some(self.classes),
+            allow_empty_classes: self.allow_empty_classes,
+            channels: None,
         })
     }
 }
