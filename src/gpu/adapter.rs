@@ -1,5 +1,6 @@
 //! Which adapters there are, and which one to take.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Once;
 
@@ -19,6 +20,18 @@ pub enum AdapterChoice {
     Index(usize),
     /// Part of the adapter's name, case ignored.
     Name(String),
+}
+
+impl fmt::Display for AdapterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Gpu => f.write_str("gpu"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 impl FromStr for AdapterChoice {
@@ -107,7 +120,7 @@ pub fn choose(instance: &wgpu::Instance, choice: &AdapterChoice) -> Result<wgpu:
         None => {
             let there: Vec<String> =
                 adapters.iter().enumerate().map(|(i, a)| format!("{i}: {}", describe(&a.get_info()))).collect();
-            Err(Error::Device(format!("no adapter fits {choice:?}; there are: {}", there.join("; "))))
+            Err(Error::Device(format!("no adapter fits `{choice}`; there are: {}", there.join("; "))))
         }
     }
 }

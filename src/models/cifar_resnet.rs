@@ -26,7 +26,7 @@ impl CifarResNet {
     pub fn new(depth: usize, widths: &[usize]) -> Result<Self> {
         let widths = if widths.is_empty() { vec![16, 32, 64] } else { widths.to_vec() };
         let per_block = 2 * widths.len();
-        if depth < per_block + 2 || (depth - 2) % per_block != 0 {
+        if depth < per_block + 2 || !(depth - 2).is_multiple_of(per_block) {
             return Err(Error::Config(format!(
                 "model.depth = {depth}: with {} stages a depth is {per_block}n + 2 with n at least 1, such as {}, {} or {}",
                 widths.len(),
