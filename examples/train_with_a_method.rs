@@ -1,4 +1,4 @@
-//! Trains a tiny network with SLA for a few steps on the bundled images, and evaluates it.
+//! Trains a tiny network with SLA for a hundred steps on the bundled images, and evaluates it.
 //!
 //!     cargo run --release --example train_with_a_method
 
@@ -22,13 +22,16 @@ strides = [2, 2]
 
 [train]
 batch = 32
-steps = 30
+steps = 100
 
 [optimizer]
-lr = 0.05
+lr = 0.1
+
+[schedule]
+kind = "cosine"
 "#;
 
-/// Prints the metrics after 30 steps; returns them.
+/// Prints the metrics after 100 steps; returns them.
 pub fn run(options: &Options) -> Result<Vec<(String, f64)>> {
     let engine = Engine::open(options)?;
     let path =

@@ -92,10 +92,10 @@ impl Trained {
             let text = meta.extra.get(key).ok_or_else(|| missing(path, key))?;
             text.split(',').map(|v| v.parse().map_err(|_| missing(path, key))).collect()
         };
-        let image = numbers(keys::IMAGE)?;
-        let &[height, width, channels] = image.as_slice() else { return Err(missing(path, keys::IMAGE)) };
-        let image = [height as usize, width as usize, channels as usize];
-        let side_ok = image.iter().all(|&v| (1..=8192).contains(&v));
+        let sizes = meta.extra.get(keys::IMAGE).map_or("", String::as_str).split(',').map(str::parse);
+        let sizes: Vec<usize> = sizes.collect::<std::result::Result<_, _>>().map_err(|_| missing(path, keys::IMAGE))?;
+        let image = <[usize; 3]>::try_from(sizes).map_err(|_| missing(path, keys::IMAGE))?;
+        let side_ok = image[..2].iter().all(|&v| (1..=8192).contains(&v)) && (1..=3).contains(&image[2]);
         let (mean, std) = (numbers(keys::MEAN)?, numbers(keys::STD)?);
         if !side_ok || mean.len() != image[2] || std.len() != image[2] || meta.classes.is_empty() {
             return Err(missing(path, keys::IMAGE));

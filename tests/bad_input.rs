@@ -1,1 +1,380 @@
-//! x
+//! Bad input, through the program: the exit code, what the message says, and that nothing is lost. The many ways in
+//! which a data file can be wrong are in `tests/data.rs`; here each kind reaches its exit code once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use relabel::train::checkpoint::{Checkpoint, LAST, TensorFile};
+use tempfile::TempDir;
+
+use super::small::{Pictures, config_text, done, is_refusal, npy, npz, program, refused, text};
+
+/// A folder with `set.npz`, `run.toml` that trains on it, and what a test adds.
+struct Bench {
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new(pictures: Pictures) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = pictures.npz(dir.path(), "set.npz");
+        fs::write(dir.path().join("run.toml"), config_text(&data)).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// `train run.toml --run RUN` with settings.
+    fn train(&self, run: &str, set: &[&str]) -> Vec<String> {
+        let mut arguments = vec!["train".into(), self.text("run.toml"), "--run".into(), self.text(run)];
+        for assignment in set {
+            arguments.extend(["--set".into(), (*assignment).to_owned()]);
+        }
+        arguments
+    }
+
+    #[track_caller]
+    fn trained(&self, run: &str, set: &[&str]) -> String {
+        done(&self.train(run, set).iter().map(String::as_str).collect::<Vec<_>>());
+        self.path(run).join(LAST).to_str().unwrap().to_owned()
+    }
+
+    /// Training that must be refused, and must not have made its directory.
+    #[track_caller]
+    fn train_refused(&self, set: &[&str], code: i32, parts: &[&str]) -> String {
+        let run = self.train("refused", set);
+        let message = refused(&run.iter().map(String::as_str).collect::<Vec<_>>(), code, parts);
+        assert!(!self.path("refused").exists(), "a refused run left its directory");
+        message
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Short enough that a test can train more than one.
+const SHORT: [&str; 3] = ["train.steps=2", "evaluate.every=0", "method=baseline"];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_adapter() {
+    let bench = Bench::new(Pictures::default());
+    let run = bench.train("refused", &[]);
+    let nowhere = "/nonexistent.json";
+    let output = Command::new(env!("CARGO_BIN_EXE_relabel"))
+        .args(&run)
+        .envs([("VK_DRIVER_FILES", nowhere), ("VK_ICD_FILENAMES", nowhere)])
+        .output()
+        .unwrap();
+    is_refusal(&output, 4, &["no adapter found", "apt install", "mesa-vulkan-drivers"]);
+    assert!(!bench.path("refused").exists());
+    let message = refused(&["--adapter", "no such card", "verify", "assets/golden"], 4, &["no such card", "0: "]);
+    assert!(message.contains("there are"), "{message}");
+}
+
+#[test]
+fn settings_that_do_not_fit() {
+    let bench = Bench::new(Pictures::default());
+    bench.train_refused(&["train.batch=61"], 2, &["61", "60", "larger than the training set"]);
+    bench.train_refused(&["train.batch=many"], 2, &["`train.batch`", "many", "whole number"]);
+    bench.train_refused(&["optimizer.lr=-1"], 2, &["`optimizer.lr` is -1", "above 0"]);
+    bench.train_refused(&["device.memory=4 gigs"], 2, &["`device.memory`", "4 gigs", "GiB"]);
+    bench.train_refused(&["train.accumulate=5"], 2, &["`train.accumulate` is 5", "12"]);
+    bench.train_refused(&["method=slaa"], 2, &["slaa", "did you mean \"sla\""]);
+    bench.train_refused(&["model.name=resnet33"], 2, &["resnet33", "did you mean"]);
+    bench.train_refused(&["sla.transform=rot"], 2, &["`sla.transform`", "rotation"]);
+    bench.train_refused(&["checkpoint.best=acuracy"], 2, &["acuracy", "single_accuracy", "aggregated_accuracy"]);
+    bench.train_refused(&["evaluate.split=validation"], 2, &["data.validation"]);
+    bench.train_refused(&["data.path="], 2, &["data.path", "empty"]);
+    bench.train_refused(&["data.validation=60"], 2, &["60"]);
+    bench.train_refused(&["data.mean=[0.1, 0.2, 0.3]", "data.path=nowhere"], 3, &["nowhere", "does not exist"]);
+    bench.train_refused(&["augment.crop_padding=0", "sla.temperature=0"], 2, &["`sla.temperature` is 0", "above 0"]);
+}
+
+#[test]
+fn transformations_that_do_not_fit() {
+    let grey = Bench::new(Pictures { channels: 1, ..Pictures::default() });
+    grey.train_refused(&["sla.transform=color_perm"], 2, &["color_perm", "1 channel"]);
+    grey.train_refused(&["sla.transform=rot_color_perm6"], 2, &["rot_color_perm6", "1 channel"]);
+    let oblong = Bench::new(Pictures { size: [6, 8], ..Pictures::default() });
+    oblong.train_refused(&["sla.transform=rotation"], 2, &["rotation", "6 x 8", "square"]);
+    // Half turns and colours fit.
+    oblong.trained("half", &["sla.transform=rotation2", "train.steps=1"]);
+    oblong.trained("colour", &["method=da", "sla.transform=color_perm3", "train.steps=1"]);
+}
+
+#[test]
+fn a_run_directory_that_exists() {
+    let bench = Bench::new(Pictures::default());
+    let last = bench.trained("run", &SHORT);
+    let before = fs::read(&last).unwrap();
+    let again = bench.train("run", &SHORT);
+    refused(&again.iter().map(String::as_str).collect::<Vec<_>>(), 2, &["exists and holds a checkpoint", "--resume"]);
+    assert_eq!(fs::read(&last).unwrap(), before);
+    fs::create_dir(bench.path("mine")).unwrap();
+    fs::write(bench.path("mine/thesis.txt"), "x").unwrap();
+    let other = bench.train("mine", &SHORT);
+    refused(&other.iter().map(String::as_str).collect::<Vec<_>>(), 2, &["mine", "not empty", "--run"]);
+    assert_eq!(names(&bench.path("mine")), ["thesis.txt"]);
+    refused(&["train", "--resume", &bench.text("mine")], 2, &["mine", "holds no last.safetensors"]);
+    refused(&["train", "--resume", &bench.text("gone")], 2, &["gone", "no such folder"]);
+}
+
+/// Other data than a checkpoint was trained on.
+#[test]
+fn classes_and_images_that_differ_from_the_checkpoints() {
+    let bench = Bench::new(Pictures::default());
+    let last = bench.trained("run", &SHORT);
+    let two = Pictures { classes: 2, ..Pictures::default() }.npz(bench.dir.path(), "two.npz");
+    let four = Pictures { classes: 4, ..Pictures::default() }.npz(bench.dir.path(), "four.npz");
+    let large = Pictures { size: [10, 10], ..Pictures::default() }.npz(bench.dir.path(), "large.npz");
+    let grey = Pictures { channels: 1, ..Pictures::default() }.npz(bench.dir.path(), "grey.npz");
+    let [two, four, large, grey] = [&two, &four, &large, &grey].map(|p| p.to_str().unwrap());
+    refused(&["eval", &last, "--data", two], 3, &["2 classes", "trained on 3"]);
+    refused(&["eval", &last, "--data", four], 3, &["4 classes", "trained on 3"]);
+    refused(&["eval", &last, "--data", four, "--subset"], 3, &["four.npz", "label 3"]);
+    refused(&["eval", &last, "--data", large], 3, &["10x10x3", "trained on 8x8x3"]);
+    refused(&["eval", &last, "--data", grey], 3, &["8x8x1", "trained on 8x8x3"]);
+    // Images that lack a class are measured when the user says so.
+    assert!(done(&["eval", &last, "--data", two, "--subset"]).contains("29 test images"));
+    Pictures { classes: 2, ..Pictures::default() }.folder(&bench.path("folder/test"));
+    refused(&["eval", &last, "--data", &bench.text("folder")], 3, &["2 classes", "trained on 3"]);
+    refused(&["eval", &last, "--data", &bench.text("folder"), "--split", "validation"], 2, &["--data"]);
+    refused(&["eval", &last, "--split", "validation"], 3, &["no validation images"]);
+
+    let before = fs::read(&last).unwrap();
+    let resume = bench.text("run");
+    for (data, parts) in [(four, ["trained on 3 classes", "have 4"]), (large, ["training images", "same data"])] {
+        let set = format!("data.path={data}");
+        refused(&["train", "--resume", &resume, "--set", &set, "--set", "train.steps=4"], 6, &parts);
+    }
+    refused(&["train", "--resume", &resume, "--seed", "8"], 2, &["`seed` = 8", "--run"]);
+    refused(&["train", "--resume", &resume, "--set", "method=sla"], 2, &["`method`", "sla"]);
+    refused(&["train", "--resume", &resume, "--set", "train.steps=1"], 6, &["2 steps", "only 1"]);
+    assert_eq!(fs::read(&last).unwrap(), before);
+    // Other images of another kind for predict: none of it is an image.
+    refused(&["predict", &last, &bench.text("run.toml")], 3, &["run.toml", "cannot be decoded"]);
+    refused(&["predict", &last, &bench.text("gone.png")], 3, &["gone.png", "does not exist"]);
+    let truncated = bench.path("cut.png");
+    Pictures::default().png(0, &truncated);
+    let bytes = fs::read(&truncated).unwrap();
+    fs::write(&truncated, &bytes[..bytes.len() / 2]).unwrap();
+    refused(&["predict", &last, truncated.to_str().unwrap()], 3, &["cut.png", "cannot be decoded", "--skip-bad"]);
+    refused(
+        &["predict", &last, truncated.to_str().unwrap(), "--skip-bad"],
+        3,
+        &["no image could be decoded", "1 skipped"],
+    );
+}
+
+/// A file whose tensors are not those of the network that its config names.
+#[test]
+fn a_checkpoint_of_another_architecture() {
+    let bench = Bench::new(Pictures::default());
+    let last = bench.trained("run", &SHORT);
+    let original = Checkpoint::read(Path::new(&last)).unwrap();
+    let forged = |from: &str, to: &str| {
+        let mut checkpoint = original.clone();
+        assert!(checkpoint.meta.config.contains(from), "{}", checkpoint.meta.config);
+        checkpoint.meta.config = checkpoint.meta.config.replace(from, to);
+        checkpoint.write(&bench.path("forged.safetensors")).unwrap();
+        bench.text("forged.safetensors")
+    };
+    let wide = forged("widths = [4, 8]", "widths = [4, 12]");
+    refused(&["eval", &wide], 6, &["forged.safetensors", "`conv2.weight`", "[8, 4, 3, 3]", "[12, 4, 3, 3]"]);
+    let deep = forged("widths = [4, 8]\nstrides = [1, 2]", "widths = [4, 8, 8]\nstrides = [1, 2, 1]");
+    refused(&["eval", &deep], 6, &["forged.safetensors", "`conv3.weight` is missing", "another architecture"]);
+    let shallow = forged("widths = [4, 8]\nstrides = [1, 2]", "widths = [4]\nstrides = [1]");
+    refused(&["eval", &shallow], 6, &["forged.safetensors", "another architecture"]);
+    let method = forged("method = \"baseline\"", "method = \"sla\"");
+    refused(&["predict", &method, &bench.text("x.png")], 6, &["`joint.weight` is missing"]);
+    let unknown = forged("method = \"baseline\"", "method = \"slab\"");
+    refused(&["eval", &unknown], 2, &["slab", "did you mean"]);
+    let broken = forged("[data]", "[data");
+    refused(&["eval", &broken], 2, &["the config inside", "forged.safetensors", "not valid TOML"]);
+
+    // In the run's own directory: nothing is written over.
+    let before = fs::read(bench.path("run/config.toml")).unwrap();
+    fs::copy(bench.path("forged.safetensors"), bench.path("run/last.safetensors")).unwrap();
+    refused(&["train", "--resume", &bench.text("run")], 2, &["not valid TOML"]);
+    forged("widths = [4, 8]", "widths = [4, 12]");
+    fs::copy(bench.path("forged.safetensors"), bench.path("run/last.safetensors")).unwrap();
+    let more = ["train", "--resume", &bench.text("run"), "--set", "train.steps=4"];
+    refused(&more, 6, &["last.safetensors", "`conv2.weight`"]);
+    assert_eq!(fs::read(bench.path("run/config.toml")).unwrap(), before);
+}
+
+#[test]
+fn damaged_and_hostile_checkpoints() {
+    let bench = Bench::new(Pictures::default());
+    let last = bench.trained("run", &SHORT);
+    let bytes = fs::read(&last).unwrap();
+    let file = bench.text("bad.safetensors");
+    let eval = |content: &[u8], parts: &[&str]| {
+        fs::write(&file, content).unwrap();
+        refused(&["eval", &file], 6, &[&["bad.safetensors"], parts].concat());
+    };
+    eval(&bytes[..bytes.len() - 100], &["truncated"]);
+    eval(&bytes[..40], &["truncated"]);
+    eval(&[], &["0 bytes"]);
+    eval(b"not a checkpoint at all, but a text of some length", &["claims", "no safetensors file"]);
+    // A header of 2^63 bytes, and one that claims a tensor of 2^62 values.
+    eval(&[&(1u64 << 63).to_le_bytes()[..], &bytes[8..]].concat(), &["claims 9223372036854775808 bytes"]);
+    let header = br#"{"a":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]}}"#;
+    eval(&[&(header.len() as u64).to_le_bytes()[..], header, &[0; 8]].concat(), &["too large"]);
+    // Weights without what relabel keeps beside them.
+    let mut weights = TensorFile::read(Path::new(&last)).unwrap();
+    weights.metadata.clear();
+    weights.write(Path::new(&file)).unwrap();
+    refused(&["eval", &file], 6, &["bad.safetensors", "weights only"]);
+    // Metadata that would make the network's input enormous, or nothing at all.
+    for image in ["8192,8192,8192", "0,8,3", "8,8", "x", "8,8,3.5", "NaN,8,3", "8,8,4"] {
+        let mut checkpoint = Checkpoint::read(Path::new(&last)).unwrap();
+        checkpoint.meta.extra.insert("image".into(), image.into());
+        checkpoint.write(Path::new(&file)).unwrap();
+        refused(&["eval", &file], 6, &["bad.safetensors", "`image`"]);
+    }
+    refused(&["eval", &bench.text("run")], 6, &["is not a file"]);
+    refused(&["eval", &bench.text("gone.safetensors")], 8, &["gone.safetensors"]);
+    assert_eq!(fs::read(&last).unwrap(), bytes);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_while_a_checkpoint_is_written() {
+    let bench = Bench::new(Pictures::default());
+    let wide = [&SHORT[..], &["model.widths=[16, 32]"]].concat();
+    let last = bench.trained("run", &wide);
+    let before = fs::read(&last).unwrap();
+    assert!(before.len() > 32 << 10);
+    // No file of the process can grow past 16 KiB; without the signal's default action, writing answers with an error.
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$0\" train --resume \"$1\" --set train.steps=4";
+    let output =
+        Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_relabel"), &bench.text("run")]).output().unwrap();
+    is_refusal(&output, 8, &["cannot write", "unchanged", "last.safetensors"]);
+    assert_eq!(fs::read(&last).unwrap(), before);
+    assert!(names(&bench.path("run")).iter().all(|n| !n.contains("partial")), "{:?}", names(&bench.path("run")));
+    // With room again, it goes on.
+    done(&["train", "--resume", &bench.text("run"), "--set", "train.steps=4"]);
+    assert_eq!(Checkpoint::read(Path::new(&last)).unwrap().meta.step, 4);
+}
+
+#[test]
+fn a_loss_that_is_not_finite() {
+    let bench = Bench::new(Pictures::default());
+    let last = bench.trained("run", &SHORT);
+    let before = fs::read(&last).unwrap();
+    let resume = ["train", "--resume", &bench.text("run"), "--set", "train.steps=9", "--set", "optimizer.lr=1e30"];
+    refused(&resume, 7, &["NaN or infinite at step", "last good checkpoint", "optimizer.lr", "warmup"]);
+    assert_eq!(fs::read(&last).unwrap(), before);
+    assert!(done(&["eval", &last]).contains("single_accuracy"));
+}
+
+#[test]
+fn data_files_that_are_damaged() {
+    let bench = Bench::new(Pictures::default());
+    let folder = bench.path("folder");
+    Pictures { train: 24, ..Pictures::default() }.folder(&folder);
+    let data = format!("data.path={}", bench.text("folder"));
+    let set = [&SHORT[..], &[data.as_str()]].concat();
+    let bad = folder.join("b/001.png");
+    let bytes = fs::read(&bad).unwrap();
+    fs::write(&bad, &bytes[..bytes.len() / 2]).unwrap();
+    bench.train_refused(&set, 3, &["001.png", "cannot be decoded", "1 of 24", "--skip-bad"]);
+    let mut run = bench.train("skipping", &set);
+    run.push("--skip-bad".into());
+    let output = program(&run.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && said.contains("1 images were skipped") && said.contains("001.png"), "{said}");
+    fs::write(&bad, bytes).unwrap();
+    fs::create_dir(folder.join("nothing")).unwrap();
+    bench.train_refused(&set, 3, &["nothing", "empty class", "data.allow_empty_classes"]);
+    bench.trained("empty", &[&set[..], &["data.allow_empty_classes=true"]].concat());
+    fs::remove_dir(folder.join("nothing")).unwrap();
+    Pictures { size: [9, 9], ..Pictures::default() }.png(0, &folder.join("a/odd.png"));
+    bench.train_refused(&set, 3, &["differ in size", "odd.png", "9x9", "data.size"]);
+
+    let cifar = bench.path("cifar");
+    fs::create_dir(&cifar).unwrap();
+    let data = format!("data.path={}", bench.text("cifar"));
+    let set = [&SHORT[..], &[data.as_str(), "data.format=cifar10"]].concat();
+    for bytes in [3073 * 12 - 1, 3073 * 12 + 1] {
+        fs::write(cifar.join("train.bin"), vec![0; bytes]).unwrap();
+        bench.train_refused(&set, 3, &["train.bin", &bytes.to_string(), "multiple of 3073", "36876"]);
+    }
+    fs::write(cifar.join("train.bin"), vec![11; 3073 * 12]).unwrap();
+    bench.train_refused(&set, 3, &["train.bin", "label 11", "10 classes"]);
+
+    let idx = bench.path("idx");
+    fs::create_dir(&idx).unwrap();
+    let header = |magic: u32, sizes: &[u32]| {
+        [&[magic], sizes].concat().iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>()
+    };
+    fs::write(idx.join("train-labels-idx1-ubyte"), [header(0x801, &[12]), vec![0; 12]].concat()).unwrap();
+    let data = format!("data.path={}", bench.text("idx"));
+    for bytes in [12 * 64 - 1, 12 * 64 + 1] {
+        fs::write(idx.join("train-images-idx3-ubyte"), [header(0x803, &[12, 8, 8]), vec![0; bytes]].concat()).unwrap();
+        bench.train_refused(&[&data], 3, &["train-images-idx3-ubyte", "784"]);
+    }
+}
+
+/// What does not fit is refused before the run, with the bytes needed, the bytes there, and what to change.
+#[test]
+fn plans_that_do_not_fit() {
+    let bench = Bench::new(Pictures { train: 240, ..Pictures::default() });
+    let memory = ["device.memory=1 MiB", "train.batch=240", "evaluate.batch=8"];
+    let message = bench.train_refused(&memory, 5, &["does not fit", "--accumulate N", "smaller batch"]);
+    let numbers: Vec<u64> = message.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    let (needed, there) = (numbers[0], message.split(" has ").nth(1).unwrap().split(' ').next().unwrap());
+    let there: u64 = there.parse().unwrap();
+    assert!(there < 1 << 20 && needed > there, "{message}");
+    // The same batch in parts fits.
+    let mut run = bench.train("parts", &[&memory[..], &["train.steps=1"]].concat());
+    run.extend(["--accumulate".into(), "20".into()]);
+    done(&run.iter().map(String::as_str).collect::<Vec<_>>());
+
+    // One tensor of 64 · 8 · 8 · 65536 floats is a GiB; no budget is set, and the adapter's own limit refuses it.
+    let wide = ["train.batch=64", "method=baseline", "model.widths=[65536, 4]", "data.resident=stream"];
+    bench.train_refused(&wide, 5, &["1073741824 bytes in one binding", "allows", "--accumulate"]);
+    // Weights that do not fit are no matter of the batch.
+    let heavy = ["train.batch=1", "method=baseline", "model.widths=[65536, 65536]", "train.steps=1"];
+    bench.train_refused(&heavy, 5, &["parameters", "in one binding", "model.widths"]);
+    let images = ["device.memory=16 KiB", "data.resident=device"];
+    bench.train_refused(&images, 5, &["data.resident", "46080 bytes"]);
+}
+
+/// Sets at the edge of what makes sense.
+#[test]
+fn the_smallest_sets() {
+    let bench = Bench::new(Pictures::default());
+    let one = Pictures { train: 1, test: 1, classes: 1, ..Pictures::default() };
+    let data = format!("data.path={}", one.npz(bench.dir.path(), "one.npz").to_str().unwrap());
+    bench.trained("one", &[&data, "train.batch=1", "train.steps=2"]);
+    let pixels = Pictures { train: 4, test: 3, size: [1, 1], ..Pictures::default() };
+    let data = format!("data.path={}", pixels.npz(bench.dir.path(), "pixels.npz").to_str().unwrap());
+    bench.trained("pixels", &[&data, "train.batch=4", "train.steps=2"]);
+    let path = bench.path("none.npz");
+    npz(
+        &path,
+        zip::CompressionMethod::Stored,
+        &[("images", npy("|u1", "(0, 8, 8, 3)", &[])), ("labels", npy("|u1", "(0,)", &[]))],
+    );
+    let data = format!("data.path={}", path.to_str().unwrap());
+    bench.train_refused(&[&data], 3, &["none.npz", "no images"]);
+    fs::write(&path, b"").unwrap();
+    bench.train_refused(&[&data], 3, &["none.npz", "zip"]);
+    fs::create_dir(bench.path("empty")).unwrap();
+    let data = format!("data.path={}", bench.text("empty"));
+    bench.train_refused(&[&data], 3, &["empty", "holds no data set"]);
+}

@@ -164,7 +164,9 @@ pub fn config(data: &Path, overrides: &[&str]) -> Config {
 /// The program; no variable of the caller's changes what it does but the choice of the adapter.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relabel"));
-    if let Ok(adapter) = std::env::var("RELABEL_TEST_ADAPTER") {
+    if let Ok(adapter) = std::env::var("RELABEL_TEST_ADAPTER")
+        && !arguments.contains(&"--adapter")
+    {
         command.args(["--adapter", &adapter]);
     }
     command.args(arguments);

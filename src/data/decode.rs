@@ -186,8 +186,8 @@ pub(super) fn common_size(paths: &[PathBuf]) -> Result<(usize, usize)> {
             Some((_, same)) if same == (width, height) => {}
             Some((at, (w, h))) => {
                 return Err(Error::Data(format!(
-                    "images differ in size: {} is {w}x{h} (width x height), {} is {width}x{height}; set the size that \
-                     all are resized to",
+                    "images differ in size: {} is {w}x{h} (width x height), {} is {width}x{height}; set `data.size` \
+                     (--size for `data inspect`), the side that all are cropped and resized to",
                     paths[at].display(),
                     paths[i].display(),
                 )));

@@ -29,6 +29,10 @@ impl Default for Options {
     }
 }
 
+/// What helps when memory does not suffice.
+pub const WAY_OUT: &str = "Use a smaller batch (--accumulate N keeps the effective one: it is computed in N parts), a \
+                           smaller network (model.widths, model.depth) or smaller images";
+
 /// A ready pipeline.
 #[derive(Clone, Debug)]
 pub(super) struct Pipeline {
@@ -159,8 +163,7 @@ impl Engine {
         let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         if bytes > most {
             return Err(Error::Memory(format!(
-                "{label} {shape} needs {bytes} bytes in one binding; {} allows {most}. Use a smaller batch, or keep the \
-                 effective batch with --accumulate",
+                "{label} {shape} needs {bytes} bytes in one binding; {} allows {most}. {WAY_OUT}",
                 self.describe()
             )));
         }
@@ -176,8 +179,7 @@ impl Engine {
         });
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(Error::Memory(format!(
-                "{label} {shape}: {} has no room for {bytes} more bytes after {} ({error}). Use a smaller batch, or keep \
-                 the effective batch with --accumulate",
+                "{label} {shape}: {} has no room for {bytes} more bytes after {} ({error}). {WAY_OUT}",
                 self.describe(),
                 self.allocated()
             )));

@@ -10,7 +10,7 @@ pub mod shader;
 pub mod tensor;
 
 pub use adapter::AdapterChoice;
-pub use engine::{Engine, Options};
+pub use engine::{Engine, Options, WAY_OUT};
 pub use program::Program;
 pub use recording::{Cost, Dispatch, Recording};
 pub use shader::{Access, Binding, Shader, Variant, read, read_write, uniform, write};

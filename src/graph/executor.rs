@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::plan::Plan;
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result};
-use crate::gpu::{Engine, Recording, Tensor};
+use crate::gpu::{Engine, Recording, Tensor, WAY_OUT};
 
 /// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
 /// as the optimizer) into a [`crate::gpu::Program`].
@@ -111,11 +111,10 @@ impl Executor {
 fn check(engine: &Engine, graph: &Graph, plan: &Plan, placed: &HashMap<NodeId, Tensor>) -> Result<()> {
     let limits = engine.limits();
     let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-    let way_out = "Use a smaller batch, or keep the effective batch with --accumulate";
     for (bytes, name) in plan.sizes.iter().zip(&plan.largest) {
         if *bytes > most {
             return Err(Error::Memory(format!(
-                "the plan does not fit: {name} needs {bytes} bytes in one binding, {} allows {most}. {way_out}",
+                "the plan does not fit: {name} needs {bytes} bytes in one binding, {} allows {most}. {WAY_OUT}",
                 engine.describe()
             )));
         }
@@ -127,7 +126,7 @@ fn check(engine: &Engine, graph: &Graph, plan: &Plan, placed: &HashMap<NodeId, T
         && needed > there
     {
         return Err(Error::Memory(format!(
-            "the plan does not fit: it needs {needed} bytes beside the {} in use, {} has {there} left. {way_out}",
+            "the plan does not fit: it needs {needed} bytes beside the {} in use, {} has {there} left. {WAY_OUT}",
             engine.allocated(),
             engine.describe()
         )));

@@ -53,11 +53,23 @@ pub const NAMES: &[&str] = &[
     "resnet50",
 ];
 
+fn unknown(name: &str) -> Error {
+    let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+    Error::Config(format!(
+        "model.name = \"{name}\" is unknown; did you mean \"{}\"? There are: {}",
+        near.unwrap_or(&"resnet32"),
+        NAMES.join(", ")
+    ))
+}
+
 /// The network that the settings name.
 ///
 /// # Errors
 /// When the name is unknown or a size is out of range: what was given and what is allowed.
 pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
+    if !NAMES.contains(&settings.name.as_str()) {
+        return Err(unknown(&settings.name));
+    }
     if settings.depth != 0 && settings.name != "cifar_resnet" {
         return Err(Error::Config(format!(
             "model.depth = {} has no meaning for `{}`; choose model.name = \"cifar_resnet\"",
@@ -80,14 +92,7 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
         "resnet18" => Ok(Box::new(resnet::ResNet::new(resnet::Block::Basic, [2, 2, 2, 2], &settings.widths)?)),
         "resnet34" => Ok(Box::new(resnet::ResNet::new(resnet::Block::Basic, [3, 4, 6, 3], &settings.widths)?)),
         "resnet50" => Ok(Box::new(resnet::ResNet::new(resnet::Block::Bottleneck, [3, 4, 6, 3], &settings.widths)?)),
-        other => {
-            let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
-            Err(Error::Config(format!(
-                "model.name = \"{other}\" is unknown; did you mean \"{}\"? There are: {}",
-                near.unwrap_or(&"resnet32"),
-                NAMES.join(", ")
-            )))
-        }
+        other => Err(unknown(other)),
     }
 }
 
