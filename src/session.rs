@@ -33,6 +33,15 @@ pub fn config(text: &str, source: &str, overrides: &[String]) -> Result<Config> 
     Config::parse(text, source, overrides, &known_sections())
 }
 
+/// Refuses a config whose method or network does not exist or has settings that do not fit it.
+///
+/// # Errors
+/// Naming the setting, and what is allowed.
+pub fn check(config: &Config) -> Result<()> {
+    methods::method(config)?;
+    models::backbone(&config.model).map(drop)
+}
+
 /// A trainer for a config: data loaded, network planned and initialised.
 ///
 /// # Errors

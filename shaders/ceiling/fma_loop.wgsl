@@ -9,7 +9,7 @@
 
 struct Params {
     lanes: u32,  // outputs
-    rounds: u32, // a multiple of 4
+    rounds: u32, // a multiple of 8
     factor: f32,
     term: f32,
 }
@@ -35,7 +35,23 @@ fn fma_loop(
     var d = a + 12.0;
     let m = vec4(params.factor);
     let t = vec4(params.term);
-    for (var round = 0u; round < params.rounds; round += 4u) {
+    for (var round = 0u; round < params.rounds; round += 8u) {
+        a = fma(a, m, t);
+        b = fma(b, m, t);
+        c = fma(c, m, t);
+        d = fma(d, m, t);
+        a = fma(a, m, t);
+        b = fma(b, m, t);
+        c = fma(c, m, t);
+        d = fma(d, m, t);
+        a = fma(a, m, t);
+        b = fma(b, m, t);
+        c = fma(c, m, t);
+        d = fma(d, m, t);
+        a = fma(a, m, t);
+        b = fma(b, m, t);
+        c = fma(c, m, t);
+        d = fma(d, m, t);
         a = fma(a, m, t);
         b = fma(b, m, t);
         c = fma(c, m, t);

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{known_sections, load_config, output};
 use crate::base::Result;
+use crate::session;
 use crate::train::config::Config;
 
 /// Check a config and print all settings with their values, as TOML.
@@ -25,5 +26,6 @@ pub(super) fn run(args: &ConfigArgs, adapter: Option<&str>) -> Result<()> {
         Some(path) => load_config(path, &overrides)?,
         None => Config::parse("", "defaults", &overrides, &known_sections())?,
     };
+    session::check(&config)?;
     output::print(&config.to_toml()?)
 }

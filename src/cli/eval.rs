@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{device_options, output};
 use crate::base::{Error, Result};
-use crate::data::{LoadOptions, Split};
+use crate::data::{self, LoadOptions, Split};
 use crate::gpu::Engine;
 use crate::session::Trained;
 use crate::train::datasets::Datasets;
@@ -20,9 +20,9 @@ pub struct EvalArgs {
     /// Folder or file of the data set; without it, the one that the checkpoint was trained on.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Which images: train, validation or test.
-    #[arg(long, default_value = "test", value_parser = ["train", "validation", "test"])]
-    pub split: String,
+    /// Which images: train, validation or test; without it, test, or all images when there is no test set.
+    #[arg(long, value_parser = ["train", "validation", "test"])]
+    pub split: Option<String>,
     /// Images at once; without it, as the checkpoint's config says.
     #[arg(long, value_name = "IMAGES")]
     pub batch: Option<usize>,
@@ -40,9 +40,16 @@ pub struct EvalArgs {
 pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
-    let set = match (&args.data, args.split.as_str()) {
+    let split = match (&args.split, &args.data) {
+        (Some(split), _) => split.as_str(),
+        (None, Some(path)) if !data::has_split(path, Split::Test, &LoadOptions::default())? => "train",
+        (None, _) => "test",
+    };
+    let set = match (&args.data, split) {
         (None, split) => {
-            let data = Datasets::load(&trained.config)?;
+            let mut config = trained.config.clone();
+            config.data.skip_bad |= args.skip_bad;
+            let data = Datasets::load(&config)?;
             let found = match split {
                 "train" => Some(data.train),
                 "validation" => data.validation,
@@ -70,14 +77,14 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
         let values: Map<String, Value> = metrics.into_iter().map(|(n, v)| (n, json!(v))).collect();
         return output::print_json(&json!({
             "checkpoint": args.checkpoint, "method": trained.method().name(), "step": trained.step,
-            "data": name, "split": args.split, "images": images, "skipped": skipped, "metrics": values,
+            "data": name, "split": split, "images": images, "skipped": skipped, "metrics": values,
         }));
     }
     let mut text = format!(
         "{} after {} steps, {images} {} images of {name}{}\n",
         trained.method().name(),
         trained.step,
-        args.split,
+        split,
         if skipped > 0 { format!(" ({skipped} skipped)") } else { String::new() }
     );
     for (name, value) in metrics {

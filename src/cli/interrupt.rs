@@ -23,17 +23,20 @@ impl Interrupt {
     }
 }
 
-/// Catches SIGINT, SIGTERM and SIGHUP. Once for a process.
+/// Catches SIGINT, SIGTERM and SIGHUP. Once for a process. Where the parent has these signals ignored (`nohup`, a job
+/// that a script put into the background) they stay ignored.
 ///
 /// # Errors
-/// When the system refuses, or it was done before.
+/// When the system refuses.
 pub fn install() -> Result<Interrupt> {
-    ctrlc::try_set_handler(|| {
+    let caught = ctrlc::try_set_handler(|| {
         if ASKED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
         super::output::tell("\nstopping after this step and writing a checkpoint; once more to end at once");
-    })
-    .map_err(|e| Error::io("cannot catch", Path::new("Ctrl-C"), std::io::Error::other(e)))?;
-    Ok(Interrupt(&ASKED))
+    });
+    match caught {
+        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(Interrupt(&ASKED)),
+        Err(e) => Err(Error::io("cannot catch", Path::new("Ctrl-C"), std::io::Error::other(e))),
+    }
 }

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::base::Result;
+use crate::base::{Error, Result};
 
 /// The tail of `--help`; `docs/guide/exit-codes.md` says more (a test compares the numbers).
 const EXIT_CODES: &str = "\
@@ -88,7 +88,8 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::tell(&format!("error: {error}"));
+            let mark = if matches!(error, Error::Interrupted(_)) { "stopped" } else { "error" };
+            output::tell(&format!("{mark}: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -130,10 +130,14 @@ pub(super) fn run(args: &TrainArgs, adapter: Option<&str>) -> Result<()> {
     if let Some(checkpoint) = &prepared.checkpoint {
         trainer.restore(checkpoint, &prepared.path.join(LAST))?;
     }
+    if trainer.step() == trainer.steps() {
+        let text = format!("all {} steps are done already; give it more with --set train.steps=N", trainer.steps());
+        return progress().event(&Event::Note(text));
+    }
+    let interrupt = install_interrupt()?;
     // Only now is it certain that the run can begin.
     let folder = prepared.open()?;
     folder.add_session(Session::now(&engine.describe(), prepared.config.seed, prepared.first_step()))?;
-    let interrupt = install_interrupt()?;
     let mut sinks: Vec<Box<dyn Sink>> = vec![progress(), Box::new(folder.metrics(prepared.first_step())?)];
     for note in prepared.notes.iter().chain(&trainer.notes()) {
         sinks.event(&Event::Note(note.clone()))?;

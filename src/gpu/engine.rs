@@ -1,6 +1,7 @@
 //! A device with its queue, its pipelines and its memory account.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -213,7 +214,8 @@ impl Engine {
     fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
         let text = shader.text();
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
-            let path = std::path::Path::new(&folder).join(format!("{}.wgsl", shader.name));
+            let path = Path::new(&folder).join(format!("{}.wgsl", shader.name));
+            std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
         let chosen = &shader.variants[variant];

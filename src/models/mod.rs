@@ -95,3 +95,63 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
         other => Err(unknown(other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::DType;
+    use crate::nn::{Phase, TensorSpec};
+
+    /// Trained values of a network without heads, its features, and PyTorch's names.
+    fn built(name: &str, side: usize) -> (usize, usize, Vec<String>) {
+        let settings = ModelSettings { name: name.into(), ..ModelSettings::default() };
+        let mut b = Builder::new(Phase::Train { update: true });
+        let x = b.graph.input("images", &[2, side, side, 3], DType::F32);
+        let features = backbone(&settings).expect("a known name").features(&mut b, x).expect("shapes");
+        let parts: Vec<_> = b.parameters().iter().flat_map(TensorSpec::torch_parts).collect();
+        let count = parts.iter().map(|(_, sizes)| sizes.iter().product::<usize>()).sum();
+        (count, b.graph.shape(features).last(), parts.into_iter().map(|(name, _)| name).collect())
+    }
+
+    #[test]
+    fn sizes_are_the_published_ones() {
+        // Trunks: torchvision's counts less the classifier of 1000 classes, and SLA's cresnet32.
+        for (name, side, parameters, features) in [
+            ("resnet20", 32, 269_722 - 650, 64),
+            ("resnet32", 32, 463_504, 64),
+            ("resnet110", 32, 1_727_312, 64),
+            ("resnet18", 64, 11_689_512 - 513_000, 512),
+            ("resnet34", 64, 21_797_672 - 513_000, 512),
+            ("resnet50", 64, 25_557_032 - 2_049_000, 2048),
+        ] {
+            let (count, width, _) = built(name, side);
+            assert_eq!((count, width), (parameters, features), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_torchvisions() {
+        let (_, _, names) = built("resnet50", 64);
+        for name in
+            ["conv1.weight", "bn1.bias", "layer1.0.downsample.0.weight", "layer3.5.conv2.weight", "layer4.2.bn3.weight"]
+        {
+            assert!(names.iter().any(|n| n == name), "{name}");
+        }
+        assert!(!names.iter().any(|n| n.starts_with("layer2.1.downsample")));
+    }
+
+    #[test]
+    fn wrong_settings_are_refused() {
+        let refused = |settings: ModelSettings, part: &str| {
+            let error = backbone(&settings).map(drop).expect_err("refused").to_string();
+            assert!(error.contains(part), "{error}");
+        };
+        let of = |name: &str| ModelSettings { name: name.into(), ..ModelSettings::default() };
+        refused(of("resnet33"), "resnet3");
+        refused(ModelSettings { depth: 33, ..of("cifar_resnet") }, "6n + 2");
+        refused(ModelSettings { depth: 20, ..of("resnet32") }, "cifar_resnet");
+        refused(ModelSettings { widths: vec![16, 8, 8], ..of("resnet20") }, "falls");
+        refused(ModelSettings { widths: vec![16], strides: vec![1, 2], ..of("convnet") }, "one stride");
+        refused(ModelSettings { strides: vec![2], ..of("resnet18") }, "convnet");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, NamedTensor, Rotation, TensorData};
-use super::config::{Config, MOST_STEPS};
+use super::config::{Config, MOST_STEPS, Resident};
 use super::datasets::Datasets;
 use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
 use super::feed::Feed;
@@ -58,6 +58,18 @@ pub struct Trainer {
 struct Prepared {
     draws: Vec<Draw>,
     pixels: Option<Vec<u8>>,
+}
+
+/// What the speed in a report is measured by: the steps of this session since the last report or evaluation.
+struct Clock {
+    started: Instant,
+    steps: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { started: Instant::now(), steps: 0 }
+    }
 }
 
 /// How a run ended.
@@ -229,7 +241,7 @@ impl Trainer {
         if self.data.train.classes.len() == 1 {
             notes.push("the images have one class only: there is nothing to tell apart".into());
         }
-        if !self.feed.resident() {
+        if !self.feed.resident() && self.config.data.resident == Resident::Auto {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
         }
         if self.evaluator.is_none() {
@@ -258,7 +270,7 @@ impl Trainer {
         let rotation = folder.map(|folder| Rotation::new(folder, self.config.checkpoint.keep)).transpose()?;
         sink.event(&Event::Started(self.started()))?;
         let start = Instant::now();
-        let (mut clock, mut lap) = (Instant::now(), Instant::now());
+        let (mut clock, mut lap) = (Clock::start(), Instant::now());
         let mut batches = self.batches(end)?;
         let mut outcome = Outcome { step: self.step, complete: false, metrics: Vec::new() };
         while self.step < end {
@@ -268,6 +280,7 @@ impl Trainer {
             self.submit(&prepared)?;
             self.step += 1;
             self.since_report += 1;
+            clock.steps += 1;
             let at = self.step;
             let every = |n: u64| n > 0 && at.is_multiple_of(n);
             if every(self.config.log.every) || at == self.steps {
@@ -276,7 +289,7 @@ impl Trainer {
             let mut best = false;
             if (every(self.config.evaluate.every) || at == self.steps) && self.evaluator.is_some() {
                 (outcome.metrics, best) = self.evaluate(sink)?;
-                clock = Instant::now();
+                clock = Clock::start();
             }
             let stopped = interrupted();
             self.seconds += lap.elapsed().as_secs_f64();
@@ -366,10 +379,11 @@ impl Trainer {
     }
 
     /// Reads the counters, resets them, and fails when the loss was not finite.
-    fn report(&mut self, clock: &mut Instant, start: Instant, sink: &mut dyn Sink) -> Result<()> {
+    fn report(&mut self, clock: &mut Clock, start: Instant, sink: &mut dyn Sink) -> Result<()> {
         let sums = self.counters()?;
-        let seconds = clock.elapsed().as_secs_f64().max(1e-9);
-        *clock = Instant::now();
+        let seconds = clock.started.elapsed().as_secs_f64().max(1e-9);
+        let images = (clock.steps * self.config.train.batch as u64) as f64;
+        *clock = Clock::start();
         let passes = (self.since_report * self.config.train.accumulate as u64) as f64;
         let means = |slot: usize| f64::from(sums[slot]) / passes;
         let named = self.metric_names.iter().enumerate().map(|(i, name)| (name.as_str(), means(i + 1)));
@@ -381,7 +395,7 @@ impl Trainer {
             loss: all.get("loss").unwrap_or(f64::NAN),
             accuracy: all.get("accuracy").unwrap_or(f64::NAN),
             lr: self.schedule.rate(self.step - 1),
-            images_per_second: (self.since_report * self.config.train.batch as u64) as f64 / seconds,
+            images_per_second: images / seconds,
             seconds: start.elapsed().as_secs_f64(),
             metrics: rest.collect(),
         }))?;

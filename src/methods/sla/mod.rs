@@ -124,8 +124,12 @@ impl Method for LabelAugmentation {
     fn predict(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId, classes: usize) -> Result<Prediction> {
         let m = self.views();
         let heads = self.heads(b, backbone, images, classes)?;
-        let aggregated = b.graph.aggregated_logits(heads.joint, m)?;
+        // Distillation is there so that one look at the image answers.
+        let best = match heads.single {
+            Some(single) => single,
+            None => b.graph.aggregated_logits(heads.joint, m)?,
+        };
         let views = b.graph.conditional_logits(heads.joint, m)?;
-        Ok(Prediction { probabilities: b.graph.softmax(aggregated)?, view_probabilities: b.graph.softmax(views)? })
+        Ok(Prediction { probabilities: b.graph.softmax(best)?, view_probabilities: b.graph.softmax(views)? })
     }
 }
