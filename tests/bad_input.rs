@@ -85,6 +85,31 @@ fn no_adapter() {
     refused(&["train", &bench.text("binary.toml")], 2, &["binary.toml", "not UTF-8"]);
 }
 
+/// A driver that is there and fails: a Vulkan layer answers every request for a device with an error.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_driver_that_creates_no_device() {
+    let bench = Bench::new(Pictures::default());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/no_device_layer.rs");
+    let library = bench.path("libno_device.so");
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let built = Command::new(rustc).args(["--edition", "2024", "-o"]).arg(&library).arg(source).output().unwrap();
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    let manifest = serde_json::json!({
+        "file_format_version": "1.1.0",
+        "layer": {
+            "name": "VK_LAYER_RELABEL_no_device", "type": "GLOBAL", "library_path": library, "api_version": "1.3.0",
+            "implementation_version": "1", "description": "Creates no device",
+        },
+    });
+    fs::write(bench.path("no_device.json"), manifest.to_string()).unwrap();
+    let run = bench.train("refused", &[]);
+    let mut command = program(&run.iter().map(String::as_str).collect::<Vec<_>>());
+    command.env("VK_LAYER_PATH", bench.dir.path()).env("VK_INSTANCE_LAYERS", "VK_LAYER_RELABEL_no_device");
+    is_refusal(&command.output().unwrap(), 4, &["could not create a device", "--adapter", "relabel adapters"]);
+    assert!(!bench.path("refused").exists());
+}
+
 #[test]
 fn settings_that_do_not_fit() {
     let bench = Bench::new(Pictures::default());
