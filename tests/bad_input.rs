@@ -81,6 +81,8 @@ fn no_adapter() {
     assert!(!bench.path("refused").exists());
     let message = refused(&["--adapter", "no such card", "verify", "assets/golden"], 4, &["no such card", "0: "]);
     assert!(message.contains("there are"), "{message}");
+    fs::write(bench.path("binary.toml"), [0xff, 0xfe, 0]).unwrap();
+    refused(&["train", &bench.text("binary.toml")], 2, &["binary.toml", "not UTF-8"]);
 }
 
 #[test]
@@ -94,6 +96,11 @@ fn settings_that_do_not_fit() {
     bench.train_refused(&["method=slaa"], 2, &["slaa", "did you mean \"sla\""]);
     bench.train_refused(&["model.name=resnet33"], 2, &["resnet33", "did you mean"]);
     bench.train_refused(&["sla.transform=rot"], 2, &["`sla.transform`", "rotation"]);
+    bench.train_refused(&["train.epochs=2147483648"], 2, &["train.epochs", "2147483648"]);
+    bench.train_refused(&["optimizer.lr=1e300"], 2, &["`optimizer.lr`", "32 bits"]);
+    bench.train_refused(&["optimizer.kind=adam", "optimizer.eps=1e-300"], 2, &["`optimizer.eps`", "32 bits"]);
+    bench.train_refused(&["method=sla-sd", "sla.temperature=1e-300"], 2, &["`sla.temperature`", "32 bits"]);
+    bench.train_refused(&["data.mean=[1e300]"], 2, &["`data.mean`", "finite"]);
     bench.train_refused(&["checkpoint.best=acuracy"], 2, &["acuracy", "single_accuracy", "aggregated_accuracy"]);
     bench.train_refused(&["evaluate.split=validation"], 2, &["data.validation"]);
     bench.train_refused(&["data.path="], 2, &["data.path", "empty"]);
@@ -352,6 +359,17 @@ fn plans_that_do_not_fit() {
     bench.train_refused(&heavy, 5, &["parameters", "in one binding", "model.widths"]);
     let images = ["device.memory=16 KiB", "data.resident=device"];
     bench.train_refused(&images, 5, &["data.resident", "46080 bytes"]);
+}
+
+/// A reader of stderr that has gone changes no exit code.
+#[cfg(unix)]
+#[test]
+fn errors_that_nobody_reads() {
+    let script = "\"$0\" eval gone.safetensors 2>&1 >/dev/null | true; exit ${PIPESTATUS[0]}";
+    for _ in 0..3 {
+        let status = Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_relabel")]).status().unwrap();
+        assert_eq!(status.code(), Some(8));
+    }
 }
 
 /// Sets at the edge of what makes sense.

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use relabel::base::Error;
+use relabel::train::checkpoint::Checkpoint;
+
+use super::small;
 
 fn relabel(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_relabel")).args(arguments).output().unwrap()
@@ -224,4 +227,40 @@ fn the_second_interrupt_ends_the_process() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(text(&output.stderr).matches("once more to end at once").count(), 1);
+}
+
+/// Ctrl-C during training: a checkpoint, exit code 130, the way to go on; and it does go on.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = small::Pictures::default().npz(dir.path(), "set.npz");
+    fs::write(dir.path().join("run.toml"), small::config_text(&data)).unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let arguments = ["train", &path("run.toml"), "--run", &path("run"), "--set", "train.steps=1000000"];
+    let more = ["--set", "evaluate.every=0", "--set", "method=baseline"];
+    let mut command = small::program(&[&arguments[..], &more].concat());
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let metrics = dir.path().join("run/metrics.jsonl");
+    while !fs::metadata(&metrics).is_ok_and(|m| m.len() > 0) {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = small::is_refusal(&output, 130, &["of 1000000 steps are done", "relabel train --resume"]);
+    let last = Checkpoint::read(&dir.path().join("run/last.safetensors")).unwrap();
+    let step = last.meta.step;
+    assert!(step >= 3 && said.contains(&format!("{step} of 1000000")), "{said}");
+    let until = (step + 2).to_string();
+    small::done(&["train", "--resume", &path("run"), "--max-steps", &until]);
+    let later = Checkpoint::read(&dir.path().join("run/last.safetensors")).unwrap();
+    assert_eq!(later.meta.step, step + 2);
+    assert_ne!(later.get("conv1.weight").unwrap(), last.get("conv1.weight").unwrap());
+    let steps: Vec<u64> = fs::read_to_string(&metrics)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].as_u64().unwrap())
+        .collect();
+    assert!(steps.windows(2).all(|w| w[0] < w[1]), "{steps:?}");
 }

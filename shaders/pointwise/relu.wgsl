@@ -32,7 +32,8 @@ fn relu(
     }
     let value = x[i];
     if params.mode == 0u {
-        out[i] = max(value, vec4(0.0));
+        // Not max(): it may turn NaN into 0 and hide that the weights have diverged.
+        out[i] = select(value, vec4(0.0), value <= vec4(0.0));
     } else {
         out[i] = select(vec4(0.0), u[i], value > vec4(0.0));
     }

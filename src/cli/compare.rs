@@ -59,8 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for run in &arguments.runs {
         outcomes.push((run.display().to_string(), load(run)?));
     }
-    println!("{}", report(&outcomes)?);
-    Ok(())
+    super::output::print(&format!("{}\n", report(&outcomes)?))
 }
 
 fn load(run: &Path) -> Result<Outcome> {

@@ -33,7 +33,7 @@ pub fn install() -> Result<Interrupt> {
         if ASKED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nstopping after this step and writing a checkpoint; once more to end at once");
+        super::output::tell("\nstopping after this step and writing a checkpoint; once more to end at once");
     });
     match caught {
         Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(Interrupt(&ASKED)),

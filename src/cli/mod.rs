@@ -89,7 +89,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mark = if matches!(error, Error::Interrupted(_)) { "stopped" } else { "error" };
-            eprintln!("{mark}: {error}");
+            output::tell(&format!("{mark}: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

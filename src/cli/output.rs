@@ -16,6 +16,11 @@ pub(super) fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Tells the user something on stderr. Nobody reading it is no reason to end otherwise than told.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints a value as indented JSON.
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value)

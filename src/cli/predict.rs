@@ -35,7 +35,7 @@ pub(super) fn run(args: &PredictArgs, adapter: Option<&str>) -> Result<()> {
     let trained = Trained::open(&engine, &args.checkpoint)?;
     let (images, predictions) = trained.predict(&args.images, trained.config.train.batch, args.skip_bad)?;
     for skipped in &images.skipped {
-        eprintln!("skipped {}: {}", skipped.file, skipped.reason);
+        output::tell(&format!("skipped {}: {}", skipped.file, skipped.reason));
     }
     let names = &trained.classes;
     if args.json {

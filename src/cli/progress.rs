@@ -125,7 +125,7 @@ impl Sink for Bar {
             Event::Saved(_) => {}
             Event::Finished(finished) => {
                 self.bar.finish_and_clear();
-                eprintln!("{}", finished_text(finished));
+                output::tell(&finished_text(finished));
             }
         }
         Ok(())

@@ -13,7 +13,9 @@ pub use crate::session::known_sections;
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; else as [`Config::parse`].
 pub fn load_config(path: &Path, overrides: &[String]) -> Result<Config> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read the config", path, e))?;
+    let bytes = std::fs::read(path).map_err(|e| Error::io("cannot read the config", path, e))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| Error::Config(format!("{}: not a TOML file: its bytes are not UTF-8: {e}", path.display())))?;
     Config::parse(&text, &path.display().to_string(), overrides, &known_sections())
 }
 

@@ -52,7 +52,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>) -> Result<()> {
             Err(error) => {
                 unreadable += 1;
                 if args.json {
-                    eprintln!("{error}");
+                    output::tell(&error.to_string());
                 }
                 format!("FAIL  {error}")
             }

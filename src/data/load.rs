@@ -144,6 +144,9 @@ pub fn detect(path: &Path) -> Result<Format> {
             path.display(),
         )));
     }
+    if !path.is_dir() {
+        return Err(Error::Data(format!("{} is neither a file nor a folder", path.display())));
+    }
     if let Some(format) = cifar::detect(path)? {
         return Ok(format);
     }

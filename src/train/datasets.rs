@@ -39,8 +39,9 @@ impl Datasets {
             Ok(values.as_deref().unwrap_or(measured).iter().map(|v| *v as f32).collect())
         };
         let mean = pick(&config.data.mean, &measured.mean, "data.mean")?;
-        // A constant channel would divide by zero.
-        let std = pick(&config.data.std, &measured.std, "data.std")?.iter().map(|s| s.max(1e-3)).collect();
+        // A channel that hardly varies would be blown up.
+        let spread: Vec<f64> = measured.std.iter().map(|s| s.max(1e-3)).collect();
+        let std = pick(&config.data.std, &spread, "data.std")?;
         Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: test.map(Arc::new), mean, std })
     }
 

@@ -65,7 +65,7 @@ impl Evaluator {
     /// # Errors
     /// When the device fails.
     pub fn run(&mut self, engine: &Engine) -> Result<Vec<(String, f64)>> {
-        engine.write_words(&self.sums, &vec![0.0f32; SLOTS]);
+        engine.write_words(&self.sums, &[0.0f32; SLOTS]);
         let count = self.feed.set().count();
         let mut totals = vec![0.0f64; self.names.len()];
         let mut pending = 0;
@@ -80,7 +80,7 @@ impl Evaluator {
             if pending == 1000 || i + 1 == batches {
                 let sums: Vec<f32> = readback::read(engine, &self.sums)?;
                 totals.iter_mut().zip(&sums).for_each(|(t, s)| *t += f64::from(*s));
-                engine.write_words(&self.sums, &vec![0.0f32; SLOTS]);
+                engine.write_words(&self.sums, &[0.0f32; SLOTS]);
                 pending = 0;
             }
         }

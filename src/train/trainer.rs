@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, NamedTensor, Rotation, TensorData};
-use super::config::{Config, Resident};
+use super::config::{Config, MOST_STEPS, Resident};
 use super::datasets::Datasets;
 use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
 use super::feed::Feed;
@@ -100,6 +100,12 @@ impl Trainer {
         method.check(&image, set.classes.len())?;
         let sampler = Sampler::new(config.train.sampler, config.seed, set.count(), config.train.batch)?;
         let steps = config.train.total_steps(set.count());
+        if steps > MOST_STEPS {
+            return Err(Error::Config(format!(
+                "train.epochs = {} makes {steps} steps; a run has at most {MOST_STEPS}",
+                config.train.epochs
+            )));
+        }
         let schedule = Schedule::new(&config.schedule, config.optimizer.lr, steps);
         let rows = config.train.micro_batch();
         let feed = Feed::new(&engine, Arc::clone(&set), rows, config.data.resident)?;
@@ -231,6 +237,9 @@ impl Trainer {
         if skipped > 0 {
             let first = &self.data.train.skipped[0];
             notes.push(format!("{skipped} images were skipped, such as {}: {}", first.file, first.reason));
+        }
+        if self.data.train.classes.len() == 1 {
+            notes.push("the images have one class only: there is nothing to tell apart".into());
         }
         if !self.feed.resident() && self.config.data.resident == Resident::Auto {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
@@ -390,7 +399,7 @@ impl Trainer {
             seconds: start.elapsed().as_secs_f64(),
             metrics: rest.collect(),
         }))?;
-        self.engine.write_words(&self.metrics, &vec![0.0f32; SLOTS]);
+        self.engine.write_words(&self.metrics, &[0.0f32; SLOTS]);
         self.since_report = 0;
         Ok(())
     }

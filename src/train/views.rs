@@ -39,14 +39,12 @@ impl Section for ViewSettings {
         )?;
         let loss = self.loss == "mean" || self.loss == "sum";
         need(loss, "loss", format!("\"{}\"", self.loss), "\"mean\" or \"sum\"")?;
-        let finite = |v: f64| v.is_finite();
-        need(
-            finite(self.temperature) && self.temperature > 0.0,
-            "temperature",
-            self.temperature,
-            "a finite number above 0",
-        )?;
-        need(finite(self.beta) && self.beta >= 0.0, "beta", self.beta, "a finite number, at least 0")
+        // As the device has them, in 32 bits.
+        let (temperature, beta) = (self.temperature as f32, self.beta as f32);
+        let allowed = "a number above 0 that 32 bits can hold";
+        need(temperature > 0.0 && temperature.is_finite(), "temperature", self.temperature, allowed)?;
+        let allowed = "a number of at least 0 that 32 bits can hold";
+        need(beta >= 0.0 && beta.is_finite(), "beta", self.beta, allowed)
     }
 }
 

@@ -129,13 +129,10 @@ pub(super) fn resnet_training(engine: &Engine, golden: &Golden) -> Result<Vec<An
     Ok(answers)
 }
 
-fn evaluation(
-    engine: &Engine,
-    s: &Settings,
-    network: &Network,
-    pixels: &[f32],
-    head: &dyn Fn(&mut Builder, NodeId) -> Result<(NodeId, NodeId)>,
-) -> Result<Vec<Answer>> {
+/// Appends a network; its features and logits.
+type Head<'a> = &'a dyn Fn(&mut Builder, NodeId) -> Result<(NodeId, NodeId)>;
+
+fn evaluation(engine: &Engine, s: &Settings, network: &Network, pixels: &[f32], head: Head<'_>) -> Result<Vec<Answer>> {
     let [c, h, w] = s.image;
     let mut b = Builder::new(Phase::Evaluate);
     let mut placed = HashMap::new();

@@ -7,6 +7,7 @@ mod sections;
 mod values;
 
 pub use section::{Fault, KnownSection, Section, need};
+pub(crate) use sections::MOST_STEPS;
 pub use sections::{
     Augment, CheckpointSettings, Data, Device, Evaluate, EvaluateSplit, General, Labels, Log, Model, Optimizer,
     OptimizerKind, Resident, Schedule, ScheduleKind, Train,

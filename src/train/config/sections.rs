@@ -115,10 +115,15 @@ impl Section for Data {
             "at most 1048576, or 0 to take the largest label plus one",
         )?;
         if let ChannelValues::Values(mean) = &self.mean {
-            need(mean.iter().all(|m| m.is_finite()), "mean", &self.mean, "finite numbers")?;
+            need(mean.iter().all(|&m| (m as f32).is_finite()), "mean", &self.mean, "finite numbers")?;
         }
         if let ChannelValues::Values(std) = &self.std {
-            need(std.iter().all(|&s| s > 0.0 && s.is_finite()), "std", &self.std, "finite numbers above 0")?;
+            need(
+                std.iter().all(|&s| s as f32 > 0.0 && (s as f32).is_finite()),
+                "std",
+                &self.std,
+                "finite numbers above 0",
+            )?;
         }
         Ok(())
     }
@@ -204,7 +209,7 @@ impl Default for Train {
 }
 
 /// The most steps or epochs: step numbers are 32-bit on the device.
-const MOST_STEPS: u64 = 1 << 31;
+pub(crate) const MOST_STEPS: u64 = 1 << 31;
 
 impl Section for Train {
     fn check(&self) -> Check {
@@ -289,18 +294,29 @@ impl Default for Optimizer {
 
 impl Section for Optimizer {
     fn check(&self) -> Check {
-        let above = |x: f64| x > 0.0 && x.is_finite();
-        let not_below = |x: f64| x >= 0.0 && x.is_finite();
-        need(above(self.lr), "lr", self.lr, "a finite number above 0")?;
+        // As the device has them, in 32 bits.
+        let above = |x: f64| x as f32 > 0.0 && (x as f32).is_finite();
+        let not_below = |x: f64| x >= 0.0 && (x as f32).is_finite();
+        need(above(self.lr), "lr", self.lr, "a number above 0 that 32 bits can hold")?;
         need((0.0..1.0).contains(&self.momentum), "momentum", self.momentum, "from 0 to below 1")?;
         let nesterov = !self.nesterov || self.momentum > 0.0;
         need(nesterov, "nesterov", "true", "false when `optimizer.momentum` is 0")?;
-        need(not_below(self.weight_decay), "weight_decay", self.weight_decay, "a finite number, at least 0")?;
+        need(
+            not_below(self.weight_decay),
+            "weight_decay",
+            self.weight_decay,
+            "a number of at least 0 that 32 bits can hold",
+        )?;
         need(self.no_decay.iter().all(|p| !p.is_empty()), "no_decay", "an empty text", "names or patterns")?;
         let betas = self.betas.iter().all(|b| (0.0..1.0).contains(b));
         need(betas, "betas", format!("{:?}", self.betas), "two numbers from 0 to below 1")?;
-        need(above(self.eps), "eps", self.eps, "a finite number above 0")?;
-        need(not_below(self.max_grad_norm), "max_grad_norm", self.max_grad_norm, "a finite number, at least 0")
+        need(above(self.eps), "eps", self.eps, "a number above 0 that 32 bits can hold")?;
+        need(
+            not_below(self.max_grad_norm),
+            "max_grad_norm",
+            self.max_grad_norm,
+            "a number of at least 0 that 32 bits can hold",
+        )
     }
 }
 
