@@ -28,7 +28,7 @@ impl fmt::Display for AdapterChoice {
             Self::Auto => f.write_str("auto"),
             Self::Gpu => f.write_str("gpu"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Index(index) => write!(f, "{index}"),
+            Self::Index(index) => index.fmt(f),
             Self::Name(name) => f.write_str(name),
         }
     }

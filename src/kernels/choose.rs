@@ -11,7 +11,7 @@ use crate::gpu::Engine;
 /// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
 ///
 /// A software adapter (lavapipe, WARP) pays for every lane of every load, so its products share loads through subgroup
-/// broadcasts: 28 instead of 16 GFLOP/s on Mesa 22.3 with 2 cores. A GPU broadcasts such loads in its caches and
+/// broadcasts: about twice as fast on Mesa 22.3 and a fifth faster on Mesa 26 (docs/performance.md). A GPU broadcasts such loads in its caches and
 /// would leave most of a subgroup idle in groups of 8 lanes.
 pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
     let mut chosen = HashMap::new();
