@@ -159,7 +159,7 @@ impl Trained {
             )));
         }
         self.check_image([set.height, set.width, set.channels], &set.name)?;
-        let rows = batch.min(set.count());
+        let rows = batch.clamp(1, set.count().max(1));
         let feed = Feed::new(&self.engine, Arc::new(set), rows, Resident::Auto)?;
         let decode = decode(self.image, &self.mean, &self.std, None);
         let variants = choose::preferred(&self.engine);

@@ -23,7 +23,7 @@ pub struct EvalArgs {
     /// Which images: train, validation or test; without it, test, or all images when there is no test set.
     #[arg(long, value_parser = ["train", "validation", "test"])]
     pub split: Option<String>,
-    /// Images at once; without it, as the checkpoint's config says.
+    /// Images at once; without it (or 0), as many as a training step has.
     #[arg(long, value_name = "IMAGES")]
     pub batch: Option<usize>,
     /// Image folders: leave out images that cannot be decoded, and count them.
@@ -72,7 +72,7 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
         }
     };
     let (images, name, skipped) = (set.count(), set.name.clone(), set.skipped.len());
-    let metrics = trained.evaluate(set, args.batch.unwrap_or(trained.config.train.batch))?;
+    let metrics = trained.evaluate(set, args.batch.filter(|&n| n > 0).unwrap_or(trained.config.train.batch))?;
     if args.json {
         let values: Map<String, Value> = metrics.into_iter().map(|(n, v)| (n, json!(v))).collect();
         return output::print_json(&json!({

@@ -9,6 +9,9 @@ use safetensors::{Dtype, SafeTensors};
 use crate::base::{Error, Result};
 use crate::nn::TorchTensor;
 
+/// The largest size or number that a golden file may name.
+const MOST: u64 = 1 << 14;
+
 /// A tensor of a golden file, widened to float64.
 #[derive(Clone, Debug)]
 pub struct Values {
@@ -126,23 +129,30 @@ impl Golden {
             .collect()
     }
 
-    /// A whole-number setting, at least 1.
+    /// A whole-number setting, at least 1; what would not fit any device is refused here, where products still fit.
     ///
     /// # Errors
     /// When it is missing or no such number.
     pub fn count(&self, name: &str) -> Result<usize> {
-        let value = self.config.get(name).and_then(serde_json::Value::as_u64).filter(|&v| v > 0);
-        value.map(|v| v as usize).ok_or_else(|| self.bad(&format!("config `{name}` is no positive whole number")))
+        let value = self.config.get(name).and_then(serde_json::Value::as_u64).filter(|v| (1..=MOST).contains(v));
+        value
+            .map(|v| v as usize)
+            .ok_or_else(|| self.bad(&format!("config `{name}` is no whole number from 1 to {MOST}")))
     }
 
-    /// A list of whole numbers.
+    /// A list of whole numbers, each at least 1.
     ///
     /// # Errors
     /// When it is missing or no such list.
     pub fn counts(&self, name: &str) -> Result<Vec<usize>> {
         let list = self.config.get(name).and_then(serde_json::Value::as_array);
-        list.and_then(|l| l.iter().map(|v| v.as_u64().map(|v| v as usize)).collect::<Option<Vec<_>>>())
-            .ok_or_else(|| self.bad(&format!("config `{name}` is no list of whole numbers")))
+        list.and_then(|l| {
+            l.iter()
+                .map(|v| v.as_u64().filter(|v| (1..=MOST).contains(v)).map(|v| v as usize))
+                .collect::<Option<Vec<_>>>()
+        })
+        .filter(|l| !l.is_empty())
+        .ok_or_else(|| self.bad(&format!("config `{name}` is no list of whole numbers from 1 to {MOST}")))
     }
 
     /// A number.

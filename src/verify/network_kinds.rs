@@ -28,8 +28,11 @@ struct Settings {
 
 fn settings(golden: &Golden, images: &[usize]) -> Result<Settings> {
     let channels = images.get(images.len().saturating_sub(3)).copied().unwrap_or(3);
+    let blocks = golden.count("blocks")?;
+    // A graph of any depth is built before its weights are looked for: look first.
+    golden.input(&format!("init.layer1.{}.conv1.weight", blocks - 1))?;
     Ok(Settings {
-        net: CifarResNet { blocks: golden.count("blocks")?, widths: golden.counts("widths")? },
+        net: CifarResNet { blocks, widths: golden.counts("widths")? },
         classes: golden.count("classes")?,
         batch: golden.count("batch")?,
         image: [channels, golden.count("height")?, golden.count("width")?],
