@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn resuming_keeps_the_settings() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, mut config) = (dir.path().join("run"), Config::default());
+        let (path, mut config) = (dir.path().join("run"), Config::defaults(&known_sections()).unwrap());
         config.seed = 9;
         let run = RunDir::create(&path, &config).unwrap();
         checkpoint(&config).write(&run.last()).unwrap();
