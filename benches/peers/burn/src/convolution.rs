@@ -3,6 +3,8 @@
 /// A 3×3 convolution of NCHW images by OIHW weights, padding 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Convolution {
+    /// Whose layer it is.
+    pub network: &'static str,
     /// Images.
     pub rows: usize,
     /// Height and width of an image.
@@ -22,13 +24,13 @@ pub const PADDING: usize = 1;
 
 /// ResNet-32's three stages at 32 rows, then the demo network's layers at 128 rows.
 pub const SHAPES: [Convolution; 7] = [
-    Convolution { rows: 32, size: 32, input: 16, output: 16, stride: 1 },
-    Convolution { rows: 32, size: 16, input: 32, output: 32, stride: 1 },
-    Convolution { rows: 32, size: 8, input: 64, output: 64, stride: 1 },
-    Convolution { rows: 128, size: 28, input: 1, output: 16, stride: 2 },
-    Convolution { rows: 128, size: 14, input: 16, output: 32, stride: 1 },
-    Convolution { rows: 128, size: 14, input: 32, output: 64, stride: 2 },
-    Convolution { rows: 128, size: 7, input: 64, output: 64, stride: 1 },
+    Convolution { network: "ResNet-32", rows: 32, size: 32, input: 16, output: 16, stride: 1 },
+    Convolution { network: "ResNet-32", rows: 32, size: 16, input: 32, output: 32, stride: 1 },
+    Convolution { network: "ResNet-32", rows: 32, size: 8, input: 64, output: 64, stride: 1 },
+    Convolution { network: "demo", rows: 128, size: 28, input: 1, output: 16, stride: 2 },
+    Convolution { network: "demo", rows: 128, size: 14, input: 16, output: 32, stride: 1 },
+    Convolution { network: "demo", rows: 128, size: 14, input: 32, output: 64, stride: 2 },
+    Convolution { network: "demo", rows: 128, size: 7, input: 64, output: 64, stride: 1 },
 ];
 
 impl Convolution {
@@ -57,10 +59,10 @@ impl Convolution {
         2.0 * (self.rows * self.out() * self.out() * self.output * self.input * KERNEL * KERNEL) as f64
     }
 
-    /// `rows x HxWxC -> Cout, kernel k, stride s`, as `relabel bench` writes it.
+    /// Network, `RxHxWxC to N, stride S`: as `relabel bench` writes it.
     pub fn text(&self) -> String {
-        let Self { rows, size, input, output, stride } = self;
-        format!("{rows} x {size}x{size}x{input} -> {output}, kernel {KERNEL}, stride {stride}")
+        let Self { network, rows, size, input, output, stride } = self;
+        format!("{network} {rows}x{size}x{size}x{input} to {output}, stride {stride}")
     }
 
     /// Outputs in float64, by the definition.

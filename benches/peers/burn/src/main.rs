@@ -1,8 +1,6 @@
 //! The work of `relabel bench` on burn's wgpu backend: convolutions, matmul, training steps.
-//!
-//! `burn-peer [run] [--adapter auto|cpu|gpu] [--only TEXT] [--repeats N] [--seconds S]` prints a report as JSON;
-//! `burn-peer compare --ours FILE... --burn FILE...` prints one table from such reports.
 
+mod against;
 mod check;
 mod compare;
 mod convolution;
@@ -10,22 +8,35 @@ mod kernels;
 mod models;
 mod step;
 mod timing;
+mod work;
 
 use std::process::ExitCode;
 
-use burn::prelude::*;
-use serde_json::json;
-use timing::{Plan, Row};
+use timing::Plan;
+use work::Work;
 
-const USAGE: &str = "burn-peer [run] [--adapter auto|cpu|gpu] [--only TEXT] [--repeats N] [--seconds S]
-burn-peer compare --ours FILE... --burn FILE...";
+const USAGE: &str = "burn-peer run [OPTIONS]               print a report as JSON
+burn-peer against RELABEL [OPTIONS]   time this binary's bench and burn in turns, print one table
+burn-peer compare --ours FILE... --burn FILE...   print one table from reports
+options: --adapter auto|cpu|gpu, --only TEXT, --repeats N, --seconds S, --rounds N, --out FOLDER";
+
+/// What the command line asks for.
+struct Options {
+    adapter: String,
+    only: String,
+    plan: Plan,
+    rounds: usize,
+    out: Option<String>,
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let result = match arguments.split_first() {
-        Some((first, rest)) if first == "compare" => compare(rest),
-        Some((first, rest)) if first == "run" => run(rest),
-        _ => run(&arguments),
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["run", rest @ ..] => options(rest).and_then(|o| run(&o)),
+        ["against", relabel, rest @ ..] => options(rest).and_then(|o| against::run(relabel, &o)),
+        ["compare", rest @ ..] => compare(rest),
+        _ => Err(USAGE.into()),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -37,14 +48,42 @@ fn main() -> ExitCode {
     }
 }
 
-fn compare(arguments: &[String]) -> Result<bool, String> {
+fn options(arguments: &[&str]) -> Result<Options, String> {
+    let plan = Plan { repeats: 5, seconds: 0.5, check: true };
+    let mut options = Options { adapter: "auto".into(), only: String::new(), plan, rounds: 3, out: None };
+    for pair in arguments.chunks(2) {
+        let &[option, value] = pair else { return Err(USAGE.into()) };
+        let bad = || format!("{option} {value}: not a number above zero\n{USAGE}");
+        let count = || value.parse().ok().filter(|n| *n > 0).ok_or_else(bad);
+        match option {
+            "--adapter" => options.adapter = value.into(),
+            "--only" => options.only = value.into(),
+            "--repeats" => options.plan.repeats = count()?,
+            "--rounds" => options.rounds = count()?,
+            "--out" => options.out = Some(value.into()),
+            "--seconds" => options.plan.seconds = value.parse().ok().filter(|s| *s > 0.0).ok_or_else(bad)?,
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(options)
+}
+
+/// Times everything once; false when an answer was wrong.
+fn run(options: &Options) -> Result<bool, String> {
+    let work = Work::open(&options.adapter, &options.only)?;
+    let rows = work.rows(options.plan);
+    println!("{:#}", work.report(&rows));
+    Ok(rows.iter().all(|row| row.checked))
+}
+
+fn compare(arguments: &[&str]) -> Result<bool, String> {
     let (mut ours, mut burns, mut list) = (Vec::new(), Vec::new(), None);
-    for argument in arguments {
-        match (argument.as_str(), list) {
+    for &argument in arguments {
+        match (argument, list) {
             ("--ours", _) => list = Some(true),
             ("--burn", _) => list = Some(false),
-            (_, Some(true)) => ours.push(argument.clone()),
-            (_, Some(false)) => burns.push(argument.clone()),
+            (_, Some(true)) => ours.push(argument.into()),
+            (_, Some(false)) => burns.push(argument.into()),
             (_, None) => return Err(USAGE.into()),
         }
     }
@@ -53,75 +92,4 @@ fn compare(arguments: &[String]) -> Result<bool, String> {
     }
     print!("{}", compare::table(&ours, &burns)?);
     Ok(true)
-}
-
-/// Times everything; false when an answer was wrong.
-fn run(arguments: &[String]) -> Result<bool, String> {
-    let (mut adapter, mut only) = ("auto".to_owned(), String::new());
-    let mut plan = Plan { repeats: 7, seconds: 0.5 };
-    for pair in arguments.chunks(2) {
-        let [option, value] = pair else { return Err(USAGE.into()) };
-        let bad = || format!("{option} {value}: not a number above zero\n{USAGE}");
-        match option.as_str() {
-            "--adapter" => adapter.clone_from(value),
-            "--only" => only.clone_from(value),
-            "--repeats" => plan.repeats = value.parse().ok().filter(|n| *n > 0).ok_or_else(bad)?,
-            "--seconds" => plan.seconds = value.parse().ok().filter(|s| *s > 0.0).ok_or_else(bad)?,
-            _ => return Err(USAGE.into()),
-        }
-    }
-    let kind = match adapter.as_str() {
-        "auto" => DeviceKind::DefaultDevice,
-        "cpu" => DeviceKind::Cpu,
-        "gpu" => DeviceKind::DiscreteGpu(0),
-        _ => return Err(USAGE.into()),
-    };
-    let (device, setup) =
-        Device::wgpu_options().device_kind(kind).init_with_setup().map_err(|e| format!("no device: {e}"))?;
-    let info = setup.adapter.get_info();
-    eprintln!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info);
-    eprintln!(
-        "{:<20} {:<44} {:>10} {:>9} {:>9} {:>9} right",
-        "name", "shape", "ms", "GFLOP/s", "images/s", "warm-up s"
-    );
-
-    let mut rows: Vec<Row> = Vec::new();
-    let mut report = |row: Row| {
-        let images = row.images_per_s().map_or("-".into(), |v| format!("{v:.1}"));
-        eprintln!(
-            "{:<20} {:<44} {:>10.2} {:>9.2} {images:>9} {:>9.1} {}",
-            row.name,
-            row.shape,
-            row.milliseconds,
-            row.gflops(),
-            row.warm_up,
-            row.checked
-        );
-        rows.push(row);
-    };
-    if "matmul".contains(&only) {
-        kernels::matmul(512, plan, &device, &mut report);
-    }
-    for shape in &convolution::SHAPES {
-        if "conv2d".contains(&only) || shape.text().contains(&only) {
-            kernels::convolution(shape, plan, &device, &mut report);
-        }
-    }
-    if "step demo sla".contains(&only) {
-        report(step::demo(plan, &device));
-    }
-    if "step resnet32 sla".contains(&only) {
-        report(step::resnet32(plan, &device));
-    }
-
-    let checked = rows.iter().all(|row| row.checked);
-    let report = json!({
-        "peer": "burn 0.22.1, wgpu backend (WGSL), fusion and autotune on",
-        "adapter": info.name,
-        "driver": format!("{} {}", info.driver, info.driver_info),
-        "repeats": plan.repeats,
-        "rows": rows.iter().map(Row::json).collect::<Vec<_>>(),
-    });
-    println!("{report:#}");
-    Ok(checked)
 }

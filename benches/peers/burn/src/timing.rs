@@ -5,6 +5,8 @@ use std::time::Instant;
 use burn::prelude::*;
 use serde_json::{Value, json};
 
+use crate::check::values;
+
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -12,6 +14,8 @@ pub struct Plan {
     pub repeats: usize,
     /// A repeat runs the work as often as fits in this many seconds, at least once.
     pub seconds: f64,
+    /// Compare the answers too, which takes longer than the timing.
+    pub check: bool,
 }
 
 /// One line of the report.
@@ -29,7 +33,7 @@ pub struct Row {
     pub flops: f64,
     /// Images of one run; none for a kernel.
     pub images: Option<usize>,
-    /// Whether the answers were right.
+    /// Whether the timed runs had run when the clock stopped and, where looked at, the answers were right.
     pub checked: bool,
 }
 
@@ -61,41 +65,29 @@ impl Row {
 /// Median time of one run of `work`, in milliseconds, the seconds of its first run, and whether the timed runs were
 /// over when the clock stopped.
 ///
-/// `work` returns a small tensor that depends on all that it did. One repeat queues several runs and stops the clock
-/// when the device is idle and the last run's tensor has been read: burn queues lazily, and a sync alone was once seen
-/// to return before the work had run.
+/// `work` returns a small tensor that depends on all that it did. One repeat queues as many runs as fit in the plan's
+/// time and stops the clock when the values of the last run's tensor are here and the device says it is idle.
 pub fn time<const D: usize>(plan: Plan, device: &Device, mut work: impl FnMut() -> Tensor<D>) -> (f64, f64, bool) {
-    let settle = |device: &Device| device.sync().expect("the device answers");
-    let start = Instant::now();
-    let _ = work().into_data();
-    settle(device);
-    let warm_up = start.elapsed().as_secs_f64();
-    // Tuning may go on in the second run; the third shows how many fit.
-    let _ = work().into_data();
-    settle(device);
-    let start = Instant::now();
-    let _ = work().into_data();
-    let once = start.elapsed().as_secs_f64();
-    let runs = ((plan.seconds / once) as usize).clamp(1, 50);
+    let mut seconds = |runs: usize| {
+        let start = Instant::now();
+        let mut results: Vec<_> = (0..runs).map(|_| work()).collect();
+        // The read must be of the values: `into_data` alone returns at once, whatever is still to be run.
+        let last = results.pop().map(values);
+        device.sync().expect("the device answers");
+        let timed = start.elapsed().as_secs_f64();
 
-    let mut over = true;
-    let mut times: Vec<f64> = (0..plan.repeats)
-        .map(|_| {
-            let start = Instant::now();
-            let mut results: Vec<_> = (0..runs).map(|_| work()).collect();
-            settle(device);
-            let _ = results.pop().map(Tensor::into_data);
-            let timed = start.elapsed().as_secs_f64();
-            let start = Instant::now();
-            for result in results {
-                let _ = result.into_data();
-            }
-            settle(device);
-            // Reading the small results of runs that are over is nothing beside running them.
-            over &= start.elapsed().as_secs_f64() < 0.2 * timed + 0.01 * runs as f64;
-            timed / runs as f64 * 1e3
-        })
-        .collect();
+        let start = Instant::now();
+        let finite = results.into_iter().map(values).chain(last).flatten().all(f32::is_finite);
+        device.sync().expect("the device answers");
+        // Reading the small results of runs that are over is nothing beside running them.
+        (timed, finite && start.elapsed().as_secs_f64() < 0.2 * timed + 0.002 * runs as f64)
+    };
+    let (warm_up, _) = seconds(1);
+    // Tuning may go on in the second run; the third shows how many fit.
+    seconds(1);
+    let runs = ((plan.seconds / seconds(1).0) as usize).clamp(1, 100);
+    let samples: Vec<_> = (0..plan.repeats).map(|_| seconds(runs)).collect();
+    let mut times: Vec<f64> = samples.iter().map(|(timed, _)| timed / runs as f64 * 1e3).collect();
     times.sort_by(f64::total_cmp);
-    (times[times.len() / 2], warm_up, over)
+    (times[times.len() / 2], warm_up, samples.iter().all(|(_, over)| *over))
 }

@@ -1,0 +1,80 @@
+//! All that is timed, on one device.
+
+use burn::prelude::*;
+use serde_json::{Value, json};
+
+use crate::timing::{Plan, Row};
+use crate::{convolution, kernels, step};
+
+/// An open device and what to run on it.
+pub struct Work {
+    device: Device,
+    only: String,
+    name: String,
+    driver: String,
+}
+
+impl Work {
+    /// Opens burn's device: `auto` is burn's own choice, `cpu` a software adapter, `gpu` the first discrete GPU.
+    ///
+    /// # Errors
+    /// When there is no such adapter.
+    pub fn open(adapter: &str, only: &str) -> Result<Self, String> {
+        let kind = match adapter {
+            "auto" => DeviceKind::DefaultDevice,
+            "cpu" => DeviceKind::Cpu,
+            "gpu" => DeviceKind::DiscreteGpu(0),
+            other => return Err(format!("--adapter {other}: give auto, cpu or gpu")),
+        };
+        let (device, setup) =
+            Device::wgpu_options().device_kind(kind).init_with_setup().map_err(|e| format!("no device: {e}"))?;
+        let info = setup.adapter.get_info();
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        Ok(Self { device, only: only.into(), name: info.name, driver })
+    }
+
+    /// Runs everything whose name or shape holds the wanted text, with a line each on standard error.
+    pub fn rows(&self, plan: Plan) -> Vec<Row> {
+        let wanted = |text: &str| text.contains(&self.only);
+        eprintln!("{} ({})", self.name, self.driver);
+        eprintln!(
+            "{:<20} {:<42} {:>9} {:>8} {:>8} {:>9} right",
+            "name", "shape", "ms", "GFLOP/s", "images/s", "warm-up s"
+        );
+        let mut rows: Vec<Row> = Vec::new();
+        let mut report = |row: Row| {
+            let images = row.images_per_s().map_or("-".into(), |v| format!("{v:.1}"));
+            let (gflops, checked) = (row.gflops(), row.checked);
+            eprintln!(
+                "{:<20} {:<42} {:>9.2} {gflops:>8.2} {images:>8} {:>9.1} {checked}",
+                row.name, row.shape, row.milliseconds, row.warm_up
+            );
+            rows.push(row);
+        };
+        if wanted("matmul") {
+            kernels::matmul(512, plan, &self.device, &mut report);
+        }
+        for shape in &convolution::SHAPES {
+            if wanted("conv2d") || wanted(&shape.text()) {
+                kernels::convolution(shape, plan, &self.device, &mut report);
+            }
+        }
+        if wanted("step demo sla") {
+            report(step::demo(plan, &self.device));
+        }
+        if wanted("step resnet32 sla") {
+            report(step::resnet32(plan, &self.device));
+        }
+        rows
+    }
+
+    /// The report of such rows.
+    pub fn report(&self, rows: &[Row]) -> Value {
+        json!({
+            "peer": "burn 0.22.1, wgpu backend (WGSL), fusion and autotune on",
+            "adapter": self.name,
+            "driver": self.driver,
+            "rows": rows.iter().map(Row::json).collect::<Vec<_>>(),
+        })
+    }
+}
