@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use relabel::base::Error;
 use relabel::train::checkpoint::Checkpoint;
 
-use super::small;
+use super::small::{self, Pictures, config_text};
 
 fn relabel(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_relabel")).args(arguments).output().unwrap()
@@ -281,4 +281,23 @@ fn an_interrupted_run_goes_on() {
         .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].as_u64().unwrap())
         .collect();
     assert!(steps.windows(2).all(|w| w[0] < w[1]), "{steps:?}");
+}
+
+/// With validation images, the run ends with the best checkpoint on the test images, and that is its result.
+#[test]
+fn the_best_checkpoint_is_tested_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "pictures.npz");
+    let file = config(dir.path(), &config_text(&data));
+    let run = dir.path().join("run");
+    let run = run.to_str().unwrap();
+    small::done(&["train", &file, "--run", run, "--set", "data.validation=12", "--set", "evaluate.every=2"]);
+    let read = |name: &str| std::fs::read_to_string(dir.path().join("run").join(name)).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&read("result.json")).unwrap();
+    let best = format!("{run}/best.safetensors");
+    let evaluated: serde_json::Value = serde_json::from_str(&small::done(&["eval", &best, "--json"])).unwrap();
+    assert_eq!(result["metrics"]["aggregated_loss"], evaluated["metrics"]["aggregated_loss"]);
+    assert_eq!(evaluated["images"], 29);
+    let last = read("metrics.jsonl").lines().last().unwrap().to_owned();
+    assert!(last.contains("\"split\":\"test\"") && read("metrics.jsonl").contains("\"validation\""), "{last}");
 }

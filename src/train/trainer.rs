@@ -250,6 +250,16 @@ impl Trainer {
         notes
     }
 
+    /// The images of the run.
+    pub fn datasets(&self) -> &Datasets {
+        &self.data
+    }
+
+    /// The split that is evaluated during the run, if any.
+    pub fn evaluation_split(&self) -> Option<&'static str> {
+        self.evaluator.as_ref().map(|(split, _)| *split)
+    }
+
     /// The settings of the run.
     pub fn config(&self) -> &Config {
         &self.config
