@@ -7,7 +7,6 @@ mod common;
 mod config;
 mod data;
 mod examples;
-mod golden_losses;
 mod gradients;
 mod kernels;
 mod small;

@@ -56,8 +56,8 @@ pub fn reference(s: &Array, factor: f64, shape: &Shape) -> Array {
     Array::full(shape.sizes(), factor * s.data[0])
 }
 
-/// Every value is the same by nature, so a case compares one row beside a sentinel: the answer of one value, which
-/// `compare` accepts, for each size of the padding.
+/// One number and its three pad lanes: every value of a larger answer is the same, which `compare` refuses as proving
+/// nothing. Rows and columns are covered by the operation's example, device against interpreter.
 fn cases() -> Vec<Case> {
     let make = |value: f64| {
         let s = Array::scalar(value);
