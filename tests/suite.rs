@@ -9,6 +9,7 @@ mod data;
 mod examples;
 mod gradients;
 mod kernels;
+mod networks;
 mod small;
 mod tidy;
 mod training;

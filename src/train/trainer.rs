@@ -112,8 +112,9 @@ impl Trainer {
         let variants = choose::preferred(&engine);
 
         let mut b = Builder::new(Phase::Train { update: true });
+        b.seed = config.seed;
         let leaves = feed.leaves(&mut b.graph, data.decode(&config, true))?;
-        let step_leaf = b.graph.input("step", &[8], DType::U32);
+        let step_leaf = b.step();
         let batch = Batch { images: leaves.images, labels: leaves.labels, classes: set.classes.len() };
         let objective = method.train(&mut b, backbone, batch)?;
         let metrics_leaf = b.graph.state("trainer.metrics", &[SLOTS]);
