@@ -12,4 +12,5 @@ mod kernels;
 mod small;
 mod tidy;
 mod training;
+mod transport;
 mod verify;
