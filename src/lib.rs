@@ -1,8 +1,8 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 //!
-//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`models`],
-//! [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start at
-//! [`session`].
+//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`] and [`transport`],
+//! [`models`], [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start
+//! at [`session`].
 
 pub mod base;
 pub mod bench;
@@ -17,4 +17,5 @@ pub mod nn;
 pub mod report;
 pub mod session;
 pub mod train;
+pub mod transport;
 pub mod verify;

@@ -13,4 +13,5 @@ mod networks;
 mod small;
 mod tidy;
 mod training;
+mod transport;
 mod verify;

@@ -41,6 +41,7 @@ pub mod distillation_grad;
 pub mod dropout;
 pub mod flag_nonfinite;
 pub mod fma_loop;
+pub mod gather_labels;
 pub mod gradient_norm;
 pub mod matmul;
 pub mod matmul_subgroup;
@@ -55,6 +56,7 @@ pub mod relu;
 pub mod row_dot;
 pub mod row_scale;
 pub mod rows;
+pub mod scatter_rows;
 pub mod sgd;
 pub mod softmax;
 pub mod softmax_grad;
@@ -108,6 +110,7 @@ pub static REGISTRY: &[Kernel] = &[
     dropout::KERNEL,
     flag_nonfinite::KERNEL,
     fma_loop::KERNEL,
+    gather_labels::KERNEL,
     gradient_norm::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
@@ -120,6 +123,7 @@ pub static REGISTRY: &[Kernel] = &[
     relu::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
+    scatter_rows::KERNEL,
     sgd::KERNEL,
     softmax::KERNEL,
     softmax_grad::KERNEL,

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("graph", 3),
     ("data", 3),
     ("nn", 4),
+    ("transport", 4),
     ("models", 5),
     ("train", 6),
     ("methods", 7),

@@ -4,6 +4,7 @@
 pub mod add;
 pub mod add_bias;
 pub mod aggregate;
+pub mod assign;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
@@ -41,6 +42,7 @@ pub fn examples() -> Vec<Example> {
         add::examples(),
         add_bias::examples(),
         aggregate::examples(),
+        assign::examples(),
         avg_pool::examples(),
         batch_norm::examples(),
         batch_norm_form::examples(),
