@@ -14,11 +14,13 @@ use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::config::{Config, KnownSection, Resident};
 use crate::train::datasets::{Datasets, decode};
+use crate::train::extract;
 use crate::train::feed::Feed;
-use crate::train::inference::{Evaluator, Predicted, Predictor};
+use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
 use crate::train::snapshot::{keys, weights};
 use crate::train::views::ViewSettings;
-use crate::train::{Method, Network, Trainer};
+use crate::train::{Measure, Method, Network, Trainer};
+use crate::transport::RowStore;
 
 /// The sections that methods add to a config.
 pub fn known_sections() -> Vec<KnownSection> {
@@ -106,7 +108,8 @@ impl Trained {
         let mut b = Builder::new(Phase::Evaluate);
         let images = b.graph.input("images", &[1, image[0], image[1], image[2]], crate::base::DType::F32);
         let labels = b.graph.input("labels", &[1], crate::base::DType::U32);
-        let batch = crate::train::Batch { images, labels, classes: meta.classes.len() };
+        let draws = b.graph.input("draws", &[1, 4], crate::base::DType::U32);
+        let batch = crate::train::Batch { images, labels, classes: meta.classes.len(), draws, samples: 1 };
         method.evaluate(&mut b, &*backbone, batch)?;
         let network = Network::new(engine, &b)?;
         network.from_torch(engine, weights(&checkpoint, path)?).map_err(|e| match e {
@@ -215,6 +218,40 @@ impl Trained {
             &choose::preferred(&self.engine),
         )?;
         Ok((images, predictor.run(&self.engine)?))
+    }
+
+    /// The trunk's features of every image of a set, in evaluation mode, left on the device.
+    ///
+    /// # Errors
+    /// When the images are not of the size that the network was trained on, or memory does not suffice.
+    pub fn features(&self, set: &Arc<ImageSet>, batch: usize) -> Result<RowStore> {
+        let feed = self.feed(set, batch)?;
+        let decode = decode(self.image, &self.mean, &self.std, None);
+        extract::features(&self.engine, feed, decode, &*self.backbone, &self.network, &choose::preferred(&self.engine))
+    }
+
+    /// The clusters that the network sorts the images of a set into, of every head; with `assigned`, those labels and
+    /// the network's probability of each.
+    ///
+    /// # Errors
+    /// When the method has no clusters, or as [`Trained::features`].
+    pub fn sort(&self, set: &Arc<ImageSet>, batch: usize, assigned: Option<&[Vec<u32>]>) -> Result<Vec<Vec<Chosen>>> {
+        if !self.method.makes_labels() {
+            return Err(Error::Config(format!(
+                "`{}` learns the data's own classes and makes no labels; use `relabel predict`",
+                self.method.name()
+            )));
+        }
+        let feed = self.feed(set, batch)?;
+        let decode = decode(self.image, &self.mean, &self.std, None);
+        let variants = choose::preferred(&self.engine);
+        let (method, backbone) = (&*self.method, &*self.backbone);
+        Sorter::new(&self.engine, feed, decode, method, backbone, &self.network, &variants, assigned)?.run(&self.engine)
+    }
+
+    fn feed(&self, set: &Arc<ImageSet>, batch: usize) -> Result<Feed> {
+        self.check_image([set.height, set.width, set.channels], &set.name)?;
+        Feed::new(&self.engine, Arc::clone(set), batch.clamp(1, set.count().max(1)), Resident::Auto)
     }
 
     fn check_image(&self, found: [usize; 3], name: &str) -> Result<()> {

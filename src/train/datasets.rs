@@ -7,6 +7,9 @@ use crate::base::{Error, Result};
 use crate::data::{self, ImageSet};
 use crate::kernels::decode_augment::Settings as Decode;
 
+/// How bytes become images.
+pub type Pixels = Decode;
+
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
 pub struct Datasets {
@@ -45,14 +48,16 @@ impl Datasets {
         Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: test.map(Arc::new), mean, std })
     }
 
-    /// The set that `evaluate.split` names: "validation", "test", or "auto" (validation when there is one, else test).
+    /// The set that `evaluate.split` names: "validation", "test", or "auto": validation when there is one, else test
+    /// unless `cautious`, since what chooses a checkpoint by test labels is not unsupervised.
     ///
     /// # Errors
     /// When the named set does not exist.
-    pub fn evaluation(&self, split: EvaluateSplit) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
+    pub fn evaluation(&self, split: EvaluateSplit, cautious: bool) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
         let validation = self.validation.clone().map(|s| ("validation", s));
         let test = self.test.clone().map(|s| ("test", s));
         match split {
+            EvaluateSplit::Auto if cautious => Ok(validation),
             EvaluateSplit::Auto => Ok(validation.or(test)),
             EvaluateSplit::Validation => validation.map(Some).ok_or_else(|| {
                 Error::Config("evaluate.split = \"validation\": there is none; set data.validation".into())

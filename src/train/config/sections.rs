@@ -428,13 +428,14 @@ pub struct CheckpointSettings {
     pub every: u64,
     /// How many `step-N.safetensors` are kept, 0 to 1000000; `last` and `best` always are.
     pub keep: usize,
-    /// The metric whose highest value on the evaluated images makes a checkpoint the best.
+    /// The metric whose highest value on the evaluated images makes a checkpoint the best; `auto` leaves it to the
+    /// method.
     pub best: String,
 }
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        Self { every: 1000, keep: 3, best: "single_accuracy".into() }
+        Self { every: 1000, keep: 3, best: "auto".into() }
     }
 }
 
@@ -442,6 +443,13 @@ impl Section for CheckpointSettings {
     fn check(&self) -> Check {
         need(self.keep <= 1_000_000, "keep", self.keep, "at most 1000000")?;
         need(!self.best.is_empty(), "best", "empty", "the name of a metric")
+    }
+}
+
+impl CheckpointSettings {
+    /// The metric that chooses the best checkpoint; `auto` is the method's own.
+    pub fn best<'a>(&'a self, auto: &'a str) -> &'a str {
+        if self.best == "auto" { auto } else { &self.best }
     }
 }
 
