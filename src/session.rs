@@ -8,7 +8,8 @@ use crate::base::{Error, Result};
 use crate::data::{self, ImageSet, Images, LoadOptions, Split};
 use crate::gpu::Engine;
 use crate::kernels::choose;
-use crate::methods;
+use crate::eval::knn;
+use crate::methods::{self, sela::SelaSettings};
 use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::Checkpoint;
@@ -18,13 +19,19 @@ use crate::train::extract;
 use crate::train::feed::Feed;
 use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
 use crate::train::snapshot::{keys, weights};
+use crate::train::probe;
 use crate::train::views::ViewSettings;
 use crate::train::{Measure, Method, Network, Trainer};
 use crate::transport::RowStore;
 
 /// The sections that methods add to a config.
 pub fn known_sections() -> Vec<KnownSection> {
-    vec![KnownSection::of::<ViewSettings>("sla")]
+    vec![
+        KnownSection::of::<ViewSettings>("sla"),
+        KnownSection::of::<SelaSettings>("sela"),
+        KnownSection::of::<knn::Settings>("knn"),
+        KnownSection::of::<probe::Settings>("probe"),
+    ]
 }
 
 /// A config from TOML text and the overrides of `--set`; `source` stands for the text in messages.
@@ -79,6 +86,8 @@ pub struct Trained {
     method: Arc<dyn Method>,
     backbone: Box<dyn Backbone>,
     network: Network,
+    /// Heads, and clusters of each.
+    clusters: (usize, usize),
 }
 
 impl Trained {
@@ -111,6 +120,8 @@ impl Trained {
         let draws = b.graph.input("draws", &[1, 4], crate::base::DType::U32);
         let batch = crate::train::Batch { images, labels, classes: meta.classes.len(), draws, samples: 1 };
         method.evaluate(&mut b, &*backbone, batch)?;
+        let heads = method.clusters(&mut b, &*backbone, images)?;
+        let clusters = (heads.len(), heads.first().map_or(0, |&logits| b.graph.shape(logits).last()));
         let network = Network::new(engine, &b)?;
         network.from_torch(engine, weights(&checkpoint, path)?).map_err(|e| match e {
             Error::Checkpoint(text) => Error::Checkpoint(format!("{}: {text}", path.display())),
@@ -127,12 +138,36 @@ impl Trained {
             method,
             backbone,
             network,
+            clusters,
         })
     }
 
     /// The method's name.
     pub fn method(&self) -> &dyn Method {
         &*self.method
+    }
+
+    /// The device it is on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Heads that sort images into clusters; 0 where the method makes no labels.
+    pub fn heads(&self) -> usize {
+        self.clusters.0
+    }
+
+    /// Clusters of each head.
+    pub fn clusters(&self) -> usize {
+        self.clusters.1
+    }
+
+    /// Puts the initial weights of the run's seed in place of the trained ones.
+    ///
+    /// # Errors
+    /// When a write fails its shape check.
+    pub fn initialise(&self) -> Result<()> {
+        self.network.initialise(&self.engine, self.config.seed)
     }
 
     /// The network's tensors.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::frozen;
 use super::{Features, Heads, SelaSettings, TABLE, Updates, head_name};
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};

@@ -1,6 +1,7 @@
 //! SeLa: labels by optimal transport under given cluster sizes, learned by cross-entropy, made again and again while the
 //! network trains (Asano, Rupprecht and Vedaldi 2020); `sela-rot` trains a fresh network on such labels and on rotation.
 
+mod frozen;
 mod judge;
 mod labels;
 mod settings;
