@@ -8,6 +8,7 @@ pub mod base;
 pub mod bench;
 pub mod cli;
 pub mod data;
+pub mod eval;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;

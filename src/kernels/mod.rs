@@ -41,6 +41,7 @@ pub mod distillation_grad;
 pub mod dropout;
 pub mod flag_nonfinite;
 pub mod fma_loop;
+pub mod gather_rows;
 pub mod gradient_norm;
 pub mod matmul;
 pub mod matmul_subgroup;
@@ -49,6 +50,7 @@ pub mod max_pool_grad;
 pub mod max_pool_index;
 pub mod max_pool_select;
 pub mod mul;
+pub mod normalize_rows;
 pub mod philox_words;
 pub mod pool;
 pub mod relu;
@@ -61,6 +63,7 @@ pub mod softmax_grad;
 pub mod sum_all;
 pub mod sum_parts;
 pub mod sum_rows;
+pub mod top_k;
 pub mod transform_views;
 pub mod transform_views_transpose;
 
@@ -108,6 +111,7 @@ pub static REGISTRY: &[Kernel] = &[
     dropout::KERNEL,
     flag_nonfinite::KERNEL,
     fma_loop::KERNEL,
+    gather_rows::KERNEL,
     gradient_norm::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
@@ -116,6 +120,7 @@ pub static REGISTRY: &[Kernel] = &[
     max_pool_index::KERNEL,
     max_pool_select::KERNEL,
     mul::KERNEL,
+    normalize_rows::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
     row_dot::KERNEL,
@@ -126,6 +131,7 @@ pub static REGISTRY: &[Kernel] = &[
     sum_all::KERNEL,
     sum_parts::KERNEL,
     sum_rows::KERNEL,
+    top_k::KERNEL,
     transform_views::KERNEL,
     transform_views_transpose::KERNEL,
 ];
