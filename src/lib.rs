@@ -4,10 +4,12 @@
 //! [`models`], [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start
 //! at [`session`].
 
+pub mod assess;
 pub mod base;
 pub mod bench;
 pub mod cli;
 pub mod data;
+pub mod eval;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;

@@ -6,6 +6,7 @@ mod cli;
 mod common;
 mod config;
 mod data;
+mod eval;
 mod examples;
 mod gradients;
 mod kernels;

@@ -105,8 +105,8 @@ fn to_text(
                 value(head.ari),
                 value(head.purity),
                 value(head.hungarian),
-                head.sizes.smallest.to_string(),
-                head.sizes.largest.to_string(),
+                head.sizes.min.to_string(),
+                head.sizes.max.to_string(),
                 head.sizes.empty.to_string(),
             ]);
         }
@@ -127,7 +127,7 @@ fn to_json(
         let one = |h: &HeadReport| {
             json!({
                 "head": h.head, "nmi": h.nmi, "ami": h.ami, "ari": h.ari, "purity": h.purity,
-                "hungarian_accuracy": h.hungarian, "smallest": h.sizes.smallest, "largest": h.sizes.largest,
+                "hungarian_accuracy": h.hungarian, "smallest": h.sizes.min, "largest": h.sizes.max,
                 "empty": h.sizes.empty,
             })
         };

@@ -42,6 +42,7 @@ pub mod dropout;
 pub mod flag_nonfinite;
 pub mod fma_loop;
 pub mod gather_labels;
+pub mod gather_rows;
 pub mod gradient_norm;
 pub mod matmul;
 pub mod matmul_subgroup;
@@ -50,6 +51,7 @@ pub mod max_pool_grad;
 pub mod max_pool_index;
 pub mod max_pool_select;
 pub mod mul;
+pub mod normalize_rows;
 pub mod philox_words;
 pub mod pool;
 pub mod relu;
@@ -63,6 +65,7 @@ pub mod softmax_grad;
 pub mod sum_all;
 pub mod sum_parts;
 pub mod sum_rows;
+pub mod top_k;
 pub mod transform_views;
 pub mod transform_views_transpose;
 
@@ -111,6 +114,7 @@ pub static REGISTRY: &[Kernel] = &[
     flag_nonfinite::KERNEL,
     fma_loop::KERNEL,
     gather_labels::KERNEL,
+    gather_rows::KERNEL,
     gradient_norm::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
@@ -119,6 +123,7 @@ pub static REGISTRY: &[Kernel] = &[
     max_pool_index::KERNEL,
     max_pool_select::KERNEL,
     mul::KERNEL,
+    normalize_rows::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
     row_dot::KERNEL,
@@ -130,6 +135,7 @@ pub static REGISTRY: &[Kernel] = &[
     sum_all::KERNEL,
     sum_parts::KERNEL,
     sum_rows::KERNEL,
+    top_k::KERNEL,
     transform_views::KERNEL,
     transform_views_transpose::KERNEL,
 ];

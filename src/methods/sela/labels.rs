@@ -193,7 +193,7 @@ impl Labeller for Labels {
                 marginal_error: report.marginal_error,
                 converged: report.converged,
                 cost: report.cost,
-                sizes: [sizes.smallest, sizes.largest],
+                sizes: [sizes.min, sizes.max],
                 nmi: nmi.transpose()?,
                 seconds: start.elapsed().as_secs_f64(),
                 assignment_seconds: began.elapsed().as_secs_f64(),

@@ -1,0 +1,163 @@
+// The K largest values of each row so far, and where they were: matrices that are too wide come window by window.
+//
+//   (values, places)[r] = the first K of  old (values, places)[r]  and  { (x[r, n], base + n) : n < N },
+//   ordered by falling value, of equal values by rising place. What is not finite is passed over.
+//   A place that is not filled yet is NONE, its value LOWEST.
+//
+// Shapes     x (R, N) -> values (R, K), places (R, K), unsigned; K at most MOST
+// Dispatch   one workgroup a row, folded into y past 65535; its lanes stride over N in vec4
+// Shared     2·MOST f32, 2·MOST u32, ROOM f32, ROOM u32, WIDTH u32, 1 u32
+// Order      a total order on (value, place): the answer does not depend on the order of work
+//
+// Each lane gathers what beats the K-th best into slots of its own until they are full or its columns end. Then the
+// lanes count, for each old and new entry, how many stand before it: that is its place in the new list. So barriers come
+// with each such round alone, and the rounds get longer as the K-th best rises.
+
+struct Params {
+    rows: u32,       // R
+    columns: u32,    // N
+    quads: u32,      // vec4s in a row of x
+    count: u32,      // K
+    out_stride: u32, // K padded
+    base: u32,       // place of column 0
+    fresh: u32,      // 1: the old lists are empty, whatever is in memory
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;           // (R, N)
+@group(0) @binding(2) var<storage, read_write> values: array<f32>;      // (R, K)
+@group(0) @binding(3) var<storage, read_write> places: array<u32>;      // (R, K)
+
+override WIDTH: u32 = 64u; // lanes a row; a power of two, 4 to 64
+
+const MOST: u32 = 256u; // largest K
+const ROOM: u32 = 512u; // slots of all lanes
+const NONE: u32 = 0xffffffffu;
+const LOWEST: f32 = -3.4028234e38;
+const EXPONENT: u32 = 0x7f800000u;
+
+var<workgroup> best: array<f32, MOST>;
+var<workgroup> place: array<u32, MOST>;
+var<workgroup> next: array<f32, MOST>;
+var<workgroup> next_place: array<u32, MOST>;
+var<workgroup> slot: array<f32, ROOM>;
+var<workgroup> slot_place: array<u32, ROOM>;
+var<workgroup> filled: array<u32, WIDTH>;
+var<workgroup> unfinished: u32;
+
+// Whether entry a stands before entry b.
+fn before(a: f32, a_place: u32, b: f32, b_place: u32) -> bool {
+    return a > b || (a == b && a_place < b_place);
+}
+
+// How many of the new entries stand before this one.
+fn new_before(value: f32, at: u32) -> u32 {
+    let segment = ROOM / WIDTH;
+    var count = 0u;
+    for (var other = 0u; other < WIDTH; other++) {
+        for (var j = 0u; j < filled[other]; j++) {
+            let i = other * segment + j;
+            count += select(0u, 1u, before(slot[i], slot_place[i], value, at));
+        }
+    }
+    return count;
+}
+
+// How many of the old entries stand before this one: they are in order.
+fn old_before(value: f32, at: u32) -> u32 {
+    var low = 0u;
+    var high = params.count;
+    while low < high {
+        let middle = (low + high) / 2u;
+        if before(best[middle], place[middle], value, at) {
+            low = middle + 1u;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+@compute @workgroup_size(WIDTH)
+fn top_k(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = group.x + group.y * groups.x;
+    if row >= params.rows {
+        return;
+    }
+    let segment = ROOM / WIDTH;
+    let first = row * params.out_stride;
+    for (var i = lane; i < params.count; i += WIDTH) {
+        if params.fresh == 1u {
+            best[i] = LOWEST;
+            place[i] = NONE;
+        } else {
+            best[i] = values[first + i];
+            place[i] = places[first + i];
+        }
+    }
+    workgroupBarrier();
+    var quad = lane;
+    loop {
+        let threshold = best[params.count - 1u];
+        var mine = 0u;
+        while quad < params.quads && mine + 4u <= segment {
+            let four = x[row * params.quads + quad];
+            for (var c = 0u; c < 4u; c++) {
+                let n = 4u * quad + c;
+                let value = four[c];
+                // An equal value stands behind those that are there: columns come in rising order.
+                if n < params.columns && value > threshold && (bitcast<u32>(value) & EXPONENT) != EXPONENT {
+                    slot[lane * segment + mine] = value;
+                    slot_place[lane * segment + mine] = params.base + n;
+                    mine++;
+                }
+            }
+            quad += WIDTH;
+        }
+        filled[lane] = mine;
+        if lane == 0u {
+            unfinished = 0u;
+        }
+        workgroupBarrier();
+        for (var i = lane; i < params.count; i += WIDTH) {
+            let rank = i + new_before(best[i], place[i]);
+            if rank < params.count {
+                next[rank] = best[i];
+                next_place[rank] = place[i];
+            }
+        }
+        for (var j = 0u; j < mine; j++) {
+            let value = slot[lane * segment + j];
+            let at = slot_place[lane * segment + j];
+            let rank = old_before(value, at) + new_before(value, at);
+            if rank < params.count {
+                next[rank] = value;
+                next_place[rank] = at;
+            }
+        }
+        workgroupBarrier();
+        for (var i = lane; i < params.count; i += WIDTH) {
+            best[i] = next[i];
+            place[i] = next_place[i];
+        }
+        // Lanes stop at different columns, so every lane tells for itself.
+        filled[lane] = select(0u, 1u, quad < params.quads);
+        workgroupBarrier();
+        if lane == 0u {
+            for (var other = 0u; other < WIDTH; other++) {
+                unfinished |= filled[other];
+            }
+        }
+        if workgroupUniformLoad(&unfinished) == 0u {
+            break;
+        }
+    }
+    for (var i = lane; i < params.out_stride; i += WIDTH) {
+        values[first + i] = select(0.0, best[min(i, MOST - 1u)], i < params.count);
+        places[first + i] = select(0u, place[min(i, MOST - 1u)], i < params.count);
+    }
+}
