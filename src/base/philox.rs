@@ -18,6 +18,8 @@ pub enum Stream {
     Split = 5,
     /// Values made for tests and benches.
     Test = 6,
+    /// Sizes of clusters.
+    Marginals = 12,
 }
 
 /// Ten rounds of Philox4x32.
