@@ -17,7 +17,7 @@
 //! far the result can be from the optimum.
 //!
 //! Cost: each augmentation visits as many clusters as are nearer than the nearest lack, K steps for each. Memory: 16
-//! bytes for each score of the clusters visited, at most `16·N·L + 24·K²`.
+//! bytes for each score of the clusters visited, at most `16·N·L + 32·K²`.
 
 mod paths;
 

@@ -38,6 +38,8 @@ impl Eq for Move {}
 struct Leaving {
     /// To each cluster, of samples that have it as a candidate.
     to: Vec<BinaryHeap<Move>>,
+    /// The loss at the top of each heap when it was last looked at: no valid entry loses less. It spares most looks.
+    least: Vec<f64>,
     /// To any cluster, by the most that its score can be; the cluster's given price is to be added.
     anywhere: BinaryHeap<Move>,
 }
@@ -64,6 +66,8 @@ pub(super) struct Search<'a> {
     via: Vec<Option<Via>>,
     settled: Vec<bool>,
     visited: Vec<usize>,
+    /// Distance of the nearest lack seen: what is not nearer need not be visited.
+    reach: f64,
 }
 
 impl<'a> Search<'a> {
@@ -106,6 +110,7 @@ impl<'a> Search<'a> {
             via: vec![None; clusters + 1],
             settled: vec![false; clusters + 1],
             visited: Vec::new(),
+            reach: f64::INFINITY,
         }
     }
 
@@ -129,6 +134,7 @@ impl<'a> Search<'a> {
         }
         self.visited.clear();
         self.visited.push(source);
+        self.reach = f64::INFINITY;
         self.distance[source] = 0.0;
         loop {
             let open = self.visited.iter().copied().filter(|&k| !self.settled[k]);
@@ -168,14 +174,18 @@ impl<'a> Search<'a> {
         }
         let mut leaving = self.leaving[from].take().unwrap_or_else(|| self.open(from));
         let anywhere = top(&mut leaving.anywhere, &self.labels, from);
-        for (k, heap) in leaving.to.iter_mut().enumerate() {
-            if k == from || self.settled[k] {
+        let (base, price) = (self.distance[from], self.prices[from]);
+        for k in (0..sink).filter(|&k| k != from) {
+            let other = anywhere.map(|m| Move { loss: m.loss + self.table.given[k], sample: m.sample });
+            let least = leaving.least[k].min(other.map_or(f64::INFINITY, |m| m.loss));
+            if base + (least + price - self.prices[k]).max(0.0) >= self.distance[k].min(self.reach) {
                 continue;
             }
-            let other = anywhere.map(|m| Move { loss: m.loss + self.table.given[k], sample: m.sample });
+            let best = top(&mut leaving.to[k], &self.labels, from);
+            leaving.least[k] = best.map_or(f64::INFINITY, |m| m.loss);
             // `max` of moves is the one with the least loss.
-            if let Some(best) = top(heap, &self.labels, from).max(other) {
-                self.offer(k, from, Some(best.sample), best.loss + self.prices[from] - self.prices[k]);
+            if let Some(best) = best.max(other) {
+                self.offer(k, from, Some(best.sample), best.loss + price - self.prices[k]);
             }
         }
         self.leaving[from] = Some(leaving);
@@ -184,12 +194,15 @@ impl<'a> Search<'a> {
     /// A way to `node` by an edge with this reduced cost, which is not below zero but by rounding.
     fn offer(&mut self, node: usize, from: usize, sample: Option<u32>, cost: f64) {
         let distance = self.distance[from] + cost.max(0.0);
-        if !self.settled[node] && distance < self.distance[node] {
+        if !self.settled[node] && distance < self.distance[node].min(self.reach) {
             if self.via[node].is_none() {
                 self.visited.push(node);
             }
             self.distance[node] = distance;
             self.via[node] = Some((from, sample));
+            if self.surplus[node] < 0 {
+                self.reach = distance;
+            }
         }
     }
 
@@ -203,7 +216,9 @@ impl<'a> Search<'a> {
                 None => anywhere.push(entry),
             });
         }
-        Leaving { to: to.into_iter().map(BinaryHeap::from).collect(), anywhere: anywhere.into() }
+        let to: Vec<BinaryHeap<Move>> = to.into_iter().map(BinaryHeap::from).collect();
+        let least = to.iter().map(|h| h.peek().map_or(f64::INFINITY, |m| m.loss)).collect();
+        Leaving { to, least, anywhere: anywhere.into() }
     }
 
     /// What sample i loses by leaving `from` for each candidate, and (`None`) for any other cluster.
@@ -241,7 +256,10 @@ impl<'a> Search<'a> {
             None => self.members[to].push(i),
             Some(mut leaving) => {
                 self.moves(i, to, |target, entry| match target {
-                    Some(k) => leaving.to[k].push(entry),
+                    Some(k) => {
+                        leaving.least[k] = leaving.least[k].min(entry.loss);
+                        leaving.to[k].push(entry);
+                    }
                     None => leaving.anywhere.push(entry),
                 });
                 self.leaving[to] = Some(leaving);
