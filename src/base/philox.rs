@@ -20,6 +20,8 @@ pub enum Stream {
     Test = 6,
     /// Initial labels, and the order of the images when labels are made.
     Labels = 7,
+    /// Sizes of clusters.
+    Marginals = 12,
 }
 
 /// Ten rounds of Philox4x32.

@@ -13,6 +13,7 @@ mod prefetch;
 mod sampler;
 mod set;
 mod split;
+mod text_file;
 
 pub use decode::{Images, load_images};
 pub use load::{Format, LoadOptions, Split, detect, has_split, load, load_both};
@@ -20,3 +21,4 @@ pub use prefetch::Prefetch;
 pub use sampler::{Draw, Sampler, SamplerKind, gather_labels, gather_pixels};
 pub use set::{ImageSet, Normalisation, Skipped};
 pub use split::{Partition, Validation, partition, split};
+pub use text_file::read_text;

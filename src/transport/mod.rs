@@ -1,6 +1,10 @@
 //! Floor 4: labels by optimal transport. Rows of all samples kept on the device, and the Sinkhorn-Knopp iteration that
 //! shares the samples out over clusters of given sizes (SeLa, Asano, Rupprecht, Vedaldi, ICLR 2020).
 
+pub mod balance;
+pub mod marginals;
 pub mod row_store;
 
+pub use balance::{Balanced, balance};
+pub use marginals::Marginals;
 pub use row_store::RowStore;
