@@ -15,6 +15,7 @@ pub mod cross_entropy;
 pub mod decode_augment;
 pub mod distillation;
 pub mod dropout;
+pub mod gather_rows;
 pub mod global_average_pool;
 pub mod matmul;
 pub mod max_pool;
@@ -51,6 +52,7 @@ pub fn examples() -> Vec<Example> {
         decode_augment::examples(),
         distillation::examples(),
         dropout::examples(),
+        gather_rows::examples(),
         global_average_pool::examples(),
         matmul::examples(),
         max_pool::examples(),
