@@ -5,8 +5,8 @@
 //   A place that is not filled yet is NONE, its value LOWEST.
 //
 // Shapes     x (R, N) -> values (R, K), places (R, K), unsigned; K at most MOST
-// Dispatch   one workgroup a row, folded into y past 65535; its lanes stride over N in vec4
-// Shared     2·MOST f32, 2·MOST u32, ROOM f32, ROOM u32, WIDTH u32, 1 u32
+// Dispatch   one workgroup a row, folded into y past 65535; its lanes stride over columns first..end in vec4
+// Shared     2·MOST f32, 2·MOST u32, 512 f32, 512 u32, WIDTH u32, 1 u32
 // Order      a total order on (value, place): the answer does not depend on the order of work
 //
 // Each lane gathers what beats the K-th best into slots of its own until they are full or its columns end. Then the
@@ -15,6 +15,8 @@
 
 struct Params {
     rows: u32,       // R
+    first: u32,      // first vec4 of a row of x that is read
+    end: u32,        // first vec4 that is not
     columns: u32,    // N
     quads: u32,      // vec4s in a row of x
     count: u32,      // K
@@ -30,8 +32,9 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a row; a power of two, 4 to 64
 
-const MOST: u32 = 256u; // largest K
-const ROOM: u32 = 512u; // slots of all lanes
+const MOST: u32 = 256u;  // largest K
+const SLOTS: u32 = 8u;   // of a lane: two vec4
+const QUADS: u32 = 128u; // vec4 of the slots of the most lanes
 const NONE: u32 = 0xffffffffu;
 const LOWEST: f32 = -3.4028234e38;
 const EXPONENT: u32 = 0x7f800000u;
@@ -40,27 +43,26 @@ var<workgroup> best: array<f32, MOST>;
 var<workgroup> place: array<u32, MOST>;
 var<workgroup> next: array<f32, MOST>;
 var<workgroup> next_place: array<u32, MOST>;
-var<workgroup> slot: array<f32, ROOM>;
-var<workgroup> slot_place: array<u32, ROOM>;
-var<workgroup> filled: array<u32, WIDTH>;
+var<workgroup> slot: array<vec4<f32>, QUADS>;
+var<workgroup> slot_place: array<vec4<u32>, QUADS>;
+var<workgroup> going: array<u32, WIDTH>;
 var<workgroup> unfinished: u32;
 
-// Whether entry a stands before entry b.
-fn before(a: f32, a_place: u32, b: f32, b_place: u32) -> bool {
-    return a > b || (a == b && a_place < b_place);
+// Which of four slots stand before an entry. An empty slot stands before none.
+fn before(quad: u32, value: f32, at: u32) -> vec4<u32> {
+    let other = slot[quad];
+    let here = vec4(value);
+    let earlier = (other > here) | ((other == here) & (slot_place[quad] < vec4(at)));
+    return select(vec4(0u), vec4(1u), earlier);
 }
 
 // How many of the new entries stand before this one.
 fn new_before(value: f32, at: u32) -> u32 {
-    let segment = ROOM / WIDTH;
-    var count = 0u;
+    var count = vec4(0u);
     for (var other = 0u; other < WIDTH; other++) {
-        for (var j = 0u; j < filled[other]; j++) {
-            let i = other * segment + j;
-            count += select(0u, 1u, before(slot[i], slot_place[i], value, at));
-        }
+        count += before(2u * other, value, at) + before(2u * other + 1u, value, at);
     }
-    return count;
+    return count.x + count.y + count.z + count.w;
 }
 
 // How many of the old entries stand before this one: they are in order.
@@ -69,7 +71,7 @@ fn old_before(value: f32, at: u32) -> u32 {
     var high = params.count;
     while low < high {
         let middle = (low + high) / 2u;
-        if before(best[middle], place[middle], value, at) {
+        if best[middle] > value || (best[middle] == value && place[middle] < at) {
             low = middle + 1u;
         } else {
             high = middle;
@@ -88,7 +90,6 @@ fn top_k(
     if row >= params.rows {
         return;
     }
-    let segment = ROOM / WIDTH;
     let first = row * params.out_stride;
     for (var i = lane; i < params.count; i += WIDTH) {
         if params.fresh == 1u {
@@ -100,28 +101,30 @@ fn top_k(
         }
     }
     workgroupBarrier();
-    var quad = lane;
+    var quad = params.first + lane;
     loop {
         let threshold = best[params.count - 1u];
+        for (var half = 2u * lane; half < 2u * lane + 2u; half++) {
+            slot[half] = vec4(LOWEST);
+            slot_place[half] = vec4(NONE);
+        }
         var mine = 0u;
-        while quad < params.quads && mine + 4u <= segment {
+        while quad < params.end && mine + 4u <= SLOTS {
             let four = x[row * params.quads + quad];
             for (var c = 0u; c < 4u; c++) {
                 let n = 4u * quad + c;
                 let value = four[c];
                 // An equal value stands behind those that are there: columns come in rising order.
                 if n < params.columns && value > threshold && (bitcast<u32>(value) & EXPONENT) != EXPONENT {
-                    slot[lane * segment + mine] = value;
-                    slot_place[lane * segment + mine] = params.base + n;
+                    slot[2u * lane + mine / 4u][mine % 4u] = value;
+                    slot_place[2u * lane + mine / 4u][mine % 4u] = params.base + n;
                     mine++;
                 }
             }
             quad += WIDTH;
         }
-        filled[lane] = mine;
-        if lane == 0u {
-            unfinished = 0u;
-        }
+        // Lanes stop at different columns, so every lane tells for itself.
+        going[lane] = select(0u, 1u, quad < params.end);
         workgroupBarrier();
         for (var i = lane; i < params.count; i += WIDTH) {
             let rank = i + new_before(best[i], place[i]);
@@ -131,26 +134,24 @@ fn top_k(
             }
         }
         for (var j = 0u; j < mine; j++) {
-            let value = slot[lane * segment + j];
-            let at = slot_place[lane * segment + j];
+            let value = slot[2u * lane + j / 4u][j % 4u];
+            let at = slot_place[2u * lane + j / 4u][j % 4u];
             let rank = old_before(value, at) + new_before(value, at);
             if rank < params.count {
                 next[rank] = value;
                 next_place[rank] = at;
             }
         }
+        if lane == 0u {
+            unfinished = 0u;
+            for (var other = 0u; other < WIDTH; other++) {
+                unfinished |= going[other];
+            }
+        }
         workgroupBarrier();
         for (var i = lane; i < params.count; i += WIDTH) {
             best[i] = next[i];
             place[i] = next_place[i];
-        }
-        // Lanes stop at different columns, so every lane tells for itself.
-        filled[lane] = select(0u, 1u, quad < params.quads);
-        workgroupBarrier();
-        if lane == 0u {
-            for (var other = 0u; other < WIDTH; other++) {
-                unfinished |= filled[other];
-            }
         }
         if workgroupUniformLoad(&unfinished) == 0u {
             break;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
-    matmul_subgroup,
+    matmul_subgroup, top_k,
 };
 use crate::gpu::Engine;
 
@@ -28,6 +28,10 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
+    }
+    if !software {
+        // Thousands of columns a row: one vector of lanes would leave a GPU idle.
+        chosen.insert(top_k::SHADER.name, 1);
     }
     chosen
 }

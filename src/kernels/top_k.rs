@@ -12,6 +12,10 @@ params! {
     pub struct Params {
         /// R.
         pub rows: u32,
+        /// First vec4 of a row that is read.
+        pub first: u32,
+        /// First vec4 that is not.
+        pub end: u32,
         /// N.
         pub columns: u32,
         /// Vec4 values in a row of `x`.
@@ -47,7 +51,7 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
-/// Records the K best of the lists so far and of `x`, whose column 0 has the place `base`: by falling value, of equal
+/// Records, in as many dispatches as [`span`] makes of N, the K best of the lists so far and of `x`, whose column 0 has the place `base`: by falling value, of equal
 /// values the lower place first. With `fresh` the lists so far are empty. Windows must come in rising order of `base`.
 ///
 /// # Errors
@@ -70,37 +74,54 @@ pub fn record(
             base + columns
         )));
     }
-    let p = Params {
-        rows: rows as u32,
-        columns: columns as u32,
-        quads: (x.shape.stride() / 4) as u32,
-        count: count as u32,
-        out_stride: values.shape.stride() as u32,
-        base: base as u32,
-        fresh: u32::from(fresh),
-    };
-    recording.dispatch(&SHADER, p, &[x, values, places], row_grid(rows), cost(p))
+    let quads = x.shape.stride() / 4;
+    let span = span(recording.variant(&SHADER).constant("WIDTH") as usize, count);
+    for first in (0..quads).step_by(span) {
+        let p = Params {
+            rows: rows as u32,
+            first: first as u32,
+            end: quads.min(first + span) as u32,
+            columns: columns as u32,
+            quads: quads as u32,
+            count: count as u32,
+            out_stride: values.shape.stride() as u32,
+            base: base as u32,
+            fresh: u32::from(fresh && first == 0),
+        };
+        recording.dispatch(&SHADER, p, &[x, values, places], row_grid(rows), cost(p))?;
+    }
+    Ok(())
+}
+
+/// Vec4 columns of one dispatch. Mesa's llvmpipe ends all loops of an invocation after 65,535 iterations in total, so
+/// that the rest of the columns would be lost without a word. At worst every value is among the best: a round for each
+/// `2·width` vec4, each of fewer than `2·count + 20·width + 100` iterations.
+fn span(width: usize, count: usize) -> usize {
+    2 * width * (50_000 / (2 * count + 20 * width + 100))
 }
 
 /// The least work: read and compare each value once, write the lists (and read them when there are any).
 pub fn cost(p: Params) -> Cost {
-    let values = u64::from(p.rows) * u64::from(p.columns);
+    let values = u64::from(p.rows) * u64::from((4 * p.end).min(p.columns) - 4 * p.first);
     let lists = u64::from(p.rows) * u64::from(p.count) * 2 * u64::from(2 - p.fresh);
     Cost { operations: values, bytes: 4 * (values + lists) }
 }
+
+/// [`NONE`] as float32 has it, in which the tests compare.
+const UNFILLED: f64 = NONE as f32 as f64;
 
 /// The twin: sorts all. `old` are lists so far.
 pub fn reference(x: &Array, base: usize, old: Option<(&Array, &Array)>, count: usize) -> (Array, Array) {
     let (rows, columns) = (x.sizes()[0], x.sizes()[1]);
     let mut values = Array::full(&[rows, count], f64::from(LOWEST));
-    let mut places = Array::full(&[rows, count], f64::from(NONE));
+    let mut places = Array::full(&[rows, count], UNFILLED);
     for r in 0..rows {
         let mut all: Vec<(f64, f64)> = Vec::new();
         if let Some((v, p)) = old {
             all.extend((r * count..(r + 1) * count).map(|i| (v.data[i], p.data[i])));
         }
         all.extend((0..columns).map(|n| (x.data[r * columns + n], (base + n) as f64)));
-        all.retain(|(v, p)| v.is_finite() && *p != f64::from(NONE));
+        all.retain(|(v, p)| v.is_finite() && *p != UNFILLED);
         all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.total_cmp(&b.1)));
         for (i, (v, p)) in all.into_iter().take(count).enumerate() {
             (values.data[r * count + i], places.data[r * count + i]) = (v, p);
@@ -109,7 +130,7 @@ pub fn reference(x: &Array, base: usize, old: Option<(&Array, &Array)>, count: u
     (values, places)
 }
 
-/// Fewer columns than K, one column, around a vec4 and the lanes, many rounds, ties, values in rising order (each new
+/// Fewer columns than K, one column, around a vec4 and the lanes, many rounds and several dispatches, ties, values in rising order (each new
 /// one is among the best), a row of not-finite values; each as a first window and behind another.
 fn cases() -> Vec<Case> {
     let rising = |sizes: &[usize]| Array::from_fn(sizes, |i| i as f64 - 500.0);
@@ -120,7 +141,7 @@ fn cases() -> Vec<Case> {
     };
     let mut list: Vec<(&str, Array, Array, usize)> = Vec::new();
     for (i, (rows, columns, count)) in
-        [(2, 1, 1), (1, 3, 2), (3, 7, 5), (2, 5, 9), (5, 33, 10), (3, 700, 20), (2, 2049, 200), (2, 1500, 256)]
+        [(1, 1, 1), (2, 3, 2), (3, 7, 5), (2, 5, 9), (5, 33, 10), (3, 700, 20), (2, 2049, 200), (2, 9000, 256)]
             .into_iter()
             .enumerate()
     {
@@ -128,7 +149,10 @@ fn cases() -> Vec<Case> {
         let before = [rows, 2 * columns + 1];
         let seed = 10 * i as u64;
         list.push(("random", Array::normal(&before, 1.0, seed), Array::normal(&sizes, 1.0, seed + 1), count));
-        list.push(("ties", Array::integers(&before, 5, seed + 2), Array::integers(&sizes, 6, seed + 3), count));
+        // A few values fill a list.
+        let different = 3 + (6 * columns / count) as u32;
+        let ties = |sizes: &[usize], seed| Array::integers(sizes, different, seed);
+        list.push(("ties", ties(&before, seed + 2), ties(&sizes, seed + 3), count));
         list.push(("rising", rising(&before), rising(&sizes), count));
     }
     list.push(("not finite", spoiled(&[3, 40]), spoiled(&[3, 90]), 7));

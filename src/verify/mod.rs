@@ -2,6 +2,7 @@
 
 pub mod golden;
 mod loss_kinds;
+mod metric_kinds;
 mod network_kinds;
 
 use std::path::Path;
@@ -33,7 +34,8 @@ pub struct Verdict {
 }
 
 /// The kinds that can be verified.
-pub const KINDS: &[&str] = &["sla_loss", "multitask_loss", "transform", "resnet_training", "forward_tangent"];
+pub const KINDS: &[&str] =
+    &["sla_loss", "multitask_loss", "transform", "resnet_training", "forward_tangent", "metrics"];
 
 /// Runs one golden file; `None` when it is of a kind that this version does not know.
 ///
@@ -47,6 +49,7 @@ pub fn verify(engine: &Engine, path: &Path) -> Result<Option<Verdict>> {
         "transform" => loss_kinds::transform(engine, &golden)?,
         "resnet_training" => network_kinds::resnet_training(engine, &golden)?,
         "forward_tangent" => network_kinds::forward_tangent(engine, &golden)?,
+        "metrics" => metric_kinds::metrics(engine, &golden)?,
         _ => return Ok(None),
     };
     judge(&golden, path, &answers).map(Some)

@@ -17,6 +17,7 @@ pub mod decode_augment;
 pub mod distillation;
 pub mod dropout;
 pub mod flatten;
+pub mod gather_rows;
 pub mod global_average_pool;
 pub mod matmul;
 pub mod max_pool;
@@ -55,6 +56,7 @@ pub fn examples() -> Vec<Example> {
         distillation::examples(),
         dropout::examples(),
         flatten::examples(),
+        gather_rows::examples(),
         global_average_pool::examples(),
         matmul::examples(),
         max_pool::examples(),
