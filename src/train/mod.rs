@@ -6,6 +6,7 @@ pub mod datasets;
 pub mod events;
 pub mod feed;
 pub mod gradients;
+pub mod images;
 pub mod inference;
 pub mod losses;
 pub mod method;
