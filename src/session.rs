@@ -14,9 +14,10 @@ use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::config::{Config, KnownSection, Resident};
-use crate::train::datasets::{Datasets, decode};
+use crate::train::datasets::Datasets;
 use crate::train::extract;
 use crate::train::feed::Feed;
+use crate::train::images::Decode;
 use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
 use crate::train::snapshot::{keys, weights};
 use crate::train::probe;
@@ -77,12 +78,11 @@ pub struct Trained {
     pub config: Config,
     /// Names of the classes, in the order of the labels.
     pub classes: Vec<String>,
-    /// Height, width and channels of the images it was trained on.
+    /// Height, width and channels of the images it was trained on, as stored: before `[augment]` resized and cropped.
     pub image: [usize; 3],
     /// Steps trained.
     pub step: u64,
-    mean: Vec<f32>,
-    std: Vec<f32>,
+    decode: Decode,
     method: Arc<dyn Method>,
     backbone: Box<dyn Backbone>,
     network: Network,
@@ -113,9 +113,11 @@ impl Trained {
         }
         let method: Arc<dyn Method> = Arc::from(methods::method(&config)?);
         let backbone = models::backbone(&config.model)?;
+        let decode = Decode::new(image, &mean, &std, &config.augment, None)?;
         // A pass over one image asks for every tensor of the network.
         let mut b = Builder::new(Phase::Evaluate);
-        let images = b.graph.input("images", &[1, image[0], image[1], image[2]], crate::base::DType::F32);
+        let [height, width, channels] = decode.output();
+        let images = b.graph.input("images", &[1, height, width, channels], crate::base::DType::F32);
         let labels = b.graph.input("labels", &[1], crate::base::DType::U32);
         let draws = b.graph.input("draws", &[1, 4], crate::base::DType::U32);
         let batch = crate::train::Batch { images, labels, classes: meta.classes.len(), draws, samples: 1 };
@@ -133,8 +135,7 @@ impl Trained {
             step: meta.step,
             config,
             image,
-            mean,
-            std,
+            decode,
             method,
             backbone,
             network,
@@ -199,10 +200,9 @@ impl Trained {
         self.check_image([set.height, set.width, set.channels], &set.name)?;
         let rows = batch.clamp(1, set.count().max(1));
         let feed = Feed::new(&self.engine, Arc::new(set), rows, Resident::Auto)?;
-        let decode = decode(self.image, &self.mean, &self.std, None);
         let variants = choose::preferred(&self.engine);
         let mut evaluator =
-            Evaluator::new(&self.engine, feed, decode, &*self.method, &*self.backbone, &self.network, &variants)?;
+            Evaluator::new(&self.engine, feed, self.decode, &*self.method, &*self.backbone, &self.network, &variants)?;
         evaluator.run(&self.engine)
     }
 
@@ -246,7 +246,7 @@ impl Trained {
         let mut predictor = Predictor::new(
             &self.engine,
             feed,
-            decode(self.image, &self.mean, &self.std, None),
+            self.decode,
             &*self.method,
             &*self.backbone,
             &self.network,
@@ -261,8 +261,7 @@ impl Trained {
     /// When the images are not of the size that the network was trained on, or memory does not suffice.
     pub fn features(&self, set: &Arc<ImageSet>, batch: usize) -> Result<RowStore> {
         let feed = self.feed(set, batch)?;
-        let decode = decode(self.image, &self.mean, &self.std, None);
-        extract::features(&self.engine, feed, decode, &*self.backbone, &self.network, &choose::preferred(&self.engine))
+        extract::features(&self.engine, feed, self.decode, &*self.backbone, &self.network, &choose::preferred(&self.engine))
     }
 
     /// The clusters that the network sorts the images of a set into, of every head; with `assigned`, those labels and
@@ -278,10 +277,9 @@ impl Trained {
             )));
         }
         let feed = self.feed(set, batch)?;
-        let decode = decode(self.image, &self.mean, &self.std, None);
         let variants = choose::preferred(&self.engine);
         let (method, backbone) = (&*self.method, &*self.backbone);
-        Sorter::new(&self.engine, feed, decode, method, backbone, &self.network, &variants, assigned)?.run(&self.engine)
+        Sorter::new(&self.engine, feed, self.decode, method, backbone, &self.network, &variants, assigned)?.run(&self.engine)
     }
 
     fn feed(&self, set: &Arc<ImageSet>, batch: usize) -> Result<Feed> {

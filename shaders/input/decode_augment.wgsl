@@ -48,6 +48,13 @@ fn byte_at(i: u32) -> f32 {
     return f32((bytes[i / 4u] >> (i % 4u * 8u)) & 0xffu);
 }
 
+// Where a centre crop begins: half of what is free, rounded to the even side as torchvision does.
+fn centre(size: u32, crop: u32) -> i32 {
+    let free = i32(size) - i32(crop);
+    let half = free >> 1u;
+    return half + (free & half & 1);
+}
+
 @compute @workgroup_size(WIDTH)
 fn decode_augment(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let b = group.y;
@@ -57,8 +64,8 @@ fn decode_augment(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     let draw = draws[b];
     let mean = vec4(params.mean0, params.mean1, params.mean2, params.mean3);
     let deviation = vec4(params.deviation0, params.deviation1, params.deviation2, params.deviation3);
-    var top = (i32(params.height) - i32(params.out_height)) / 2;
-    var left = (i32(params.width) - i32(params.out_width)) / 2;
+    var top = centre(params.height, params.out_height);
+    var left = centre(params.width, params.out_width);
     var mirrored = false;
     if (params.augment & 1u) != 0u {
         let words = philox4x32(vec4(draw.y, draw.z, 0u, 0u), vec2(params.key0, params.key1));

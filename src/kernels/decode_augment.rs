@@ -1,7 +1,7 @@
 //! Bytes to normalised floats with random crop and flip. Shapes: `bytes` packed words, `draws (B, 4)` →
 //! `out (B, OH, OW, C)`.
 
-use super::{Case, Kernel, params, shared};
+use super::{Case, Kernel, crop, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::philox::{self, Stream};
 use crate::base::{Array, Error, Result, Shape};
@@ -101,7 +101,8 @@ impl Settings {
     /// `(top, left, mirrored)` of the crop within the unpadded image; top and left may be negative.
     pub fn placement(&self, sample: u32, epoch: u32) -> (i64, i64, bool) {
         let free = |axis: usize| self.size[axis] as i64 - self.crop[axis] as i64;
-        let Some(seed) = self.random else { return (free(0) / 2, free(1) / 2, false) };
+        let centre = |axis: usize| crop::centre(self.size[axis], self.crop[axis]);
+        let Some(seed) = self.random else { return (centre(0), centre(1), false) };
         let words = philox::philox4x32([sample, epoch, 0, 0], philox::key(seed, Stream::Augment));
         let padding = self.padding as i64;
         let start = |axis: usize| {

@@ -21,6 +21,8 @@ pub mod broadcast_rows;
 pub mod channel_window;
 pub mod choose;
 pub mod clip_scale;
+pub mod colour;
+pub mod colour_jitter;
 pub mod columns;
 pub mod conditional;
 pub mod conv2d;
@@ -33,6 +35,8 @@ pub mod conv2d_weight_grad_subgroup;
 pub mod copy;
 pub mod count_matches;
 pub mod counted;
+pub mod crop;
+pub mod crop_taps;
 pub mod cross_entropy;
 pub mod cross_entropy_grad;
 pub mod decode_augment;
@@ -44,6 +48,7 @@ pub mod fma_loop;
 pub mod gather_labels;
 pub mod gather_rows;
 pub mod gradient_norm;
+pub mod grey_sums;
 pub mod matmul;
 pub mod matmul_subgroup;
 pub mod max_pool;
@@ -55,6 +60,7 @@ pub mod normalize_rows;
 pub mod philox_words;
 pub mod pool;
 pub mod relu;
+pub mod resized_crop;
 pub mod row_dot;
 pub mod row_scale;
 pub mod rows;
@@ -94,6 +100,7 @@ pub static REGISTRY: &[Kernel] = &[
     broadcast_rows::KERNEL,
     channel_window::KERNEL,
     clip_scale::KERNEL,
+    colour_jitter::KERNEL,
     conditional::KERNEL,
     conv2d::KERNEL,
     conv2d_input_grad::KERNEL,
@@ -104,6 +111,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad_subgroup::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
+    crop_taps::KERNEL,
     counted::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
@@ -116,6 +124,7 @@ pub static REGISTRY: &[Kernel] = &[
     gather_labels::KERNEL,
     gather_rows::KERNEL,
     gradient_norm::KERNEL,
+    grey_sums::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
     max_pool::KERNEL,
@@ -126,6 +135,7 @@ pub static REGISTRY: &[Kernel] = &[
     normalize_rows::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
+    resized_crop::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
     scatter_rows::KERNEL,
@@ -146,6 +156,8 @@ pub mod shared {
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
+    /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.
+    pub const COLOUR: &str = include_str!("../../shaders/shared/colour.wgsl");
     /// Philox4x32-10: `philox4x32`, `unit`, `below`.
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.

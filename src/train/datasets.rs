@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::config::{Augment, ChannelValues, Config, EvaluateSplit};
+use super::config::{ChannelValues, Config, EvaluateSplit};
+use super::images::Decode;
 use crate::base::{Error, Result};
 use crate::data::{self, ImageSet};
-use crate::kernels::decode_augment::Settings as Decode;
 
-/// How bytes become images.
-pub type Pixels = Decode;
 
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
@@ -68,26 +66,12 @@ impl Datasets {
         }
     }
 
-    /// How bytes become images: augmented under a seed, or plain.
-    pub fn decode(&self, config: &Config, augmented: bool) -> Decode {
-        let set = &self.train;
-        let augment = augmented.then_some((config.seed, &config.augment));
-        decode([set.height, set.width, set.channels], &self.mean, &self.std, augment)
-    }
-}
-
-/// How bytes become images of the same size: normalised, and augmented under a seed when `augment` is given.
-pub fn decode(image: [usize; 3], mean: &[f32], std: &[f32], augment: Option<(u64, &Augment)>) -> Decode {
-    let spread = |values: &[f32], c: usize| values.get(c).copied().unwrap_or(1.0);
-    Decode {
-        size: [image[0], image[1]],
-        channels: image[2],
-        crop: [image[0], image[1]],
-        padding: augment.map_or(0, |(_, a)| a.crop_padding),
-        random: augment.map(|(seed, _)| seed),
-        flip: augment.is_some_and(|(_, a)| a.flip),
-        mean: [0, 1, 2].map(|c| spread(mean, c)),
-        deviation: [0, 1, 2].map(|c| spread(std, c)),
-        first: 0,
+    /// How bytes become images: augmented under the run's seed, or as for evaluation.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `[augment]` does not fit the images.
+    pub fn decode(&self, config: &Config, augmented: bool) -> Result<Decode> {
+        let image = [self.train.height, self.train.width, self.train.channels];
+        Decode::new(image, &self.mean, &self.std, &config.augment, augmented.then_some(config.seed))
     }
 }

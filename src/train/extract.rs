@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::datasets::Pixels;
+use super::images::Decode;
 use super::feed::Feed;
 use super::network::Network;
 use crate::base::{DType, Result, Shape};
@@ -38,7 +38,7 @@ impl Extractor {
     pub fn new(
         engine: &Engine,
         feed: Feed,
-        pixels: Pixels,
+        pixels: Decode,
         phase: Phase,
         seed: u64,
         build: Build<'_>,
@@ -89,7 +89,7 @@ impl Extractor {
 pub fn features(
     engine: &Engine,
     feed: Feed,
-    pixels: Pixels,
+    pixels: Decode,
     backbone: &dyn Backbone,
     network: &Network,
     variants: &HashMap<&'static str, usize>,
@@ -107,7 +107,7 @@ pub fn features(
 ///
 /// # Errors
 /// When the images do not fit the network.
-pub fn width(feed: &Feed, pixels: Pixels, backbone: &dyn Backbone) -> Result<usize> {
+pub fn width(feed: &Feed, pixels: Decode, backbone: &dyn Backbone) -> Result<usize> {
     let mut b = Builder::new(Phase::Evaluate);
     let leaves = feed.leaves(&mut b.graph, pixels)?;
     let features = backbone.features(&mut b, leaves.images)?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::IGNORED;
 use super::config::Resident;
+use super::images::Decode;
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, ImageSet, gather_pixels};
 use crate::gpu::{Engine, Tensor};
 use crate::graph::{Graph, NodeId};
-use crate::kernels::decode_augment::Settings as Decode;
 
 /// The input tensors of a graph, and the dataset behind them.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Feed {
         let bytes = graph.input("dataset bytes", self.bytes.shape.sizes(), DType::U32);
         let draws = graph.input("draws", &[self.rows, 4], DType::U32);
         let labels = graph.input("labels", &[self.rows], DType::U32);
-        let images = graph.decode_augment(bytes, draws, settings)?;
+        let images = settings.append(graph, bytes, draws)?;
         Ok(FedLeaves { bytes, draws, labels, images })
     }
 

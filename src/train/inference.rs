@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::feed::{FedLeaves, Feed};
+use super::images::Decode;
 use super::network::Network;
 use super::{Batch, Measure, Method};
 use crate::base::labels::LabelRule;
@@ -10,7 +11,6 @@ use crate::base::{DType, Result, Shape};
 use crate::data::Draw;
 use crate::gpu::{Engine, Program, Tensor, readback};
 use crate::graph::{Executor, NodeId};
-use crate::kernels::decode_augment::Settings as Decode;
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
 

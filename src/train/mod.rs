@@ -7,6 +7,7 @@ pub mod events;
 pub mod extract;
 pub mod feed;
 pub mod gradients;
+pub mod images;
 pub mod inference;
 pub mod labeller;
 pub mod losses;

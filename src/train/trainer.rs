@@ -98,8 +98,8 @@ impl Trainer {
         data: Datasets,
     ) -> Result<Self> {
         let set = Arc::clone(&data.train);
-        let image = Shape::new(&[set.height, set.width, set.channels]);
-        method.check(&image, set.classes.len())?;
+        let decode = data.decode(&config, true)?;
+        method.check(&Shape::new(&decode.output()), set.classes.len())?;
         let sampler = Sampler::new(config.train.sampler, config.seed, set.count(), config.train.batch)?;
         let steps = config.train.total_steps(set.count());
         if steps > MOST_STEPS {
@@ -115,7 +115,7 @@ impl Trainer {
 
         let mut b = Builder::new(Phase::Train { update: true });
         b.seed = config.seed;
-        let leaves = feed.leaves(&mut b.graph, data.decode(&config, true))?;
+        let leaves = feed.leaves(&mut b.graph, decode)?;
         let step_leaf = b.step();
         let batch = Batch {
             images: leaves.images,
@@ -189,7 +189,7 @@ impl Trainer {
                 let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
                 let rows = rows.min(set.count());
                 let feed = Feed::new(&engine, set, rows, config.data.resident)?;
-                let decode = data.decode(&config, false);
+                let decode = data.decode(&config, false)?;
                 let measure: Box<dyn Measure> = match own {
                     Some(measure) => measure,
                     None => Box::new(Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?),

@@ -9,6 +9,7 @@ pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
 pub mod channel_window;
+pub mod colour_jitter;
 pub mod conditional;
 pub mod conv2d;
 pub mod counters;
@@ -23,6 +24,7 @@ pub mod matmul;
 pub mod max_pool;
 pub mod mul;
 pub mod relu;
+pub mod resized_crop;
 pub mod rows;
 pub mod softmax;
 pub mod sum_all;
@@ -48,6 +50,7 @@ pub fn examples() -> Vec<Example> {
         batch_norm::examples(),
         batch_norm_form::examples(),
         channel_window::examples(),
+        colour_jitter::examples(),
         conditional::examples(),
         conv2d::examples(),
         counters::examples(),
@@ -62,6 +65,7 @@ pub fn examples() -> Vec<Example> {
         max_pool::examples(),
         mul::examples(),
         relu::examples(),
+        resized_crop::examples(),
         rows::examples(),
         softmax::examples(),
         sum_all::examples(),

@@ -23,7 +23,7 @@ struct Side {
 impl Side {
     fn new(context: Context<'_>, feed: Feed) -> Result<Self> {
         let Context { engine, config, data, network, backbone, variants, .. } = context;
-        let pixels = data.decode(config, false);
+        let pixels = data.decode(config, false)?;
         let set = Arc::clone(feed.set());
         let width = extract::width(&feed, pixels, backbone)?;
         let store = RowStore::new(engine, "features", set.count(), width, false, None)?;

@@ -116,7 +116,7 @@ impl Machine {
         let Context { engine, config, data, network, backbone, feed, variants, .. } = context;
         let &SelaSettings { heads, clusters, .. } = settings;
         let trained = settings.features == Features::Train;
-        let pixels = data.decode(config, trained);
+        let pixels = data.decode(config, trained)?;
         let samples = data.train.count();
         let width = extract::width(feed, pixels, backbone)?;
         let plan = plan(settings, engine, samples, width)?;

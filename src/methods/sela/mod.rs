@@ -8,7 +8,7 @@ mod settings;
 mod updates;
 
 pub use labels::{ASSIGNED, labels_of};
-pub use settings::{Features, Heads, SelaSettings};
+pub use settings::{Balance, Features, Heads, SelaSettings};
 pub use updates::Updates;
 
 use std::sync::Arc;

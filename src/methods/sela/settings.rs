@@ -1,10 +1,22 @@
 //! The `[sela]` section.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::Result;
 use crate::train::config::{Fault, MemorySize, Section, need};
-use crate::transport::{Balance, Marginals};
+use crate::transport::{Marginals, marginals};
+
+/// How transport becomes hard labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// The cluster that gets most of an image (SeLa's official code); sizes are only roughly right.
+    Argmax,
+    /// Every cluster gets the floor or the ceiling of its share, at the lowest cost.
+    Exact,
+}
 
 /// Which heads an update gives new labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +66,8 @@ pub struct SelaSettings {
     pub marginals: String,
     /// `gauss`: standard deviation of a cluster's size, as a share of the mean size, 0 to 10.
     pub gauss_sd: f64,
+    /// `gauss`: whether each head has sizes of its own.
+    pub gauss_per_head: bool,
     /// Device memory for features and scores: `auto`, or a size with its unit.
     pub memory: MemorySize,
     /// `sela-rot`: the labels to learn: a checkpoint of `sela`, or a file that `relabel label` wrote.
@@ -75,6 +89,7 @@ impl Default for SelaSettings {
             balance: Balance::Argmax,
             marginals: "uniform".into(),
             gauss_sd: 0.1,
+            gauss_per_head: false,
             memory: MemorySize::Auto,
             labels: String::new(),
         }
@@ -95,5 +110,19 @@ impl Section for SelaSettings {
         need((1..=1_000_000).contains(&self.iterations), "iterations", self.iterations, "1 to 1000000")?;
         need(!self.marginals.is_empty(), "marginals", "empty", "\"uniform\", \"gauss\" or a file")?;
         need((0.0..=10.0).contains(&self.gauss_sd), "gauss_sd", self.gauss_sd, "0 to 10")
+    }
+}
+
+impl SelaSettings {
+    /// Sizes of the clusters, the file read.
+    ///
+    /// # Errors
+    /// When the file does not hold K shares that sum to one.
+    pub fn marginals(&self) -> Result<Marginals> {
+        Ok(match self.marginals.as_str() {
+            "uniform" => Marginals::Uniform,
+            "gauss" => Marginals::Gaussian { deviation: self.gauss_sd, per_head: self.gauss_per_head },
+            file => Marginals::Given(marginals::read(Path::new(file), self.clusters)?),
+        })
     }
 }

@@ -1,16 +1,18 @@
 //! Settings of a run: TOML with defaults for every key, `--set` overrides, and checks that name the key, the value
 //! seen and what is allowed.
 
+mod augment;
 mod layers;
 mod section;
 mod sections;
 mod values;
 
+pub use augment::{Augment, CropKind};
 pub use section::{Fault, KnownSection, Section, need};
 pub(crate) use sections::MOST_STEPS;
 pub use sections::{
-    Augment, CheckpointSettings, Data, Device, Evaluate, EvaluateSplit, General, Labels, Log, Model, Optimizer,
-    OptimizerKind, Resident, Schedule, ScheduleKind, Train,
+    CheckpointSettings, Data, Device, Evaluate, EvaluateSplit, General, Labels, Log, Model, Optimizer, OptimizerKind,
+    Resident, Schedule, ScheduleKind, Train,
 };
 pub use values::{ChannelValues, MemorySize};
 

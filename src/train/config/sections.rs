@@ -152,27 +152,6 @@ impl Data {
     }
 }
 
-/// `[augment]`: what is done to a training image each time it is drawn.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Augment {
-    /// Zeros added on each side before a random crop of the image's own size, in pixels, 0 to 1024; 0 crops nothing.
-    pub crop_padding: usize,
-    /// Flip left to right with probability 1/2.
-    pub flip: bool,
-}
-
-impl Default for Augment {
-    fn default() -> Self {
-        Self { crop_padding: 4, flip: true }
-    }
-}
-
-impl Section for Augment {
-    fn check(&self) -> Check {
-        need(self.crop_padding <= 1024, "crop_padding", self.crop_padding, "at most 1024 pixels")
-    }
-}
-
 /// `[model]`: which network.
 pub use crate::models::ModelSettings as Model;
 
