@@ -11,6 +11,7 @@ mod examples;
 mod gradients;
 mod kernels;
 mod networks;
+mod sela;
 mod small;
 mod tidy;
 mod training;
