@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result};
 use crate::data::{self, ImageSet, Images, LoadOptions, Split};
+use crate::eval::knn;
 use crate::gpu::Engine;
 use crate::kernels::choose;
 use crate::methods;
@@ -18,11 +19,15 @@ use crate::train::feed::Feed;
 use crate::train::inference::{Evaluator, Predicted, Predictor};
 use crate::train::snapshot::{keys, weights};
 use crate::train::views::ViewSettings;
-use crate::train::{Method, Network, Trainer};
+use crate::train::{Method, Network, Trainer, probe};
 
-/// The sections that methods add to a config.
+/// The sections that methods and evaluations add to a config.
 pub fn known_sections() -> Vec<KnownSection> {
-    vec![KnownSection::of::<ViewSettings>("sla")]
+    vec![
+        KnownSection::of::<ViewSettings>("sla"),
+        KnownSection::of::<knn::Settings>("knn"),
+        KnownSection::of::<probe::Settings>("probe"),
+    ]
 }
 
 /// A config from TOML text and the overrides of `--set`; `source` stands for the text in messages.

@@ -10,6 +10,7 @@ mod eval;
 mod examples;
 mod gradients;
 mod kernels;
+mod probe;
 mod small;
 mod tidy;
 mod training;

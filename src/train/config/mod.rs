@@ -1,6 +1,7 @@
 //! Settings of a run: TOML with defaults for every key, `--set` overrides, and checks that name the key, the value
 //! seen and what is allowed.
 
+mod judging;
 mod layers;
 mod section;
 mod sections;
