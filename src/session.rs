@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result};
 use crate::data::{self, ImageSet, Images, LoadOptions, Split};
+use crate::eval::knn;
 use crate::gpu::Engine;
 use crate::kernels::choose;
-use crate::eval::knn;
 use crate::methods::{self, sela::SelaSettings};
 use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase};
@@ -20,12 +20,11 @@ use crate::train::feed::Feed;
 use crate::train::images::Decode;
 use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
 use crate::train::snapshot::{keys, weights};
-use crate::train::probe;
 use crate::train::views::ViewSettings;
-use crate::train::{Measure, Method, Network, Trainer};
+use crate::train::{Measure, Method, Network, Trainer, probe};
 use crate::transport::RowStore;
 
-/// The sections that methods add to a config.
+/// The sections that methods and evaluations add to a config.
 pub fn known_sections() -> Vec<KnownSection> {
     vec![
         KnownSection::of::<ViewSettings>("sla"),

@@ -12,6 +12,7 @@ mod gradients;
 mod kernels;
 mod networks;
 mod sela;
+mod probe;
 mod small;
 mod tidy;
 mod training;

@@ -92,14 +92,11 @@ pub fn judge(
     let right = found.iter().zip(&test.labels).filter(|(a, b)| a == b).count();
     let probe = match &options.probe {
         None => None,
-        Some(settings) => Some(probe::train(
-            engine,
-            (known.windows(), &train.labels),
-            (asked.windows(), &test.labels),
-            classes,
-            settings,
-            options.seed,
-        )?),
+        Some(settings) => {
+            let known = probe::Features { windows: known.windows(), labels: &train.labels };
+            let asked = probe::Features { windows: asked.windows(), labels: &test.labels };
+            Some(probe::run(engine, known, asked, classes, settings, options.seed, &mut |_, _| Ok(()))?)
+        }
     };
     let clusters = trained.clusters();
     let report = |set: &ImageSet, heads: &[Vec<crate::train::inference::Chosen>]| -> Result<Vec<HeadReport>> {

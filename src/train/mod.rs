@@ -14,6 +14,7 @@ pub mod losses;
 pub mod method;
 pub mod network;
 pub mod optimizer;
+pub mod probe;
 pub mod schedule;
 pub mod snapshot;
 pub mod trainer;
