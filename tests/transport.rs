@@ -1,3 +1,5 @@
-//! Labels by optimal transport: the store of rows, and (below) the solver against float64.
+//! Labels by optimal transport: the store of rows, and the solver against float64.
 
+mod reference;
 mod row_store;
+mod solver;
