@@ -60,7 +60,7 @@ impl Marginals {
             )));
         }
         match self {
-            Self::Uniform => Ok(vec![1.0 / clusters as f64; clusters]),
+            Self::Uniform => Ok(uniform(clusters)),
             Self::Gaussian { deviation, per_head } => {
                 gaussian(*deviation, &Request { head: if *per_head { request.head } else { 0 }, ..*request })
             }
@@ -68,6 +68,11 @@ impl Marginals {
             Self::Given(masses) => Err(wrong_count("the marginals", masses.len(), clusters)),
         }
     }
+}
+
+/// 1/K each.
+pub fn uniform(clusters: usize) -> Vec<f64> {
+    vec![1.0 / clusters as f64; clusters]
 }
 
 /// SeLaVi's rule: sizes `s_k = max(1, (1 + deviation · z_k) · N/K)` with `z_k` standard normal; the smallest goes to the
