@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::{Augment, ChannelValues, Config, EvaluateSplit};
 use crate::base::{Error, Result};
-use crate::data::{self, ImageSet};
+use crate::data::{self, ImageSet, LabelFile, LoadOptions, Split};
 use crate::kernels::decode_augment::Settings as Decode;
 
 /// Everything that a config's `[data]` section names.
@@ -31,7 +31,7 @@ impl Datasets {
         if config.data.path.is_empty() {
             return Err(Error::Config("data.path is empty: name the folder or file of the images".into()));
         }
-        let (train, test) = data::load_both(config.data.path(), &config.data.load_options()?)?;
+        let (train, test) = labelled(config)?;
         let (train, validation) = data::split(train, &config.data.validation, config.seed)?;
         let measured = train.normalisation();
         let pick = |wish: &ChannelValues, measured: &[f64], key: &str| -> Result<Vec<f32>> {
@@ -69,6 +69,17 @@ impl Datasets {
         let augment = augmented.then_some((config.seed, &config.augment));
         decode([set.height, set.width, set.channels], &self.mean, &self.std, augment)
     }
+}
+
+/// Training and test images under their own labels, or training images under those of a file: then there is no test set,
+/// because its labels are of other classes.
+fn labelled(config: &Config) -> Result<(ImageSet, Option<ImageSet>)> {
+    let (data, options) = (&config.data, config.data.load_options()?);
+    let Some(path) = data.labels_file() else { return data::load_both(data.path(), &options) };
+    let labels = LabelFile::read(path)?;
+    let own = LoadOptions { classes: None, allow_empty_classes: true, ..options };
+    let set = data::load(data.path(), Split::Train, &own)?;
+    Ok((labels.apply(set, data.labels_head as u32, options.classes)?, None))
 }
 
 /// How bytes become images of the same size: normalised, and augmented under a seed when `augment` is given.
