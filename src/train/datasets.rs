@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::config::{ChannelValues, Config, EvaluateSplit};
 use super::images::Decode;
 use crate::base::{Error, Result};
-use crate::data::{self, ImageSet};
-
+use crate::data::{self, ImageSet, LabelFile, LoadOptions, Split};
 
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
@@ -32,7 +31,7 @@ impl Datasets {
         if config.data.path.is_empty() {
             return Err(Error::Config("data.path is empty: name the folder or file of the images".into()));
         }
-        let (train, test) = data::load_both(config.data.path(), &config.data.load_options()?)?;
+        let (train, test) = labelled(config)?;
         let (train, validation) = data::split(train, &config.data.validation, config.seed)?;
         let measured = train.normalisation();
         let pick = |wish: &ChannelValues, measured: &[f64], key: &str| -> Result<Vec<f32>> {
@@ -73,5 +72,17 @@ impl Datasets {
     pub fn decode(&self, config: &Config, augmented: bool) -> Result<Decode> {
         let image = [self.train.height, self.train.width, self.train.channels];
         Decode::new(image, &self.mean, &self.std, &config.augment, augmented.then_some(config.seed))
+    }
+}
+
+/// Training and test images under their own labels, or training images under those of a file: then there is no test set,
+/// because its labels are of other classes.
+fn labelled(config: &Config) -> Result<(ImageSet, Option<ImageSet>)> {
+    let (data, options) = (&config.data, config.data.load_options()?);
+    let Some(path) = data.labels_file() else { return data::load_both(data.path(), &options) };
+    let labels = LabelFile::read(path)?;
+    let own = LoadOptions { classes: None, allow_empty_classes: true, ..options };
+    let set = data::load(data.path(), Split::Train, &own)?;
+    Ok((labels.apply(set, data.labels_head as u32, options.classes)?, None))
     }
 }

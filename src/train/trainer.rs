@@ -270,6 +270,12 @@ impl Trainer {
         if self.data.train.classes.len() == 1 {
             notes.push("the images have one class only: there is nothing to tell apart".into());
         }
+        if let Some(path) = self.config.data.labels_file() {
+            notes.push(format!(
+                "labels come from {}; the test images are left out, because their labels are of other classes",
+                path.display()
+            ));
+        }
         if !self.feed.resident() && self.config.data.resident == Resident::Auto {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
         }

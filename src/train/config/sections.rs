@@ -76,6 +76,12 @@ pub struct Data {
     pub classes: usize,
     /// Accept classes without an image.
     pub allow_empty_classes: bool,
+    /// Image folders: whether class folders give labels; if not, all images are of one class.
+    pub labelled: bool,
+    /// Label file for the training images; empty takes the data's own labels.
+    pub labels_file: String,
+    /// Which head's labels of that file, 0 to 65535.
+    pub labels_head: usize,
     /// Subtracted from pixels scaled to [0, 1], per channel: 1 or 3 finite numbers, or `auto`.
     pub mean: ChannelValues,
     /// Divided by after that: 1 or 3 numbers above 0, or `auto`.
@@ -95,6 +101,9 @@ impl Default for Data {
             skip_bad: false,
             classes: 0,
             allow_empty_classes: false,
+            labelled: true,
+            labels_file: String::new(),
+            labels_head: 0,
             mean: ChannelValues::Values(vec![0.5; 3]),
             std: ChannelValues::Values(vec![0.5; 3]),
             resident: Resident::Auto,
@@ -114,6 +123,7 @@ impl Section for Data {
             self.classes,
             "at most 1048576, or 0 to take the largest label plus one",
         )?;
+        need(self.labels_head < 1 << 16, "labels_head", self.labels_head, "at most 65535")?;
         if let ChannelValues::Values(mean) = &self.mean {
             need(mean.iter().all(|&m| (m as f32).is_finite()), "mean", &self.mean, "finite numbers")?;
         }
@@ -135,6 +145,11 @@ impl Data {
         Path::new(&self.path)
     }
 
+    /// The label file's place, when there is one.
+    pub fn labels_file(&self) -> Option<&Path> {
+        (!self.labels_file.is_empty()).then(|| Path::new(&self.labels_file))
+    }
+
     /// What the loaders need to know.
     ///
     /// # Errors
@@ -147,6 +162,7 @@ impl Data {
             coarse: self.labels == Labels::Coarse,
             classes: (self.classes > 0).then_some(self.classes),
             allow_empty_classes: self.allow_empty_classes,
+            unlabelled: !self.labelled,
             channels: None,
         })
     }
