@@ -1,9 +1,11 @@
 //! How results are judged: cluster metrics against scikit-learn's answers, neighbours against brute force.
 
 use relabel::base::{Array, DType, Error, Shape};
+use relabel::data;
 use relabel::eval::knn::{self, Neighbours, SCRATCH, Settings};
 use relabel::eval::{Contingency, Sizes, auroc};
 use relabel::gpu::{Engine, Tensor};
+use relabel::report::gallery::{self, Layout, Members};
 
 use super::common::engine;
 
@@ -247,4 +249,27 @@ fn bad_neighbours_are_refused_with_numbers() {
     spoiled.data[4 * 6 + 2] = f64::NAN;
     let spoiled = windows(&engine, &spoiled, 4);
     is(run(&y, &spoiled, 10, 3, 0.1), 3, &["test row 4 has 0 neighbours", "NaN or infinite"]);
+}
+
+#[test]
+fn a_gallery_of_the_bundled_images() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data/fashion-mnist-mini");
+    let set = data::load(&path, data::Split::Train, &data::LoadOptions::default()).unwrap();
+    let brightness = |i: usize| set.image(i).iter().map(|&p| f32::from(p)).sum::<f32>();
+    let sure: Vec<f32> = (0..set.count()).map(brightness).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::default();
+    let paths = gallery::write(dir.path(), &set, &set.labels, &sure, 10, Members::Confident, layout).unwrap();
+    assert_eq!(paths.len(), 1);
+    let sheet = image::open(&paths[0]).unwrap().into_rgb8();
+    // The first place of the last row holds the brightest ankle boot, twice as large.
+    let boots = (0..set.count()).filter(|&i| set.labels[i] == 9);
+    let best = set.image(boots.max_by(|&a, &b| sure[a].total_cmp(&sure[b])).unwrap());
+    let (left, top) = (84, 2 + 9 * 58);
+    for y in 0..56 {
+        for x in 0..56 {
+            let expected = best[y / 2 * 28 + x / 2];
+            assert_eq!(sheet.get_pixel(left + x as u32, top + y as u32).0, [expected; 3], "at {x}, {y}");
+        }
+    }
 }
