@@ -62,6 +62,7 @@ pub mod row_dot;
 pub mod row_scale;
 pub mod rows;
 pub mod sgd;
+pub mod sliding_crop;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
@@ -131,6 +132,7 @@ pub static REGISTRY: &[Kernel] = &[
     row_dot::KERNEL,
     row_scale::KERNEL,
     sgd::KERNEL,
+    sliding_crop::KERNEL,
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
