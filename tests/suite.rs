@@ -8,6 +8,7 @@ mod config;
 mod data;
 mod examples;
 mod gradients;
+mod images;
 mod kernels;
 mod small;
 mod tidy;
