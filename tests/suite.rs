@@ -9,6 +9,7 @@ mod data;
 mod eval;
 mod examples;
 mod gradients;
+mod images;
 mod kernels;
 mod networks;
 mod sela;

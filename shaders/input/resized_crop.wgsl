@@ -2,13 +2,11 @@
 //
 //   out[b, y, x, c] = (sum over i, j of wy[i]·wx[j]·byte[y0 + i, x0 + j, c] / 255 - mean[c]) / deviation[c]
 //
-// Where no list is longer than three pixels (enlarging, or shrinking by less than 3/2), a lane goes down a column and
-// keeps its three source rows, already summed across, in registers: a source row is read once, however many rows of the
-// result it serves.
+// For lists of any length; sliding_crop does those of at most three pixels with fewer reads.
 //
 // Shapes     bytes: packed words, image i at byte first + i·H·W·C (NHWC, C = 1 or 3); draws (B, 4): position in bytes,
 //            sample, epoch, unused; taps (B, OH + OW, 1 + T) of crop_taps -> out (B, OH, OW, C)
-// Dispatch   (ceil(OH / ROWS), B, ceil(OW / WIDTH) or 1): a lane makes a strip of a column
+// Dispatch   (ceil(OH / ROWS), B, ceil(OW / WIDTH)): a lane makes a strip of a column
 // Shared     none
 // Order      columns of a source row in rising order, then rows in rising order
 
@@ -56,11 +54,6 @@ fn pixel(i: u32) -> vec4<f32> {
     return vec4(byte_at(i), byte_at(i + 1u), byte_at(i + 2u), 0.0);
 }
 
-// Three pixels of a row by their weights (yzw); row is its first byte, columns are bytes from there.
-fn across(row: u32, columns: vec3<u32>, weights: vec4<f32>) -> vec4<f32> {
-    return weights.y * pixel(row + columns.x) + weights.z * pixel(row + columns.y) + weights.w * pixel(row + columns.z);
-}
-
 fn normalised(sum: vec4<f32>) -> vec4<f32> {
     let mean = vec4(params.mean0, params.mean1, params.mean2, params.mean3);
     let deviation = vec4(params.deviation0, params.deviation1, params.deviation2, params.deviation3);
@@ -73,39 +66,21 @@ fn normalised(sum: vec4<f32>) -> vec4<f32> {
     return value;
 }
 
-// Rows first_row .. end_row of a column whose lists have at most three pixels.
-fn slide(b: u32, image: u32, column: u32, first_row: u32, end_row: u32) {
-    let table = b * (params.out_height + params.out_width);
-    let weights = taps[table + params.out_height + column];
-    let x = vec3(u32(weights.x)) + vec3(0u, 1u, 2u);
-    let columns = min(x, vec3(params.width - 1u)) * params.channels;
-    let stride = params.width * params.channels;
-    let last = params.height - 1u;
-    var top = u32(taps[table + first_row].x);
-    var above = across(image + top * stride, columns, weights);
-    var here = across(image + min(top + 1u, last) * stride, columns, weights);
-    var below = across(image + min(top + 2u, last) * stride, columns, weights);
-    for (var row = first_row; row < end_row; row++) {
-        let tap = taps[table + row];
-        let start = u32(tap.x);
-        for (; top < start; top++) {
-            above = here;
-            here = below;
-            below = across(image + min(top + 3u, last) * stride, columns, weights);
-        }
-        let sum = tap.y * above + tap.z * here + tap.w * below;
-        out[(b * params.out_height + row) * params.out_width + column] = normalised(sum);
+@compute @workgroup_size(WIDTH)
+fn resized_crop(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let b = group.y;
+    let column = group.z * WIDTH + lane;
+    if b >= params.batch || column >= params.out_width {
+        return;
     }
-}
-
-// Rows first_row .. end_row of a column with lists of any length.
-fn gather(b: u32, image: u32, column: u32, first_row: u32, end_row: u32) {
+    let image = params.first + draws[b].x * params.height * params.width * params.channels;
     let quads = (params.taps + 4u) / 4u;
     let table = b * (params.out_height + params.out_width);
     let x_list = (table + params.out_height + column) * quads;
     let x = u32(taps[x_list].x);
     let stride = params.width * params.channels;
-    for (var row = first_row; row < end_row; row++) {
+    let end_row = min((group.x + 1u) * ROWS, params.out_height);
+    for (var row = group.x * ROWS; row < end_row; row++) {
         let y_list = (table + row) * quads;
         let y = u32(taps[y_list].x);
         var sum = vec4(0.0);
@@ -119,27 +94,5 @@ fn gather(b: u32, image: u32, column: u32, first_row: u32, end_row: u32) {
             sum += taps[y_list + i / 4u][i % 4u] * line;
         }
         out[(b * params.out_height + row) * params.out_width + column] = normalised(sum);
-    }
-}
-
-@compute @workgroup_size(WIDTH)
-fn resized_crop(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let b = group.y;
-    if b >= params.batch {
-        return;
-    }
-    let image = params.first + draws[b].x * params.height * params.width * params.channels;
-    let first_row = group.x * ROWS;
-    let end_row = min(first_row + ROWS, params.out_height);
-    for (var column = group.z * WIDTH + lane; column < params.out_width; column += groups.z * WIDTH) {
-        if params.taps <= 3u {
-            slide(b, image, column, first_row, end_row);
-        } else {
-            gather(b, image, column, first_row, end_row);
-        }
     }
 }

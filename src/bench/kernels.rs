@@ -132,7 +132,7 @@ fn filled(engine: &Engine, sizes: &[usize]) -> Result<Tensor> {
     Ok(tensor)
 }
 
-fn measure(
+pub(super) fn measure(
     engine: &Engine,
     options: &Options,
     name: &str,

@@ -13,10 +13,12 @@ use crate::gpu::Engine;
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Kernels and training steps.
+    /// Kernels, images and training steps.
     All,
     /// The adapter's two ceilings, matrix products and convolutions.
     Kernels,
+    /// Random-resized crops and colour jitter.
+    Images,
     /// Whole training steps.
     Steps,
     /// Which kernels take the time of the training steps.
@@ -64,6 +66,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
     let mut rows = Vec::new();
     if matches!(args.part, Part::All | Part::Kernels) {
         rows.extend(bench::kernels(&engine, &options)?);
+    }
+    if matches!(args.part, Part::All | Part::Images) {
+        rows.extend(bench::images(&engine, &options)?);
     }
     if matches!(args.part, Part::All | Part::Steps) {
         rows.extend(bench::steps(&engine, &options)?);

@@ -8,12 +8,12 @@ use clap::Args;
 use super::{device_options, output};
 use crate::assess::{self, Origin};
 use crate::base::{Error, Result};
-use crate::data::label_file;
-use crate::data::{LoadOptions, Split};
+use crate::data::{Label, LabelFile, LoadOptions, Split};
 use crate::gpu::Engine;
 use crate::report::gallery;
 use crate::session::Trained;
 use crate::train::datasets::Datasets;
+use crate::train::inference::Chosen;
 
 /// Label images with the clusters of a network trained by `sela` or `sela-rot`.
 ///
@@ -100,9 +100,15 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
     let chosen: Vec<usize> = head.map_or_else(|| (0..heads).collect(), |head| vec![head]);
     let mut rows = Vec::new();
     for &head in &chosen {
-        rows.extend(label_file::rows(&set, head, labels[head].iter().map(|c| (c.label, c.confidence))));
+        let label = |(index, chosen): (usize, &Chosen)| Label {
+            index: index as u32,
+            head: head as u32,
+            label: chosen.label,
+            confidence: chosen.confidence,
+        };
+        rows.extend(labels[head].iter().enumerate().map(label));
     }
-    label_file::write(&args.out, &rows)?;
+    LabelFile::new(rows, &set.files).write(&args.out)?;
     let clusters = trained.clusters();
     let shown = &labels[chosen[0]];
     let used = {
@@ -121,8 +127,10 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
         chosen[0],
     );
     if let Some(folder) = &args.gallery {
-        let members: Vec<(u32, f32)> = shown.iter().map(|c| (c.label, c.confidence)).collect();
-        let pages = gallery::write(folder, &set, &members, clusters)?;
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
+        let (found, sure): (Vec<u32>, Vec<f32>) = shown.iter().map(|c| (c.label, c.confidence)).unzip();
+        let layout = gallery::Layout::default();
+        let pages = gallery::write(folder, &set, &found, &sure, clusters, gallery::Members::Confident, layout)?;
         text += &format!("{} contact sheets: {}\n", pages.len(), folder.display());
     }
     output::print(&text)

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    assign_labels, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, matmul_subgroup, score_rows, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, top_candidates, top_k,
+    assign_labels, colour_jitter, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, crop_taps, grey_sums, matmul_subgroup, resized_crop, score_rows, sinkhorn_pass,
+    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, top_candidates, top_k,
 };
 use crate::gpu::Engine;
 
@@ -18,6 +18,18 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
     let mut chosen = HashMap::new();
     let info = engine.info();
     let software = info.device_type == wgpu::DeviceType::Cpu;
+    if software {
+        // Groups of one vector register: no lane of a group waits for another, and no barrier costs anything.
+        for shader in [
+            &crop_taps::SHADER,
+            &resized_crop::SHADER,
+            &sliding_crop::SHADER,
+            &grey_sums::SHADER,
+            &colour_jitter::SHADER,
+        ] {
+            chosen.insert(shader.name, 1);
+        }
+    }
     if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
         let shaders = [
             &conv2d_subgroup::SHADER,

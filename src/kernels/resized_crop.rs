@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::crop::{self, Crop};
-use super::{Case, Kernel, crop_taps, params};
+use super::{Case, Kernel, crop_taps, params, sliding_crop};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result, Shape};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
@@ -97,7 +97,7 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
-/// Records the images of the draws, `taps` being the table that [`crop_taps::record`] makes of the same draws and crop.
+/// Records the images of the draws by the kernel that suits them, `taps` being the table that [`crop_taps::record`] makes of the same draws and crop.
 /// `bytes` may be a window of a dataset; positions count from `settings.first`, and bytes outside are read as 0.
 ///
 /// # Errors
@@ -110,13 +110,26 @@ pub fn record(
     settings: &Settings,
     out: &Tensor,
 ) -> Result<()> {
+    let p = checked(bytes, draws, taps, settings, out)?;
+    let shader = if p.taps as usize <= sliding_crop::MOST_TAPS { &sliding_crop::SHADER } else { &SHADER };
+    record_as(recording, shader, p, &[bytes, draws, taps, out])
+}
+
+/// The parameters, when all shapes fit.
+pub(super) fn checked(
+    bytes: &Tensor,
+    draws: &Tensor,
+    taps: &Tensor,
+    settings: &Settings,
+    out: &Tensor,
+) -> Result<Params> {
     let shape = settings.output(&draws.shape)?;
     out.expect("resized_crop: out (B, OH, OW, C)", shape.sizes())?;
     let [batch, out_height, out_width, channels] = out.image("resized_crop: out")?;
     taps.expect("resized_crop: taps (B, OH + OW, 1 + T)", crop_taps::scratch(batch, &settings.crop).sizes())?;
     let [mean0, mean1, mean2] = settings.mean;
     let [deviation0, deviation1, deviation2] = settings.deviation;
-    let p = Params {
+    Ok(Params {
         batch: batch as u32,
         height: settings.crop.size[0] as u32,
         width: settings.crop.size[1] as u32,
@@ -134,11 +147,19 @@ pub fn record(
         deviation1,
         deviation2,
         deviation3: 1.0,
-    };
-    let variant = recording.variant(&SHADER);
-    let groups =
-        [p.out_height.div_ceil(variant.constant("ROWS")), p.batch, p.out_width.div_ceil(variant.constant("WIDTH"))];
-    recording.dispatch(&SHADER, p, &[bytes, draws, taps, out], groups, cost(p))
+    })
+}
+
+/// Records one of the two kernels.
+pub(super) fn record_as(
+    recording: &mut Recording,
+    shader: &'static Shader,
+    p: Params,
+    tensors: &[&Tensor],
+) -> Result<()> {
+    let variant = recording.variant(shader);
+    let [rows, width] = ["ROWS", "WIDTH"].map(|name| variant.constant(name));
+    recording.dispatch(shader, p, tensors, [p.out_height.div_ceil(rows), p.batch, p.out_width.div_ceil(width)], cost(p))
 }
 
 /// The least work: read each byte of the images once, write each float; two sums of T products a value.
@@ -187,21 +208,25 @@ pub(crate) fn some_data(settings: &Settings, images: usize, batch: usize) -> [Ar
     [words, crop_taps::some_draws(batch, images, &settings.crop)]
 }
 
-/// The weights come from the twin, rounded to float32. Two sums of at most 13 products of values below 1 and weights
-/// that sum to 1, divided by 0.2: 5e-6 absolute.
-fn cases() -> Vec<Case> {
-    some_settings()
-        .into_iter()
-        .map(|settings| {
-            let [bytes, draws] = some_data(&settings, 5, 7);
-            let taps = crop_taps::reference(&draws, &settings.crop);
-            let expected = reference(&bytes, &draws, &settings);
-            let name = format!("{settings:?}");
-            Case::new(name, vec![bytes, draws, taps], expected, Tolerance::element(1e-6, 5e-6), move |r, i, o, _| {
-                record(r, &i[0], &i[1], &i[2], &settings, &o[0])
-            })
-            .integer_input(0)
-            .integer_input(1)
+/// Cases of one of the two kernels. The weights come from the twin, rounded to float32. Two sums of at most 13 products
+/// of values below 1 and weights that sum to 1, divided by 0.2: 5e-6 absolute.
+pub(super) fn cases_of(shader: &'static Shader, most_taps: usize) -> Vec<Case> {
+    let fits = some_settings().into_iter().filter(|s| s.crop.most_taps() <= most_taps);
+    fits.map(|settings| {
+        let [bytes, draws] = some_data(&settings, 5, 7);
+        let taps = crop_taps::reference(&draws, &settings.crop);
+        let expected = reference(&bytes, &draws, &settings);
+        let name = format!("{settings:?}");
+        Case::new(name, vec![bytes, draws, taps], expected, Tolerance::element(1e-6, 5e-6), move |r, i, o, _| {
+            let p = checked(&i[0], &i[1], &i[2], &settings, &o[0])?;
+            record_as(r, shader, p, &[&i[0], &i[1], &i[2], &o[0]])
         })
-        .collect()
+        .integer_input(0)
+        .integer_input(1)
+    })
+    .collect()
+}
+
+fn cases() -> Vec<Case> {
+    cases_of(&SHADER, usize::MAX)
 }

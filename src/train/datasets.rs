@@ -84,5 +84,4 @@ fn labelled(config: &Config) -> Result<(ImageSet, Option<ImageSet>)> {
     let own = LoadOptions { classes: None, allow_empty_classes: true, ..options };
     let set = data::load(data.path(), Split::Train, &own)?;
     Ok((labels.apply(set, data.labels_head as u32, options.classes)?, None))
-    }
 }

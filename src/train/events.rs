@@ -116,6 +116,8 @@ pub struct Relabelled {
     pub converged: bool,
     /// Mean of −log P of the labels.
     pub cost: f64,
+    /// Exact sizes: no other labels of these sizes have a mean cost below `cost − gap`.
+    pub gap: Option<f64>,
     /// Images of the smallest and of the largest cluster.
     pub sizes: [u64; 2],
     /// Normalised mutual information of the labels and the training images' classes, where there are classes. A

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::SelaSettings;
 use super::labels::labels_of;
 use crate::base::{Error, Result};
-use crate::data::{ImageSet, label_file};
+use crate::data::{ImageSet, LabelFile};
 use crate::train::checkpoint::Checkpoint;
 
 /// Labels of every head for the images of `set`.
@@ -18,7 +18,8 @@ pub fn read(settings: &SelaSettings, set: &ImageSet) -> Result<Vec<Vec<u32>>> {
         labels_of(&Checkpoint::read(path)?)
             .map_err(|e| Error::Checkpoint(format!("sela.labels: {}: {e}", path.display())))?
     } else {
-        label_file::read(path)?.table(set)?
+        let table = LabelFile::read(path)?.table(set)?;
+        table.labels.chunks(set.count()).map(<[u32]>::to_vec).collect()
     };
     let count = labels.first().map_or(0, Vec::len);
     if count != set.count() {

@@ -5,19 +5,22 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frozen;
-use super::{Features, Heads, SelaSettings, TABLE, Updates, head_name};
+use super::{Balance, Features, Heads, SelaSettings, TABLE, Updates, head_name};
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
 use crate::eval::clusters::{Contingency, Sizes};
-use crate::gpu::{Engine, Tensor};
+use crate::gpu::{Engine, Tensor, readback};
 use crate::graph::{Graph, NodeId};
 use crate::nn::{Builder, Phase};
-use crate::train::checkpoint::{Checkpoint, LABELS, NamedTensor, TensorData};
+use crate::train::config::MemorySize;
+use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
 use crate::train::events::Relabelled;
 use crate::train::extract::{self, Extractor};
 use crate::train::snapshot::keys;
 use crate::train::{Context, Labeller};
-use crate::transport::{RowStore, Solver, Source};
+use crate::transport::balance::{Problem, Scores};
+use crate::transport::marginals::Request;
+use crate::transport::{self, Marginals, Outcome, Plan, Report, Room, RowStore, Sizes as Extent, Solver, Source};
 
 /// The checkpoint's tensor of all labels, `(T, N)`.
 pub const ASSIGNED: &str = "labels.assigned";
@@ -50,8 +53,7 @@ pub struct Labels {
     classes: Option<Vec<u32>>,
     table: Tensor,
     assigned: Vec<Vec<u32>>,
-    /// Masses of the clusters of each head.
-    marginals: Vec<Vec<f64>>,
+    marginals: Marginals,
     machine: Option<Machine>,
     updates: Updates,
     done: u64,
@@ -88,6 +90,7 @@ impl Labels {
             batch,
             samples,
             classes: (data.train.classes.len() > 1).then(|| data.train.labels.clone()),
+            marginals: settings.marginals()?,
             table,
             assigned,
             machine,
@@ -120,13 +123,10 @@ impl Machine {
         let samples = data.train.count();
         let width = extract::width(feed, pixels, backbone)?;
         let plan = plan(settings, engine, samples, width)?;
-        // With one head its logits are the shorter rows.
-        let one = heads == 1 && plan.keeps_scores();
-        let store = if one {
-            RowStore::new(engine, "logits", samples, clusters, false, None)?
-        } else {
-            RowStore::new(engine, "features", samples, width, plan.half(), None)?
-        };
+        // With one head its logits are the scores themselves.
+        let one = plan.sizes.features.is_none();
+        let (name, columns) = if one { ("logits", clusters) } else { ("features", width) };
+        let store = RowStore::new(engine, name, samples, columns, plan.half, Some(plan.window))?;
         let build = |b: &mut Builder, images: NodeId| {
             let features = backbone.features(b, images)?;
             if one { b.linear(&head_name(0, 1), features, clusters) } else { Ok(features) }
@@ -142,6 +142,102 @@ impl Machine {
             (0..heads).map(|head| Ok((weight(head, "weight")?, weight(head, "bias")?))).collect::<Result<_>>()?;
         Ok(Self { extractor, store, solver: Solver::new(engine, &plan)?, weights })
     }
+}
+
+/// One head's new labels.
+struct Assigned {
+    report: Report,
+    labels: Vec<u32>,
+    /// Exact sizes: how much less −log P, in the mean, any other such labels could have.
+    gap: Option<f64>,
+}
+
+/// Clusters that an image may move to when sizes are made exact; all of them where there are no more.
+const CANDIDATES: usize = 16;
+
+impl Machine {
+    fn source(&self, head: usize) -> Source<'_> {
+        match self.solver.plan().sizes.features {
+            None => Source::Logits(&self.store),
+            Some(_) => {
+                let (weight, bias) = &self.weights[head];
+                Source::Features { store: &self.store, weight, bias }
+            }
+        }
+    }
+
+    /// Masses of one head's clusters. Those that follow the network's own preference need its masses first: one
+    /// iteration from nothing has them.
+    fn shares(
+        &self,
+        engine: &Engine,
+        settings: &SelaSettings,
+        marginals: &Marginals,
+        seed: u64,
+        table: &Tensor,
+        head: usize,
+    ) -> Result<Vec<f64>> {
+        let &SelaSettings { clusters, lambda, .. } = settings;
+        let own = match marginals {
+            Marginals::Gaussian { .. } => {
+                let once = transport::Settings { power: lambda, tolerance: 0.0, iterations: 1 };
+                let equal = transport::marginals::uniform(clusters);
+                Some(self.solver.solve(engine, self.source(head), &equal, &once, table, head)?.mass)
+            }
+            _ => None,
+        };
+        let samples = self.store.rows();
+        marginals.masses(&Request { samples, clusters, seed, head, column_mass: own.as_deref() })
+    }
+
+    fn assign(
+        &self,
+        engine: &Engine,
+        settings: &SelaSettings,
+        shares: &[f64],
+        table: &Tensor,
+        head: usize,
+    ) -> Result<Assigned> {
+        let &SelaSettings { clusters, lambda, tolerance, iterations, .. } = settings;
+        let source = self.source(head);
+        let how = transport::Settings { power: lambda, tolerance, iterations: iterations as usize };
+        let solution = self.solver.solve(engine, source, shares, &how, table, head)?;
+        let samples = self.store.rows();
+        if settings.balance == Balance::Argmax {
+            let all: Vec<u32> = readback::read(engine, table)?;
+            let labels = all[head * samples..(head + 1) * samples].to_vec();
+            return Ok(Assigned { report: solution.report, labels, gap: None });
+        }
+        let found = self.solver.candidates(engine, source, lambda, CANDIDATES.min(clusters))?;
+        let scores = Scores::Best { count: found.count, clusters: &found.clusters, scores: &found.scores };
+        let prices: Vec<f64> = solution.scaling.iter().map(|&v| f64::from(v)).collect();
+        let balanced = transport::balance(&Problem { samples, scores, masses: shares, prices: &prices })?;
+        // Scores are λ times log-probabilities, up to a constant of each image.
+        let label_cost = solution.report.label_cost + (balanced.cost - balanced.cost_before) / lambda;
+        let report = Report { label_cost, ..solution.report };
+        Ok(Assigned { report, labels: balanced.labels, gap: Some(balanced.gap / lambda) })
+    }
+}
+
+/// Logits where one head's fit, else features: within half of what the device has left, or `sela.memory`.
+fn plan(settings: &SelaSettings, engine: &Engine, samples: usize, width: usize) -> Result<Plan> {
+    let &SelaSettings { heads, clusters, .. } = settings;
+    let mut room = Room::of(engine);
+    room.budget = match settings.memory {
+        MemorySize::Bytes(bytes) => Some(bytes),
+        // The other half is for training itself.
+        MemorySize::Auto => room.budget.map(|left| left / 2),
+    };
+    let sizes = Extent { samples, clusters, heads, features: Some(width) };
+    if heads == 1
+        && let Ok(plan) = Plan::choose(Extent { features: None, ..sizes }, room)
+    {
+        return Ok(plan);
+    }
+    Plan::choose(sizes, room).map_err(|e| match e {
+        Error::Memory(text) => Error::Memory(format!("sela.memory: {text}")),
+        other => other,
+    })
 }
 
 impl Labeller for Labels {
@@ -176,9 +272,10 @@ impl Labeller for Labels {
         let mut events = Vec::new();
         for head in heads {
             let began = Instant::now();
-            let solution = machine.assign(&self.engine, &self.settings, &self.marginals[head], head)?;
-            let report = solution.report;
-            let before = std::mem::replace(&mut self.assigned[head], solution.labels);
+            let shares = machine.shares(&self.engine, &self.settings, &self.marginals, self.seed, &self.table, head)?;
+            let Assigned { report, labels, gap } =
+                machine.assign(&self.engine, &self.settings, &shares, &self.table, head)?;
+            let before = std::mem::replace(&mut self.assigned[head], labels);
             let now = &self.assigned[head];
             let changed = before.iter().zip(now).filter(|(a, b)| a != b).count();
             let sizes = Sizes::new(now, self.settings.clusters)?;
@@ -189,10 +286,11 @@ impl Labeller for Labels {
                 update: self.done + 1,
                 head,
                 changed: changed as f64 / self.samples as f64,
-                iterations: report.iterations,
-                marginal_error: report.marginal_error,
-                converged: report.converged,
-                cost: report.cost,
+                iterations: report.iterations as u32,
+                marginal_error: report.error,
+                converged: report.outcome == Outcome::Converged,
+                cost: report.label_cost,
+                gap,
                 sizes: [sizes.min, sizes.max],
                 nmi: nmi.transpose()?,
                 seconds: start.elapsed().as_secs_f64(),
