@@ -260,7 +260,14 @@ impl Trained {
     /// When the images are not of the size that the network was trained on, or memory does not suffice.
     pub fn features(&self, set: &Arc<ImageSet>, batch: usize) -> Result<RowStore> {
         let feed = self.feed(set, batch)?;
-        extract::features(&self.engine, feed, self.decode, &*self.backbone, &self.network, &choose::preferred(&self.engine))
+        extract::features(
+            &self.engine,
+            feed,
+            self.decode,
+            &*self.backbone,
+            &self.network,
+            &choose::preferred(&self.engine),
+        )
     }
 
     /// The clusters that the network sorts the images of a set into, of every head; with `assigned`, those labels and
@@ -278,7 +285,8 @@ impl Trained {
         let feed = self.feed(set, batch)?;
         let variants = choose::preferred(&self.engine);
         let (method, backbone) = (&*self.method, &*self.backbone);
-        Sorter::new(&self.engine, feed, self.decode, method, backbone, &self.network, &variants, assigned)?.run(&self.engine)
+        Sorter::new(&self.engine, feed, self.decode, method, backbone, &self.network, &variants, assigned)?
+            .run(&self.engine)
     }
 
     fn feed(&self, set: &Arc<ImageSet>, batch: usize) -> Result<Feed> {

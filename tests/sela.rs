@@ -259,7 +259,16 @@ fn a_checkpoint_is_judged() {
     let file = dir.path().join("sela.toml");
     fs::write(&file, config_text(&data)).unwrap();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    done(&["train", file.to_str().unwrap(), "--run", &at("run"), "--set", "sela.features=evaluate", "--set", "train.steps=60"]);
+    done(&[
+        "train",
+        file.to_str().unwrap(),
+        "--run",
+        &at("run"),
+        "--set",
+        "sela.features=evaluate",
+        "--set",
+        "train.steps=60",
+    ]);
     let checkpoint = at(&format!("run/{LAST}"));
     let text = done(&["eval", &checkpoint, "--json", "--set", "probe.epochs=20"]);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -80,15 +80,8 @@ pub fn judge(
     let engine = trained.engine();
     let known = trained.features(train, options.batch)?;
     let asked = trained.features(test, options.batch)?;
-    let found = knn::classify(
-        engine,
-        known.windows(),
-        &train.labels,
-        asked.windows(),
-        test.count(),
-        classes,
-        &options.knn,
-    )?;
+    let found =
+        knn::classify(engine, known.windows(), &train.labels, asked.windows(), test.count(), classes, &options.knn)?;
     let right = found.iter().zip(&test.labels).filter(|(a, b)| a == b).count();
     let probe = match &options.probe {
         None => None,

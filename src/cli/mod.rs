@@ -18,8 +18,8 @@ mod train;
 mod verify;
 
 pub use eval::EvalArgs;
-pub use label::LabelArgs;
 pub use interrupt::{Interrupt, install as install_interrupt};
+pub use label::LabelArgs;
 pub use predict::PredictArgs;
 pub use progress::{Bar, Lines, progress};
 pub use settings::{device_options, known_sections, load_config};

@@ -85,7 +85,8 @@ impl TrainArgs {
             None => Config::parse(&checkpoint.meta.config, &source, &overrides, &known_sections())?,
         };
         let changed = config.differences(&before)?;
-        let is_fixed = |key: &str| matches!(key, "method" | "seed" | "sela.heads" | "sela.clusters") || key.starts_with("model.");
+        let is_fixed =
+            |key: &str| matches!(key, "method" | "seed" | "sela.heads" | "sela.clusters") || key.starts_with("model.");
         if let Some(fixed) = changed.iter().find(|d| is_fixed(&d.key)) {
             return Err(Error::Config(format!(
                 "{} cannot go on with {fixed}; begin a new run with --run instead",

@@ -68,15 +68,12 @@ pub mod rows;
 pub mod scatter_rows;
 pub mod score_rows;
 pub mod sgd;
-<<<<<<< HEAD
 pub mod shares;
 pub mod sinkhorn_pass;
 pub mod sinkhorn_pass_subgroup;
 pub mod sinkhorn_update;
 pub mod sinkhorn_wide;
-=======
 pub mod sliding_crop;
->>>>>>> images
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
@@ -155,14 +152,11 @@ pub static REGISTRY: &[Kernel] = &[
     scatter_rows::KERNEL,
     score_rows::KERNEL,
     sgd::KERNEL,
-<<<<<<< HEAD
     sinkhorn_pass::KERNEL,
     sinkhorn_pass_subgroup::KERNEL,
     sinkhorn_update::KERNEL,
     sinkhorn_wide::KERNEL,
-=======
     sliding_crop::KERNEL,
->>>>>>> images
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,

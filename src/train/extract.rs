@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::images::Decode;
 use super::feed::Feed;
+use super::images::Decode;
 use super::network::Network;
 use crate::base::{DType, Result, Shape};
 use crate::data::Draw;

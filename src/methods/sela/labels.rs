@@ -12,8 +12,8 @@ use crate::eval::clusters::{Contingency, Sizes};
 use crate::gpu::{Engine, Tensor, readback};
 use crate::graph::{Graph, NodeId};
 use crate::nn::{Builder, Phase};
-use crate::train::config::MemorySize;
 use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
+use crate::train::config::MemorySize;
 use crate::train::events::Relabelled;
 use crate::train::extract::{self, Extractor};
 use crate::train::snapshot::keys;
@@ -133,8 +133,7 @@ impl Machine {
         };
         let phase = if trained { Phase::Train { update: true } } else { Phase::Evaluate };
         let feed = feed.with_rows(engine, feed.rows())?;
-        let extractor =
-            Extractor::new(engine, feed, pixels, phase, config.seed, &build, network, &store, variants)?;
+        let extractor = Extractor::new(engine, feed, pixels, phase, config.seed, &build, network, &store, variants)?;
         let weight = |head: usize, part: &str| -> Result<Tensor> {
             Ok(network.parameters.get(&format!("{}.{part}", head_name(head, heads)))?.clone())
         };

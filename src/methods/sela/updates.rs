@@ -42,7 +42,17 @@ mod tests {
         let n = 1_281_167;
         let updates = Updates::new(100, 2.0, 400 * n as u64, n);
         let epoch = |j| updates.after(j).expect("an update") / n as f64;
-        for (j, expected) in [(0, 0.0), (1, 0.041), (2, 0.164), (3, 0.368), (4, 0.655), (9, 3.314), (96, 377.1), (97, 385.0), (98, 393.0)] {
+        for (j, expected) in [
+            (0, 0.0),
+            (1, 0.041),
+            (2, 0.164),
+            (3, 0.368),
+            (4, 0.655),
+            (9, 3.314),
+            (96, 377.1),
+            (97, 385.0),
+            (98, 393.0),
+        ] {
             assert!((epoch(j) - expected).abs() < 0.06, "{j}: {}", epoch(j));
         }
         assert!((epoch(99) - 401.01).abs() < 1e-9);
