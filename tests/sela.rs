@@ -182,16 +182,6 @@ fn exact_balance_gives_every_cluster_its_share() {
 }
 
 #[test]
-fn windows_change_no_label() {
-    let (_dir, data) = data();
-    let labels = |overrides: &[&str]| labels_of(&run(config(&data, overrides), Some(1), None).0).unwrap();
-    let whole = labels(&["sela.features=evaluate"]);
-    // Not enough for 90 rows of 6 scores beside 90 of 16 features.
-    let windows = labels(&["sela.features=evaluate", "sela.memory=8 KiB"]);
-    assert_eq!(whole, windows);
-}
-
-#[test]
 fn frozen_labels_are_learned_with_rotation() {
     let (dir, data) = data();
     let (first, _) = run(config(&data, &[]), None, None);
