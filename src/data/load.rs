@@ -189,7 +189,15 @@ pub fn has_split(path: &Path, split: Split, options: &LoadOptions) -> Result<boo
 /// out of range; [`Error::Io`] when the system fails to read. Messages name the file and the numbers.
 pub fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
     options.check()?;
-    let set = match resolve_format(path, options)? {
+    let format = resolve_format(path, options)?;
+    if options.unlabelled && format != Format::Folder {
+        return Err(Error::Config(format!(
+            "{} is of the format {format}, whose images have labels; only image folders are read without \
+             (`data.labelled = false`, `--unlabelled`)",
+            path.display(),
+        )));
+    }
+    let set = match format {
         format @ (Format::Cifar10 | Format::Cifar100) => cifar::load(path, split, format, options)?,
         Format::Idx => idx::load(path, split, options)?,
         Format::Folder => image_folder::load(path, split, options)?,

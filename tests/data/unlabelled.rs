@@ -1,6 +1,7 @@
 //! Folders of images without labels.
 
 use image::{ImageFormat, Rgb, RgbImage};
+use relabel::base::Error;
 use relabel::data::{Format, LoadOptions, Split, UNLABELLED, detect, has_split, load, load_both};
 use std::io::Cursor;
 use std::path::Path;
@@ -66,6 +67,15 @@ fn splits_of_unlabelled_images() {
     std::fs::remove_dir_all(dir.path().join("train")).unwrap();
     let (set, test) = load_both(dir.path(), &unlabelled()).unwrap();
     assert_eq!((set.files.as_slice(), test), (["other/4.png".to_owned(), "val/3.png".to_owned()].as_slice(), None));
+}
+
+#[test]
+fn other_formats_have_labels() {
+    let dir = tempdir().unwrap();
+    write(dir.path(), "train.bin", &[0; 3073 * 2]);
+    let options = LoadOptions { format: Some(Format::Cifar10), ..unlabelled() };
+    let error = load(dir.path(), Split::Train, &options).unwrap_err();
+    assert!(matches!(error, Error::Config(_)) && error.to_string().contains("cifar10"), "{error}");
 }
 
 #[test]
