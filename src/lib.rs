@@ -1,7 +1,7 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 //!
-//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`models`],
-//! [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start at
+//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`] and [`eval`],
+//! [`models`], [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start at
 //! [`session`].
 
 pub mod base;
