@@ -1,8 +1,8 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 //!
-//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`] and [`transport`],
-//! [`models`], [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start
-//! at [`session`].
+//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`transport`] and
+//! [`eval`], [`models`], [`train`], [`methods`], [`session`] and [`verify`], [`assess`]. A module uses only lower floors.
+//! Most programs start at [`session`].
 
 pub mod assess;
 pub mod base;
