@@ -8,7 +8,8 @@ pub struct Answer {
     /// Scaled score of the label above the next best.
     pub margin: Vec<f64>,
     pub transport_cost: f64,
-    pub label_cost: f64,
+    /// Log softmax of the logits.
+    pub log_p: Array,
 }
 
 fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
@@ -26,6 +27,7 @@ pub fn solve(logits: &Array, power: f64, shares: &[f64], tolerance: f64) -> Answ
     }
     let mut v = vec![0.0; k];
     let mut shares_of_rows = vec![0.0; n * k];
+    let mut error = f64::INFINITY;
     for _ in 0..100_000 {
         let mut mass = vec![0.0; k];
         for (i, row) in log_p.data.chunks_exact(k).enumerate() {
@@ -35,7 +37,7 @@ pub fn solve(logits: &Array, power: f64, shares: &[f64], tolerance: f64) -> Answ
                 mass[j] += shares_of_rows[i * k + j] / n as f64;
             }
         }
-        let error = (0..k).map(|j| (mass[j] / shares[j] - 1.0).abs()).fold(0.0, f64::max);
+        error = (0..k).map(|j| (mass[j] / shares[j] - 1.0).abs()).fold(0.0, f64::max);
         if error <= tolerance {
             break;
         }
@@ -43,14 +45,14 @@ pub fn solve(logits: &Array, power: f64, shares: &[f64], tolerance: f64) -> Answ
             v[j] += (shares[j] / mass[j].max(1e-300)).ln();
         }
     }
-    let mut answer = Answer { labels: Vec::new(), margin: Vec::new(), transport_cost: 0.0, label_cost: 0.0 };
-    for (i, row) in log_p.data.chunks_exact(k).enumerate() {
+    assert!(error <= tolerance, "float64 did not converge: {error}");
+    let mut answer = Answer { labels: Vec::new(), margin: Vec::new(), transport_cost: 0.0, log_p };
+    for (i, row) in answer.log_p.data.chunks_exact(k).enumerate() {
         let t: Vec<f64> = row.iter().zip(&v).map(|(s, v)| power * s + v).collect();
         let label = (1..k).fold(0, |best, j| if t[j] > t[best] { j } else { best });
         let next = (0..k).filter(|j| *j != label).map(|j| t[j]).fold(f64::MIN, f64::max);
         answer.labels.push(label as u32);
         answer.margin.push(t[label] - next);
-        answer.label_cost -= row[label] / n as f64;
         answer.transport_cost -= (0..k).map(|j| shares_of_rows[i * k + j] * row[j]).sum::<f64>() / n as f64;
     }
     answer
