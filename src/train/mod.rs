@@ -12,6 +12,7 @@ pub mod losses;
 pub mod method;
 pub mod network;
 pub mod optimizer;
+pub mod preview;
 pub mod schedule;
 pub mod snapshot;
 pub mod trainer;
