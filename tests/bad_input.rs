@@ -131,6 +131,8 @@ fn settings_that_do_not_fit() {
     bench.train_refused(&["data.path="], 2, &["data.path", "empty"]);
     bench.train_refused(&["data.validation=60"], 2, &["60"]);
     bench.train_refused(&["data.mean=[0.1, 0.2, 0.3]", "data.path=nowhere"], 3, &["nowhere", "does not exist"]);
+    bench.train_refused(&["augment.crop_size=9"], 2, &["`augment.crop_size` is 9", "8x8", "`augment.resize`"]);
+    bench.train_refused(&["augment.crop=random_resized", "augment.crop_size=32"], 2, &["is 32", "8x8"]);
     bench.train_refused(&["augment.crop_padding=0", "sla.temperature=0"], 2, &["`sla.temperature` is 0", "above 0"]);
 }
 

@@ -153,6 +153,34 @@ fn idx(dir: &Path, stem: &str, count: u32) {
     fs::write(dir.join(format!("{stem}-labels-idx1-ubyte")), labels).unwrap();
 }
 
+/// The first column of a sheet is what evaluation sees: here the stored image, each pixel eight times eight. The others
+/// are drawn for training: of other colours.
+#[test]
+fn a_sheet_shows_what_the_network_sees() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = Pictures::default();
+    let data = pictures.npz(dir.path(), "set.npz");
+    let sheet = dir.path().join("sheet.png");
+    let [data, sheet_text] = [&data, &sheet].map(|p| p.to_str().unwrap());
+    let jitter = ["--set", "augment.brightness=0.5", "--set", "augment.crop=random_resized"];
+    let inspect = ["--adapter", "cpu", "data", "inspect", data, "--sheet", sheet_text];
+    assert!(done(&[&inspect[..], &jitter].concat()).contains("sheet.png: a row an image"));
+    let found = image::open(&sheet).unwrap().to_rgb8();
+    assert_eq!(found.dimensions(), (9 * 66 + 2, 8 * 66 + 2));
+    let (_, second) = pictures.image(60 / 8);
+    let mut differ = 0;
+    for (i, pixel) in second.chunks(3).enumerate() {
+        let (x, y) = (2 + 8 * (i as u32 % 8), 2 + 66 + 8 * (i as u32 / 8));
+        assert_eq!(found.get_pixel(x, y).0, pixel);
+        assert_eq!(found.get_pixel(x + 7, y + 7).0, pixel);
+        differ += usize::from(found.get_pixel(x + 66, y).0 != *pixel);
+    }
+    assert!(differ > 32, "{differ} of 64 pixels of a drawn image differ");
+    let refusal = [&inspect[..], &["--set", "augment.crop_size=9"]].concat();
+    refused(&refusal, 2, &["`augment.crop_size` is 9"]);
+    refused(&["data", "inspect", data, "--set", "augment.hue=0.1"], 2, &["--sheet"]);
+}
+
 #[test]
 fn data_is_inspected() {
     let dir = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ fn unknown_keys_name_the_nearest() {
     refused("sed = 1", &[], &["`sed`", "`seed`"]);
     refused("batch = 1", &[], &["`batch`", "`train.batch`"]);
     refused("[optimizer]\nweight = 0.1", &[], &["`optimizer.weight`", "`optimizer.weight_decay`"]);
-    refused("[augment]\nzzzzzzzzzzzz = 1", &[], &["`augment.zzzzzzzzzzzz`", "crop_padding, flip"]);
+    refused("[augment]\nzzzzzzzzzzzz = 1", &[], &["`augment.zzzzzzzzzzzz`", "crop_padding", "flip", "greyscale"]);
     refused("[mixing]\nstrenght = 1", &[], &["`mixing.strenght`", "`mixing.strength`"]);
     refused("", &["train.batchsize=3"], &["--set train.batchsize=3", "`train.batch`"]);
     refused("", &["trian.batch=3"], &["`trian.batch`", "`train.batch`"]);
@@ -101,6 +101,20 @@ fn values_out_of_range_are_refused() {
     refused("[data]\nformat = \"tfrecord\"", &[], &["`data.format`", "\"tfrecord\"", "\"cifar10\""]);
     refused("[data]\nstd = [0.0]", &[], &["`data.std`", "above 0"]);
     refused("[data]\nsize = 9000", &[], &["`data.size` is 9000", "8192"]);
+    refused("[augment]\nscale = [0.0, 1.0]", &[], &["`augment.scale` is [0.0, 1.0]", "above 0"]);
+    refused("[augment]\nscale = [0.5, 0.2]", &[], &["`augment.scale`", "ascending"]);
+    refused("[augment]\nratio = [1.5, 0.5]", &[], &["`augment.ratio`", "ascending"]);
+    refused("[augment]\nhue = 0.6", &[], &["`augment.hue` is 0.6", "0.5"]);
+    refused("[augment]\nbrightness = -0.1", &[], &["`augment.brightness` is -0.1", "from 0"]);
+    refused("[augment]\ncontrast = nan", &[], &["`augment.contrast` is NaN"]);
+    refused("[augment]\ngreyscale = 1.2", &[], &["`augment.greyscale` is 1.2", "probability"]);
+    refused("[augment]\ncrop = \"random\"", &[], &["`augment.crop`", "\"random\"", "`padded`", "`random_resized`"]);
+    refused("[augment]\nresize = 9000", &[], &["`augment.resize` is 9000", "8192"]);
+    refused(
+        "[augment]\nresize = 200\ncrop_size = 224",
+        &[],
+        &["`augment.crop_size` is 224", "`augment.resize`", "200"],
+    );
     refused("[log]\nevery = 0", &[], &["`log.every` is 0", "at least 1"]);
     refused("[mixing]\nstrength = 2", &[], &["`mixing.strength` is 2", "at most 1"]);
     // The message names the override when the value is the override's.

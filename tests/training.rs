@@ -18,6 +18,18 @@ use super::small::{Pictures, config};
 
 const METHODS: [&str; 5] = ["baseline", "da", "mt", "sla", "sla-sd"];
 
+/// Everything that `[augment]` offers, and a network's input of another size than the images.
+const AUGMENTED: [&str; 8] = [
+    "augment.resize=12",
+    "augment.crop_size=10",
+    "augment.crop=random_resized",
+    "augment.brightness=0.4",
+    "augment.contrast=0.4",
+    "augment.saturation=0.4",
+    "augment.hue=0.1",
+    "augment.greyscale=0.2",
+];
+
 fn trainer(engine: &Arc<Engine>, data: &Path, overrides: &[&str]) -> Trainer {
     session::trainer(engine, config(data, overrides)).unwrap()
 }
@@ -169,6 +181,7 @@ fn a_resumed_run_is_the_run_that_was_never_stopped() {
         }
     }
     resumes_exactly(&data, &["train.accumulate=3", "data.resident=stream", "optimizer.max_grad_norm=0.5"], false);
+    resumes_exactly(&data, &AUGMENTED, true);
 }
 
 /// Batch-norm takes its statistics from each micro-batch, so in general accumulation is another computation. Where all
@@ -225,9 +238,9 @@ fn streamed_images_give_the_bits_of_resident_ones() {
     // 7 x 7 x 3 = 147 bytes an image: no multiple of a word.
     let pictures = Pictures { size: [7, 7], ..Pictures::default() };
     let data = pictures.npz(dir.path(), "set.npz");
-    for more in ["train.accumulate=1", "train.accumulate=2"] {
+    for more in [&["train.accumulate=1"][..], &["train.accumulate=2"], &AUGMENTED, &["augment.crop=random_resized"]] {
         let run = |resident: &str| {
-            let mut trainer = trainer(&engine(), &data, &[resident, more, "evaluate.batch=10"]);
+            let mut trainer = trainer(&engine(), &data, &[&[resident, "evaluate.batch=10"], more].concat());
             let outcome = trainer.run(None, None, &mut Steps::default(), &|| false).unwrap();
             (trainer.checkpoint().unwrap(), outcome)
         };
@@ -391,6 +404,33 @@ fn predictions_have_the_evaluations_accuracy() {
             assert_eq!(predictions[0].views, [predictions[0].probabilities.clone()]);
         }
     }
+}
+
+/// The network's input is what `[augment]` makes of the images: in training, evaluation during the run, evaluation of
+/// the checkpoint and prediction. Oblong images give a square crop, which rotation needs.
+#[test]
+fn a_network_may_see_another_size_than_the_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = Pictures { size: [7, 9], ..Pictures::default() };
+    let data = pictures.npz(dir.path(), "set.npz");
+    let folder = dir.path().join("run");
+    fs::create_dir(&folder).unwrap();
+    let mut trainer = trainer(&engine(), &data, &AUGMENTED);
+    let outcome = trainer.run(Some(&folder), None, &mut Steps::default(), &|| false).unwrap();
+    let network = Trained::open(&engine(), &folder.join(LAST)).unwrap();
+    assert_eq!(network.image, [7, 9, 3]);
+    let test = network.load(&data, relabel::data::Split::Test, Default::default(), false).unwrap();
+    assert_eq!(network.evaluate(test, 12).unwrap(), outcome.metrics);
+    let files: Vec<_> = (0..pictures.test).map(|i| dir.path().join(format!("{i}.png"))).collect();
+    files.iter().enumerate().for_each(|(i, file)| pictures.png(pictures.train + i, file));
+    let (_, predictions) = network.predict(&files, 8, false).unwrap();
+    let label = |i: usize| i % 3;
+    let right = predictions.iter().enumerate().filter(|(i, p)| {
+        let p = &p.probabilities;
+        (0..3).all(|c| p[label(pictures.train + i)] >= p[c])
+    });
+    let accuracy = outcome.metrics.iter().find(|(name, _)| name == "aggregated_accuracy").unwrap().1;
+    assert!((right.count() as f64 / pictures.test as f64 - accuracy).abs() < 1e-12);
 }
 
 #[test]

@@ -68,17 +68,15 @@ fn changed(from: &Path, to: &Path, tensor: Option<&str>, kind: Option<&str>) {
 fn an_answer_one_percent_off_fails() {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("copy.safetensors");
-    for stem in
-        [
-            "sla_rotation",
-            "multitask_color",
-            "transform_rotation",
-            "tangent_small",
-            "resnet_identity",
-            "metrics_small",
-            "sinkhorn_mild",
-        ]
-    {
+    for stem in [
+        "sla_rotation",
+        "multitask_color",
+        "transform_rotation",
+        "tangent_small",
+        "resnet_identity",
+        "metrics_small",
+        "sinkhorn_mild",
+    ] {
         let original = named(stem);
         let file = TensorFile::read(&original).unwrap();
         let answers: Vec<&str> =

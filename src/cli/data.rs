@@ -1,13 +1,18 @@
 //! `relabel data inspect`: what training would see at a path, or why it would refuse it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output;
+use super::{device_options, known_sections, load_config, output};
 use crate::base::Result;
 use crate::data::{Format, ImageSet, LoadOptions, Split, detect, has_split, load, load_both};
+use crate::gpu::Engine;
+use crate::report::write_sheet;
+use crate::train::config::Config;
+use crate::train::preview::preview;
 
 /// Look at data sets.
 #[derive(Clone, Debug, Subcommand)]
@@ -39,7 +44,19 @@ pub struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Write a PNG of eight images as the network would see them: in evaluation, and drawn eight times for training.
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// A config whose [augment], seed and data.size the sheet follows; else the defaults.
+    #[arg(long, value_name = "CONFIG", requires = "sheet")]
+    config: Option<PathBuf>,
+    /// Change a setting of the sheet, such as augment.hue=0.4 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "sheet")]
+    set: Vec<String>,
 }
+
+/// Images of a sheet, and how often each is drawn.
+const SHOWN: usize = 8;
 
 #[derive(Clone, Debug, Serialize)]
 struct Report {
@@ -150,17 +167,27 @@ impl Part {
     }
 }
 
-pub(super) fn run(command: &DataCommand) -> Result<()> {
+pub(super) fn run(command: &DataCommand, adapter: Option<&str>) -> Result<()> {
     let DataCommand::Inspect(args) = command;
+    let config = match &args.config {
+        Some(path) => load_config(path, &args.set)?,
+        None => Config::parse("", "defaults", &args.set, &known_sections())?,
+    };
+    let side = args.size.or(Some(config.data.size).filter(|&side| side > 0));
     let options = LoadOptions {
         format: args.format.as_deref().map(str::parse).transpose()?,
-        size: args.size.map(|side| (side, side)),
+        size: side.map(|side| (side, side)),
         skip_bad: args.skip_bad,
         coarse: args.coarse,
         unlabelled: args.unlabelled,
         ..LoadOptions::default()
     };
-    let report = inspect(&args.path, &options)?;
+    let (report, set) = inspect(&args.path, &options)?;
+    if let Some(path) = &args.sheet {
+        let engine = Engine::open(&device_options(adapter)?)?;
+        let preview = preview(&engine, &config, &Arc::new(set), SHOWN, SHOWN)?;
+        write_sheet(path, &preview.pixels, preview.size, preview.columns)?;
+    }
     if args.json {
         return output::print_json(&report);
     }
@@ -171,17 +198,25 @@ pub(super) fn run(command: &DataCommand) -> Result<()> {
     if let Some(part) = report.splits.first().filter(|p| !p.unlabelled) {
         text += &format!("classes of the {} images\n{}", part.split, part.class_text());
     }
+    if let Some(path) = &args.sheet {
+        text += &format!(
+            "{}: a row an image: as evaluation sees it, then as training does in {SHOWN} epochs\n",
+            path.display()
+        );
+    }
     output::print(&text)
 }
 
-fn inspect(path: &Path, options: &LoadOptions) -> Result<Report> {
+/// The report, and the images of the first split that is there.
+fn inspect(path: &Path, options: &LoadOptions) -> Result<(Report, ImageSet)> {
     let format = options.format.map_or_else(|| detect(path), Ok)?;
-    let splits = if has_split(path, Split::Train, options)? {
+    let (splits, first) = if has_split(path, Split::Train, options)? {
         let (train, test) = load_both(path, options)?;
         let test = test.iter().map(|set| Part::new(Split::Test, set));
-        std::iter::once(Part::new(Split::Train, &train)).chain(test).collect()
+        (std::iter::once(Part::new(Split::Train, &train)).chain(test).collect(), train)
     } else {
-        vec![Part::new(Split::Test, &load(path, Split::Test, options)?)]
+        let test = load(path, Split::Test, options)?;
+        (vec![Part::new(Split::Test, &test)], test)
     };
-    Ok(Report { path: path.into(), format, splits })
+    Ok((Report { path: path.into(), format, splits }, first))
 }

@@ -112,7 +112,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Compare(args) => compare::run(args),
         Command::Adapters(args) => adapters::run(args),
         Command::Config(args) => config::run(args, adapter),
-        Command::Data(command) => data::run(command),
+        Command::Data(command) => data::run(command, adapter),
         Command::Completions(args) => completions::run(args, &mut Cli::command()),
     }
 }

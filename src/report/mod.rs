@@ -1,10 +1,12 @@
-//! Floor 7: what remains of a run: its directory and its metrics. Reads events, cannot change a run.
+//! Floor 7: what remains of a run: its directory and its metrics; and sheets of images. Reads events, cannot change a run.
 
 pub mod gallery;
 mod metrics;
 mod run_dir;
+mod sheet;
 mod time;
 
 pub use metrics::MetricsFiles;
 pub use run_dir::{Environment, RunDir, RunResult, Session};
+pub use sheet::write_sheet;
 pub use time::utc;

@@ -15,6 +15,7 @@ pub mod method;
 pub mod network;
 pub mod optimizer;
 pub mod probe;
+pub mod preview;
 pub mod schedule;
 pub mod snapshot;
 pub mod trainer;
