@@ -26,8 +26,14 @@ pub trait Labeller: Debug {
     /// When the assignment is impossible or the device fails.
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>>;
 
-    /// The labels, under [`super::checkpoint::LABELS`].
-    fn tensors(&self) -> Vec<NamedTensor>;
+    /// What a user should know before the run begins.
+    fn notes(&self) -> Vec<String>;
+
+    /// The labels, and what else an exact resumption needs, under [`super::checkpoint::LABELS`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn tensors(&self) -> Result<Vec<NamedTensor>>;
 
     /// All updates so far, as JSON.
     ///

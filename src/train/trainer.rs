@@ -267,7 +267,7 @@ impl Trainer {
             let first = &self.data.train.skipped[0];
             notes.push(format!("{skipped} images were skipped, such as {}: {}", first.file, first.reason));
         }
-        if self.data.train.classes.len() == 1 {
+        if self.data.train.classes.len() == 1 && !self.method.makes_labels() {
             notes.push("the images have one class only: there is nothing to tell apart".into());
         }
         if let Some(path) = self.config.data.labels_file() {
@@ -279,8 +279,14 @@ impl Trainer {
         if !self.feed.resident() && self.config.data.resident == Resident::Auto {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
         }
+        notes.extend(self.labeller.iter().flat_map(|labeller| labeller.notes()));
         if self.evaluator.is_none() {
-            notes.push("there are no validation and no test images: nothing will be evaluated".into());
+            notes.push(match &self.data.test {
+                Some(_) => "nothing is evaluated during the run: there are no validation images, and test images are \
+                            looked at only with evaluate.split = \"test\""
+                    .into(),
+                None => "there are no validation and no test images: nothing will be evaluated".into(),
+            });
         }
         notes
     }
