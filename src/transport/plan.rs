@@ -274,8 +274,11 @@ mod tests {
             let plan = Plan::choose(IMAGENET, room(binding, 16_000_000_000)).unwrap();
             assert!(!plan.kept && !plan.half, "{plan}");
             assert!(plan.bytes() < 11_000_000_000, "10.5 GB of features and little else: {plan}");
+            let beside = plan.bytes() - plan.parts[0].bytes;
+            assert!(beside < 600 << 20, "{beside} bytes beside the features: {plan}");
             let widest = (plan.window as u64 * 8192).max(plan.block as u64 * 12_000);
             assert!(widest <= binding && plan.slabs() as u64 * 12_000 <= binding, "{plan}");
+            println!("{plan}");
             // What training itself needs can be left aside.
             let plan = Plan::choose(IMAGENET, room(binding, 8_000_000_000)).unwrap();
             assert!(!plan.kept && plan.half && plan.bytes() < 6_000_000_000, "{plan}");
