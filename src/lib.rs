@@ -1,13 +1,15 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 //!
-//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`models`],
-//! [`train`], [`methods`], [`session`] and [`verify`]. A module uses only lower floors. Most programs start at
-//! [`session`].
+//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`transport`] and
+//! [`eval`], [`models`], [`train`], [`methods`], [`session`] and [`verify`], [`assess`]. A module uses only lower floors.
+//! Most programs start at [`session`].
 
+pub mod assess;
 pub mod base;
 pub mod bench;
 pub mod cli;
 pub mod data;
+pub mod eval;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
@@ -17,4 +19,5 @@ pub mod nn;
 pub mod report;
 pub mod session;
 pub mod train;
+pub mod transport;
 pub mod verify;

@@ -6,24 +6,32 @@ use std::sync::Arc;
 
 use crate::base::{Error, Result};
 use crate::data::{self, ImageSet, Images, LoadOptions, Split};
+use crate::eval::knn;
 use crate::gpu::Engine;
 use crate::kernels::choose;
-use crate::methods;
+use crate::methods::{self, sela::SelaSettings};
 use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::config::{Config, KnownSection, Resident};
 use crate::train::datasets::Datasets;
+use crate::train::extract;
 use crate::train::feed::Feed;
 use crate::train::images::Decode;
-use crate::train::inference::{Evaluator, Predicted, Predictor};
+use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
 use crate::train::snapshot::{keys, weights};
 use crate::train::views::ViewSettings;
-use crate::train::{Method, Network, Trainer};
+use crate::train::{Measure, Method, Network, Trainer, probe};
+use crate::transport::RowStore;
 
-/// The sections that methods add to a config.
+/// The sections that methods and evaluations add to a config.
 pub fn known_sections() -> Vec<KnownSection> {
-    vec![KnownSection::of::<ViewSettings>("sla")]
+    vec![
+        KnownSection::of::<ViewSettings>("sla"),
+        KnownSection::of::<SelaSettings>("sela"),
+        KnownSection::of::<knn::Settings>("knn"),
+        KnownSection::of::<probe::Settings>("probe"),
+    ]
 }
 
 /// A config from TOML text and the overrides of `--set`; `source` stands for the text in messages.
@@ -77,6 +85,8 @@ pub struct Trained {
     method: Arc<dyn Method>,
     backbone: Box<dyn Backbone>,
     network: Network,
+    /// Heads, and clusters of each.
+    clusters: (usize, usize),
 }
 
 impl Trained {
@@ -108,8 +118,11 @@ impl Trained {
         let [height, width, channels] = decode.output();
         let images = b.graph.input("images", &[1, height, width, channels], crate::base::DType::F32);
         let labels = b.graph.input("labels", &[1], crate::base::DType::U32);
-        let batch = crate::train::Batch { images, labels, classes: meta.classes.len() };
+        let draws = b.graph.input("draws", &[1, 4], crate::base::DType::U32);
+        let batch = crate::train::Batch { images, labels, classes: meta.classes.len(), draws, samples: 1 };
         method.evaluate(&mut b, &*backbone, batch)?;
+        let heads = method.clusters(&mut b, &*backbone, images)?;
+        let clusters = (heads.len(), heads.first().map_or(0, |&logits| b.graph.shape(logits).last()));
         let network = Network::new(engine, &b)?;
         network.from_torch(engine, weights(&checkpoint, path)?).map_err(|e| match e {
             Error::Checkpoint(text) => Error::Checkpoint(format!("{}: {text}", path.display())),
@@ -125,12 +138,36 @@ impl Trained {
             method,
             backbone,
             network,
+            clusters,
         })
     }
 
     /// The method's name.
     pub fn method(&self) -> &dyn Method {
         &*self.method
+    }
+
+    /// The device it is on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Heads that sort images into clusters; 0 where the method makes no labels.
+    pub fn heads(&self) -> usize {
+        self.clusters.0
+    }
+
+    /// Clusters of each head.
+    pub fn clusters(&self) -> usize {
+        self.clusters.1
+    }
+
+    /// Puts the initial weights of the run's seed in place of the trained ones.
+    ///
+    /// # Errors
+    /// When a write fails its shape check.
+    pub fn initialise(&self) -> Result<()> {
+        self.network.initialise(&self.engine, self.config.seed)
     }
 
     /// The network's tensors.
@@ -215,6 +252,46 @@ impl Trained {
             &choose::preferred(&self.engine),
         )?;
         Ok((images, predictor.run(&self.engine)?))
+    }
+
+    /// The trunk's features of every image of a set, in evaluation mode, left on the device.
+    ///
+    /// # Errors
+    /// When the images are not of the size that the network was trained on, or memory does not suffice.
+    pub fn features(&self, set: &Arc<ImageSet>, batch: usize) -> Result<RowStore> {
+        let feed = self.feed(set, batch)?;
+        extract::features(
+            &self.engine,
+            feed,
+            self.decode,
+            &*self.backbone,
+            &self.network,
+            &choose::preferred(&self.engine),
+        )
+    }
+
+    /// The clusters that the network sorts the images of a set into, of every head; with `assigned`, those labels and
+    /// the network's probability of each.
+    ///
+    /// # Errors
+    /// When the method has no clusters, or as [`Trained::features`].
+    pub fn sort(&self, set: &Arc<ImageSet>, batch: usize, assigned: Option<&[Vec<u32>]>) -> Result<Vec<Vec<Chosen>>> {
+        if !self.method.makes_labels() {
+            return Err(Error::Config(format!(
+                "`{}` learns the data's own classes and makes no labels; use `relabel predict`",
+                self.method.name()
+            )));
+        }
+        let feed = self.feed(set, batch)?;
+        let variants = choose::preferred(&self.engine);
+        let (method, backbone) = (&*self.method, &*self.backbone);
+        Sorter::new(&self.engine, feed, self.decode, method, backbone, &self.network, &variants, assigned)?
+            .run(&self.engine)
+    }
+
+    fn feed(&self, set: &Arc<ImageSet>, batch: usize) -> Result<Feed> {
+        self.check_image([set.height, set.width, set.channels], &set.name)?;
+        Feed::new(&self.engine, Arc::clone(set), batch.clamp(1, set.count().max(1)), Resident::Auto)
     }
 
     fn check_image(&self, found: [usize; 3], name: &str) -> Result<()> {

@@ -354,6 +354,54 @@ fn a_loss_that_is_not_finite() {
 }
 
 #[test]
+fn label_files_that_do_not_fit() {
+    let bench = Bench::new(Pictures { train: 24, ..Pictures::default() });
+    let file = bench.path("labels.csv");
+    let setting = format!("data.labels_file={}", file.to_str().unwrap());
+    let set = [&SHORT[..], &[setting.as_str()]].concat();
+    let rows = |count: usize, label: &str| {
+        let rows: Vec<String> =
+            (0..count).map(|i| format!(",{i},0,{},0.5\n", if i == 7 { label } else { "1" })).collect();
+        fs::write(&file, format!("file,index,head,label,confidence\n{}", rows.concat())).unwrap();
+    };
+    bench.train_refused(&set, 8, &["labels.csv", "cannot open"]);
+    rows(23, "0");
+    bench.train_refused(&set, 3, &["labels.csv", "23 labels", "24 training images"]);
+    rows(25, "0");
+    bench.train_refused(&set, 3, &["labels.csv", "line 26", "index 24 is out of range"]);
+    rows(24, "1048576");
+    bench.train_refused(&set, 3, &["labels.csv", "line 9", "below 1048576"]);
+    rows(24, "0");
+    bench.train_refused(&[&set[..], &["data.labels_head=2"]].concat(), 3, &["no labels of head 2", "head 0"]);
+    bench.train_refused(&[&set[..], &["data.classes=1"]].concat(), 3, &["label 1", "set to 1"]);
+    bench.train_refused(&[&set[..], &["data.labels_head=65536"]].concat(), 2, &["labels_head", "65535"]);
+    // What fits is trained on, without the test images of the data.
+    let run = bench.train("run", &set);
+    let output = program(&run.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && said.contains("test images are left out"), "{said}");
+}
+
+#[test]
+fn folders_without_labels() {
+    let bench = Bench::new(Pictures::default());
+    let folder = bench.path("photos");
+    fs::create_dir_all(&folder).unwrap();
+    let data = format!("data.path={}", bench.text("photos"));
+    let set = [&SHORT[..], &[data.as_str(), "data.format=folder"]].concat();
+    bench.train_refused(&[&set[..], &["data.labelled=false"]].concat(), 3, &["photos", "holds no image"]);
+    for i in 0..24 {
+        Pictures::default().png(i, &folder.join(format!("{i:02}.png")));
+    }
+    let output = program(&["data", "inspect", folder.to_str().unwrap()]).output().unwrap();
+    assert!(text(&output.stdout).contains("the images have no labels"), "{}", text(&output.stdout));
+    let run = bench.train("run", &set);
+    let output = program(&run.iter().map(String::as_str).collect::<Vec<_>>()).output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert!(output.status.success() && said.contains("one class only"), "{said}");
+}
+
+#[test]
 fn data_files_that_are_damaged() {
     let bench = Bench::new(Pictures::default());
     let folder = bench.path("folder");

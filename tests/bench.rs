@@ -30,3 +30,21 @@ fn nothing_to_measure_is_refused() {
     let options = Options { repeats: 0, ..Options::default() };
     assert!(kernels(&common::unchecked_engine(), &options).is_err());
 }
+
+#[test]
+fn an_iteration_of_label_assignment_is_measured() {
+    let options = Options { repeats: 2, sample: 0.0, ..Options::default() };
+    let rows = relabel::bench::sinkhorn(&common::unchecked_engine(), &options, &[(300, 20), (700, 131)]).expect("rows");
+    let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["sinkhorn iteration", "ceiling: copy", "sinkhorn iteration", "ceiling: copy"]);
+    for row in &rows {
+        assert!(row.milliseconds > 0.0 && row.gbytes_per_s > 0.0, "{row:?}");
+    }
+    for (i, scores) in [(0, 300.0 * 20.0), (2, 700.0 * 131.0)] {
+        // Each score is read once; sums of slabs and the rows' maxima come on top.
+        let passes = rows[i].gbytes_per_s * rows[i].milliseconds * 1e6 / (4.0 * scores);
+        assert!(passes > 1.0 && passes < 1.5, "{passes}: {:?}", rows[i]);
+    }
+    let none = relabel::bench::sinkhorn(&common::unchecked_engine(), &options, &[(3, 4)]);
+    assert!(none.is_err_and(|e| e.to_string().contains("4 clusters for 3 samples")));
+}

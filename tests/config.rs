@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use relabel::base::Error;
 use relabel::data::{SamplerKind, Validation};
+use relabel::session;
 use relabel::train::config::{ChannelValues, Config, Fault, KnownSection, MemorySize, Section, need};
 use serde::{Deserialize, Serialize};
 
@@ -223,13 +224,14 @@ fn weight_decay_exclusions() {
     }
 }
 
-/// `section.key` → default, from the guide's tables.
-fn documented() -> BTreeMap<String, toml::Value> {
-    let text = include_str!("../docs/guide/config.md");
+/// `section.key` → default, from a guide page's tables; a section's name is a title or a line of its own.
+fn documented(text: &str) -> BTreeMap<String, toml::Value> {
     let (mut section, mut keys) = (String::new(), BTreeMap::new());
     for line in text.lines() {
         if let Some(title) = line.strip_prefix("## ") {
             section = title.trim_matches(['`', '[', ']']).to_string();
+        } else if let Some(name) = line.strip_prefix("`[").and_then(|l| l.strip_suffix("]`:")) {
+            section = name.to_string();
         } else if let Some(row) = line.strip_prefix("| `") {
             let (key, rest) = row.split_once("` | `").expect(line);
             let (default, _) = rest.split_once("` |").expect(line);
@@ -256,5 +258,15 @@ fn the_guide_has_every_key_with_its_default() {
         }
     }
     assert!(program.len() > 40);
-    assert_eq!(documented(), program);
+    assert_eq!(documented(include_str!("../docs/guide/config.md")), program);
+}
+
+#[test]
+fn the_guide_has_the_settings_of_judging() {
+    let mut program = BTreeMap::new();
+    for known in session::known_sections().into_iter().filter(|s| ["knn", "probe"].contains(&s.name)) {
+        program.extend(known.defaults.into_iter().map(|(key, value)| (format!("{}.{key}", known.name), value)));
+    }
+    assert!(program.len() > 8);
+    assert_eq!(documented(include_str!("../docs/guide/judging.md")), program);
 }

@@ -3,7 +3,9 @@
 mod binary;
 mod bundled;
 mod folder;
+mod labels;
 mod npz;
+mod unlabelled;
 
 use std::io::Write;
 use std::path::Path;

@@ -26,7 +26,7 @@ fn fixture() -> Golden {
 
 /// A picture `(H, W, C)` and its values in [0, 1].
 fn picture(golden: &Golden, name: &str) -> ([usize; 3], Vec<f64>) {
-    let Values { sizes, values } = golden.input(name).expect("an input");
+    let Values { sizes, values, .. } = golden.input(name).expect("an input");
     (sizes.as_slice().try_into().expect("three sizes"), values.iter().map(|v| v / 255.0).collect())
 }
 

@@ -25,7 +25,9 @@ fn shaders_are_valid_and_match_their_rust_files() {
         let module = module(kernel);
         // A kernel all of whose variants need subgroups may use them; all others keep to the base tier.
         let subgroups = kernel.shader.variants.iter().all(|v| v.needs.contains(wgpu::Features::SUBGROUP));
-        let allowed = if subgroups { naga::valid::Capabilities::SUBGROUP } else { naga::valid::Capabilities::empty() };
+        // pack2x16float and its inverse are core WGSL; naga asks for a capability because OpenGL ES may lack them.
+        let core = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let allowed = if subgroups { core | naga::valid::Capabilities::SUBGROUP } else { core };
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), allowed)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())

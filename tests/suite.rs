@@ -1,16 +1,22 @@
 //! The one integration-test binary: one process, one device.
 
 mod bad_input;
+mod bench;
 mod checkpoint;
 mod cli;
 mod common;
 mod config;
 mod data;
+mod eval;
 mod examples;
 mod gradients;
 mod images;
 mod kernels;
+mod networks;
+mod probe;
+mod sela;
 mod small;
 mod tidy;
 mod training;
+mod transport;
 mod verify;

@@ -188,6 +188,16 @@ fn a_resumed_run_is_the_run_that_was_never_stopped() {
 /// images are equal (and neither cropped nor flipped) every micro-batch has the batch's statistics, and the labels
 /// alone differ: then the gradients' mean over the micro-batches is the batch's gradient. Compared are parameters and
 /// momentum; the running statistics are not, because they move once a micro-batch, as in PyTorch.
+/// The masks of AlexNet's dropout follow the seed and the step, so a resumed run sees those of the run that went on.
+#[test]
+fn a_network_with_dropout_resumes_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = Pictures { train: 24, test: 4, size: [64, 96], channels: 3, ..Pictures::default() };
+    let data = pictures.npz(dir.path(), "set.npz");
+    let network = ["model.name=alexnet", "model.widths=[4, 8, 8, 8, 4, 16]", "model.strides=[]", "method=baseline"];
+    resumes_exactly(&data, &network, false);
+}
+
 #[test]
 fn accumulated_gradients_are_the_batchs() {
     let dir = tempfile::tempdir().unwrap();

@@ -18,6 +18,10 @@ pub enum Stream {
     Split = 5,
     /// Values made for tests and benches.
     Test = 6,
+    /// Initial labels, and the order of the images when labels are made.
+    Labels = 7,
+    /// Sizes of clusters.
+    Marginals = 12,
 }
 
 /// Ten rounds of Philox4x32.

@@ -125,7 +125,7 @@ fn convolutions(
 }
 
 /// A tensor of values in [-0.5, 0.5): zeros and special values may be computed at another speed.
-fn filled(engine: &Engine, sizes: &[usize]) -> Result<Tensor> {
+pub(super) fn filled(engine: &Engine, sizes: &[usize]) -> Result<Tensor> {
     let tensor = engine.tensor("bench", Shape::new(sizes), DType::F32)?;
     let values = (0..tensor.shape.elements() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32);
     engine.write(&tensor, &values.map(|v| v / 16_777_216.0 - 0.5).collect::<Vec<f32>>());
@@ -145,7 +145,22 @@ pub(super) fn measure(
     record(&mut recording)?;
     // Only what the mathematics needs: the second stage of a split sum is overhead, not work.
     let cost = recording.dispatches[0].cost;
-    let program = Program::new(engine, &recording)?;
+    let (median, spread) = timed(engine, options, &recording)?;
+    Ok(Row {
+        name: name.to_owned(),
+        shape: shape.to_owned(),
+        milliseconds: median * 1e3,
+        gflops: cost.operations as f64 / median / 1e9,
+        gbytes_per_s: cost.bytes as f64 / median / 1e9,
+        images_per_s: 0.0,
+        repeats: options.repeats,
+        spread,
+    })
+}
+
+/// Median seconds of one run of a recording, and their spread.
+pub(super) fn timed(engine: &Engine, options: &Options, recording: &Recording) -> Result<(f64, f64)> {
+    let program = Program::new(engine, recording)?;
     let run = |times: usize| -> Result<f64> {
         let start = Instant::now();
         program.run(engine, times)?;
@@ -159,17 +174,7 @@ pub(super) fn measure(
     for _ in 0..options.repeats {
         samples.push(run(times)? / times as f64);
     }
-    let (median, spread) = median_spread(&mut samples);
-    Ok(Row {
-        name: name.to_owned(),
-        shape: shape.to_owned(),
-        milliseconds: median * 1e3,
-        gflops: cost.operations as f64 / median / 1e9,
-        gbytes_per_s: cost.bytes as f64 / median / 1e9,
-        images_per_s: 0.0,
-        repeats: options.repeats,
-        spread,
-    })
+    Ok(median_spread(&mut samples))
 }
 
 /// The median, and (slowest − fastest) / median. There must be a sample.

@@ -1,9 +1,11 @@
-//! Floor 9: timings of kernels and training steps at the sizes that matter, beside what the adapter can do at most.
+//! Floor 9: timings of kernels, label assignment and training steps at the sizes that matter, beside what the adapter can do at most.
 
 pub mod images;
 pub mod kernels;
+pub mod sinkhorn;
 pub mod steps;
 
 pub use images::images;
 pub use kernels::{Options, Row, kernels};
+pub use sinkhorn::sinkhorn;
 pub use steps::{breakdown, steps};

@@ -1,4 +1,4 @@
-//! `relabel bench`: speed of kernels and training steps.
+//! `relabel bench`: speed of kernels, label assignment and training steps.
 
 use std::path::PathBuf;
 
@@ -19,13 +19,15 @@ enum Part {
     Kernels,
     /// Random-resized crops and colour jitter.
     Images,
+    /// Iterations of label assignment (Sinkhorn-Knopp), beside a copy of as many bytes.
+    Sinkhorn,
     /// Whole training steps.
     Steps,
     /// Which kernels take the time of the training steps.
     Breakdown,
 }
 
-/// Time kernels and training steps on an adapter.
+/// Time kernels, label assignment and training steps on an adapter.
 #[derive(Clone, Debug, Args)]
 pub struct BenchArgs {
     /// What to time.
@@ -43,6 +45,12 @@ pub struct BenchArgs {
     /// Rows of the demo network's layers.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     demo_rows: u32,
+    /// Samples of the assignment (default: 50000 with 128 clusters, then 100000 with 1000).
+    #[arg(long, requires = "clusters", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    samples: Option<u32>,
+    /// Clusters of the assignment.
+    #[arg(long, requires = "samples", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    clusters: Option<u32>,
     /// Timed samples of each; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
@@ -69,6 +77,13 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
     }
     if matches!(args.part, Part::All | Part::Images) {
         rows.extend(bench::images(&engine, &options)?);
+    }
+    if matches!(args.part, Part::All | Part::Sinkhorn) {
+        let sizes = match (args.samples, args.clusters) {
+            (Some(n), Some(k)) => vec![(n as usize, k as usize)],
+            _ => bench::sinkhorn::SIZES.to_vec(),
+        };
+        rows.extend(bench::sinkhorn(&engine, &options, &sizes)?);
     }
     if matches!(args.part, Part::All | Part::Steps) {
         rows.extend(bench::steps(&engine, &options)?);

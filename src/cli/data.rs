@@ -38,6 +38,9 @@ pub struct InspectArgs {
     /// Image folders: leave out images that cannot be decoded, and list them.
     #[arg(long)]
     skip_bad: bool,
+    /// Image folders: all images without labels, whatever their folders are called.
+    #[arg(long)]
+    unlabelled: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -71,6 +74,8 @@ struct Part {
     channels: usize,
     bytes: u64,
     classes: Vec<Class>,
+    /// Whether the images came without labels, under one class.
+    unlabelled: bool,
     /// Per channel, of pixels scaled to [0, 1].
     mean: Vec<f64>,
     std: Vec<f64>,
@@ -110,6 +115,7 @@ impl Part {
                 .zip(counts)
                 .map(|(name, images)| Class { name: name.clone(), images })
                 .collect(),
+            unlabelled: set.is_unlabelled(),
             mean: normalisation.mean,
             std: normalisation.std,
             skipped: set.skipped.iter().map(|s| Bad { file: s.file.clone(), reason: s.reason.clone() }).collect(),
@@ -126,7 +132,11 @@ impl Part {
         let Self { split, images, height, width, channels, .. } = self;
         let mut text =
             format!("{split}: {images} images of {height}x{width}x{channels}, {}\n", output::bytes(self.bytes));
-        text += &format!("  classes      {}, {each} images each\n", self.classes.len());
+        text += &if self.unlabelled {
+            "  classes      none: the images have no labels\n".to_owned()
+        } else {
+            format!("  classes      {}, {each} images each\n", self.classes.len())
+        };
         text += &format!("  mean         {}\n", numbers(&self.mean));
         text += &format!("  deviation    {}\n", numbers(&self.std));
         text += &format!("  fingerprint  {}\n", self.fingerprint);
@@ -169,6 +179,7 @@ pub(super) fn run(command: &DataCommand, adapter: Option<&str>) -> Result<()> {
         size: side.map(|side| (side, side)),
         skip_bad: args.skip_bad,
         coarse: args.coarse,
+        unlabelled: args.unlabelled,
         ..LoadOptions::default()
     };
     let (report, set) = inspect(&args.path, &options)?;
@@ -184,7 +195,7 @@ pub(super) fn run(command: &DataCommand, adapter: Option<&str>) -> Result<()> {
     for part in &report.splits {
         text += &part.text();
     }
-    if let Some(part) = report.splits.first() {
+    if let Some(part) = report.splits.first().filter(|p| !p.unlabelled) {
         text += &format!("classes of the {} images\n{}", part.split, part.class_text());
     }
     if let Some(path) = &args.sheet {

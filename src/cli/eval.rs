@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{device_options, output};
+use super::{device_options, eval_features, output};
 use crate::base::{Error, Result};
 use crate::data::{self, LoadOptions, Split};
 use crate::gpu::Engine;
@@ -32,6 +32,19 @@ pub struct EvalArgs {
     /// The data may lack images of the last classes (where classes are numbers without names).
     #[arg(long)]
     pub subset: bool,
+    /// Measure the features (nearest neighbours, linear probe) of a network that was trained on classes; always so for
+    /// one that made its own labels.
+    #[arg(long)]
+    pub features: bool,
+    /// With the features of a network: its initial weights instead of the trained ones, to compare with.
+    #[arg(long, requires = "features")]
+    pub untrained: bool,
+    /// With the features of a network: leave the linear probe out.
+    #[arg(long)]
+    pub no_probe: bool,
+    /// With the features of a network: change a setting of [knn] or [probe], such as knn.k=20 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -40,6 +53,12 @@ pub struct EvalArgs {
 pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
+    if args.untrained {
+        trained.initialise()?;
+    }
+    if args.features || trained.method().makes_labels() {
+        return eval_features::run(args, &trained);
+    }
     let split = match (&args.split, &args.data) {
         (Some(split), _) => split.as_str(),
         (None, Some(path)) if !data::has_split(path, Split::Test, &LoadOptions::default())? => "train",

@@ -7,7 +7,9 @@ mod completions;
 mod config;
 mod data;
 mod eval;
+mod eval_features;
 mod interrupt;
+mod label;
 mod output;
 mod predict;
 mod progress;
@@ -17,6 +19,7 @@ mod verify;
 
 pub use eval::EvalArgs;
 pub use interrupt::{Interrupt, install as install_interrupt};
+pub use label::LabelArgs;
 pub use predict::PredictArgs;
 pub use progress::{Bar, Lines, progress};
 pub use settings::{device_options, known_sections, load_config};
@@ -65,6 +68,8 @@ enum Command {
     Eval(EvalArgs),
     /// Classify images: class, probability, and what each transformed view says.
     Predict(PredictArgs),
+    /// Label images with the clusters of a self-labelling network, as a file and as contact sheets.
+    Label(LabelArgs),
     /// Run golden cases on an adapter and compare with their answers.
     Verify(VerifyArgs),
     /// Time kernels and training steps on an adapter.
@@ -101,6 +106,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Train(args) => train::run(args, adapter),
         Command::Eval(args) => eval::run(args, adapter),
         Command::Predict(args) => predict::run(args, adapter),
+        Command::Label(args) => label::run(args, adapter),
         Command::Verify(args) => verify::run(args, adapter),
         Command::Bench(args) => bench::run(args, adapter),
         Command::Compare(args) => compare::run(args),

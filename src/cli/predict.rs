@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{device_options, output};
-use crate::base::Result;
+use crate::base::{Error, Result};
 use crate::gpu::Engine;
 use crate::session::Trained;
 use crate::train::inference::Predicted;
@@ -33,6 +33,12 @@ pub struct PredictArgs {
 pub(super) fn run(args: &PredictArgs, adapter: Option<&str>) -> Result<()> {
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
+    if trained.method().makes_labels() {
+        return Err(Error::Config(format!(
+            "{} sorts images into clusters of its own and knows no classes; use `relabel label`",
+            args.checkpoint.display()
+        )));
+    }
     let (images, predictions) = trained.predict(&args.images, trained.config.train.batch, args.skip_bad)?;
     for skipped in &images.skipped {
         output::tell(&format!("skipped {}: {}", skipped.file, skipped.reason));

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 use crate::base::Result;
-use crate::train::events::{Evaluated, Event, Finished, Sink, Started, Step};
+use crate::train::events::{Evaluated, Event, Finished, Relabelled, Sink, Started, Step};
 
 /// Seconds between two plain lines about training.
 const LINE_SECONDS: f64 = 10.0;
@@ -21,6 +21,7 @@ pub fn progress() -> Box<dyn Sink> {
 struct Run {
     first: u64,
     total: u64,
+    labels: String,
 }
 
 impl Run {
@@ -32,13 +33,27 @@ impl Run {
 
     fn step_text(&self, step: &Step) -> String {
         format!(
-            "loss {:.4}  accuracy {:.1} %  lr {:.3e}  {:.0} images/s  {} left",
+            "loss {:.4}  accuracy {:.1} %  lr {:.3e}  {:.0} images/s{}  {} left",
             step.loss,
             100.0 * step.accuracy,
             step.lr,
             step.images_per_second,
+            self.labels,
             duration(self.seconds_left(step)),
         )
+    }
+
+    /// Keeps the last label update for the lines about training; says so when the assignment was cut short.
+    fn relabelled(&mut self, labels: &Relabelled) -> Option<String> {
+        let Relabelled { update, head, changed, iterations, marginal_error, .. } = labels;
+        self.labels = format!("  labels {update} (head {head}): {:.1} % new", 100.0 * changed);
+        (!labels.converged).then(|| {
+            format!(
+                "label update {update}, head {head}: after {iterations} iterations a cluster's mass is still off by \
+                 {:.2} %; raise sela.iterations or lower sela.lambda",
+                100.0 * marginal_error
+            )
+        })
     }
 }
 
@@ -111,7 +126,7 @@ impl Sink for Bar {
     fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started(started) => {
-                self.run = Run { first: started.first_step, total: started.total_steps };
+                self.run = Run { first: started.first_step, total: started.total_steps, labels: String::new() };
                 self.bar.println(started_text(started));
                 self.bar.set_length(started.total_steps);
                 self.bar.set_position(started.first_step);
@@ -119,6 +134,11 @@ impl Sink for Bar {
             Event::Step(step) => {
                 self.bar.set_message(self.run.step_text(step));
                 self.bar.set_position(step.step);
+            }
+            Event::Relabelled(labels) => {
+                if let Some(text) = self.run.relabelled(labels) {
+                    self.bar.println(text);
+                }
             }
             Event::Evaluated(evaluated) => self.bar.println(evaluated_text(evaluated)),
             Event::Note(text) => self.bar.println(text),
@@ -157,7 +177,7 @@ impl<W: Write> Sink for Lines<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started(started) => {
-                self.run = Run { first: started.first_step, total: started.total_steps };
+                self.run = Run { first: started.first_step, total: started.total_steps, labels: String::new() };
                 self.next = 0.0;
                 self.line(&started_text(started));
             }
@@ -167,6 +187,11 @@ impl<W: Write> Sink for Lines<W> {
                 self.line(&text);
             }
             Event::Step(_) | Event::Saved(_) => {}
+            Event::Relabelled(labels) => {
+                if let Some(text) = self.run.relabelled(labels) {
+                    self.line(&text);
+                }
+            }
             Event::Evaluated(evaluated) => self.line(&evaluated_text(evaluated)),
             Event::Note(text) => self.line(text),
             Event::Finished(finished) => self.line(&finished_text(finished)),

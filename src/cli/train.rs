@@ -85,7 +85,8 @@ impl TrainArgs {
             None => Config::parse(&checkpoint.meta.config, &source, &overrides, &known_sections())?,
         };
         let changed = config.differences(&before)?;
-        let is_fixed = |key: &str| matches!(key, "method" | "seed") || key.starts_with("model.");
+        let is_fixed =
+            |key: &str| matches!(key, "method" | "seed" | "sela.heads" | "sela.clusters") || key.starts_with("model.");
         if let Some(fixed) = changed.iter().find(|d| is_fixed(&d.key)) {
             return Err(Error::Config(format!(
                 "{} cannot go on with {fixed}; begin a new run with --run instead",
@@ -180,7 +181,9 @@ fn test_of_best(
 ) -> Result<Option<Vec<(String, f64)>>> {
     let best = folder.path().join(BEST);
     let Some(test) = &trainer.datasets().test else { return Ok(None) };
-    if trainer.evaluation_split() != Some("validation") || !best.exists() {
+    // What made its own labels is measured by `relabel eval`.
+    let supervised = !trainer.method().makes_labels();
+    if trainer.evaluation_split() != Some("validation") || !best.exists() || !supervised {
         return Ok(None);
     }
     let start = Instant::now();

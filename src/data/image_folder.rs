@@ -1,11 +1,12 @@
-//! A folder of class folders with PNG, JPEG and WebP files, with or without a level of splits above them.
+//! A folder of class folders with PNG, JPEG and WebP files, with or without a level of splits above them; or a folder
+//! of images without labels, to any depth.
 
 use std::path::{Path, PathBuf};
 
 use super::decode;
 use super::file;
 use super::load::{LoadOptions, Split};
-use super::set::{ImageSet, Skipped};
+use super::set::{ImageSet, Skipped, UNLABELLED};
 use crate::base::{Error, Result};
 
 /// Names of a split's folder; the first that is there is taken.
@@ -52,8 +53,18 @@ fn class_folders(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(decode::entries(root)?.into_iter().filter(|p| p.is_dir() && !hidden(p)).collect())
 }
 
-/// Whether some class folder holds an image.
+/// Whether the folder holds an image.
 pub(super) fn detect(dir: &Path) -> Result<bool> {
+    Ok(has_images(dir)? || has_classes(dir)?)
+}
+
+/// Whether an image lies directly in the folder.
+fn has_images(dir: &Path) -> Result<bool> {
+    Ok(decode::entries(dir)?.iter().any(|p| decode::is_image(p) && !p.is_dir()))
+}
+
+/// Whether some class folder holds an image.
+fn has_classes(dir: &Path) -> Result<bool> {
     let roots = roots(dir)?;
     for root in [roots.train, roots.test].into_iter().flatten() {
         for class in class_folders(&root)? {
@@ -65,21 +76,89 @@ pub(super) fn detect(dir: &Path) -> Result<bool> {
     Ok(false)
 }
 
+/// Whether the images of `dir` have no labels: by wish, or because they lie in `dir` itself and no folder holds more.
+fn unlabelled(dir: &Path, options: &LoadOptions) -> Result<bool> {
+    Ok(options.unlabelled || (has_images(dir)? && !has_classes(dir)?))
+}
+
+/// The folders of the splits of unlabelled images: `train` and `test` or `val` where `train` holds images, else `dir`.
+fn unlabelled_roots(dir: &Path) -> Result<Roots> {
+    let find = |split| -> Result<Option<PathBuf>> {
+        for name in split_names(split) {
+            let path = dir.join(name);
+            if path.is_dir() && !decode::walk(&path)?.images.is_empty() {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    };
+    match find(Split::Train)? {
+        None => Ok(Roots { train: Some(dir.into()), test: None }),
+        train => Ok(Roots { train, test: find(Split::Test)? }),
+    }
+}
+
 /// Whether `dir` has a folder of the split.
-pub(super) fn has(dir: &Path, split: Split) -> Result<bool> {
-    Ok(roots(dir)?.of(split).is_some())
+pub(super) fn has(dir: &Path, split: Split, options: &LoadOptions) -> Result<bool> {
+    let roots = if unlabelled(dir, options)? { unlabelled_roots(dir)? } else { roots(dir)? };
+    Ok(roots.of(split).is_some())
+}
+
+/// Loads a split of the images in `dir`.
+pub(super) fn load(dir: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
+    if unlabelled(dir, options)? { load_unlabelled(dir, split, options) } else { load_classes(dir, split, options) }
+}
+
+/// All images of the split under one class.
+fn load_unlabelled(dir: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
+    if let Some(n) = options.classes {
+        return Err(Error::Data(format!(
+            "{} is read without labels, and `data.classes` is set to {n}; leave it out, or name a file of labels in \
+             `data.labels_file`",
+            dir.display(),
+        )));
+    }
+    let roots = unlabelled_roots(dir)?;
+    let Some(root) = roots.of(split) else { return Err(no_split(dir, split)) };
+    let mut found = decode::Found::default();
+    for path in decode::entries(root)? {
+        match path.is_dir() {
+            true => {}
+            false if decode::is_image(&path) => found.images.push(path),
+            false => found.others += 1,
+        }
+    }
+    // Hidden folders hold previews and the like.
+    for folder in class_folders(root)? {
+        let inner = decode::walk(&folder)?;
+        found.images.extend(inner.images);
+        found.others += inner.others;
+    }
+    if found.images.is_empty() {
+        return Err(Error::Data(format!(
+            "{} holds no image: no .png, .jpg, .jpeg or .webp file in it or in its folders ({} other files)",
+            root.display(),
+            found.others,
+        )));
+    }
+    found.images.sort();
+    let labels = vec![0; found.images.len()];
+    let listing = Listing { paths: found.images, labels, ignored: found.others };
+    decoded(dir, listing, vec![UNLABELLED.to_owned()], options)
+}
+
+fn no_split(dir: &Path, split: Split) -> Error {
+    Error::Data(format!(
+        "{} has no {split} images; looked for class folders in {}",
+        dir.display(),
+        split_names(split).join(" and "),
+    ))
 }
 
 /// Loads a split of the class folders in `dir`.
-pub(super) fn load(dir: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
+fn load_classes(dir: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
     let roots = roots(dir)?;
-    let Some(root) = roots.of(split) else {
-        return Err(Error::Data(format!(
-            "{} has no {split} images; looked for class folders in {}",
-            dir.display(),
-            split_names(split).join(" and "),
-        )));
-    };
+    let Some(root) = roots.of(split) else { return Err(no_split(dir, split)) };
     // The training folders name the classes of both splits, so that a label means the same in both.
     let classes = class_names(roots.train.as_deref().unwrap_or(root))?;
     if let Some(n) = options.classes
@@ -92,6 +171,11 @@ pub(super) fn load(dir: &Path, split: Split, options: &LoadOptions) -> Result<Im
         )));
     }
     let listing = list(root, &classes, options.allow_empty_classes)?;
+    decoded(dir, listing, classes, options)
+}
+
+/// The images of a listing.
+fn decoded(dir: &Path, listing: Listing, classes: Vec<String>, options: &LoadOptions) -> Result<ImageSet> {
     let size = match options.size {
         Some(size) => size,
         None => decode::common_size(&listing.paths)?,

@@ -18,7 +18,7 @@ pub enum Format {
     Cifar100,
     /// IDX, plain or gzip: the MNIST family.
     Idx,
-    /// A folder of class folders with PNG, JPEG and WebP files.
+    /// A folder of class folders with PNG, JPEG and WebP files, or of such files alone.
     Folder,
     /// A NumPy archive.
     Npz,
@@ -93,6 +93,9 @@ pub struct LoadOptions {
     pub classes: Option<usize>,
     /// Accept classes without an image.
     pub allow_empty_classes: bool,
+    /// Image folders: all images under the folder without labels, whatever their folders are called. A folder with
+    /// images and without class folders is read so in any case.
+    pub unlabelled: bool,
 }
 
 impl LoadOptions {
@@ -159,8 +162,8 @@ pub fn detect(path: &Path) -> Result<Format> {
     Err(Error::Data(format!(
         "{} holds no data set that is known; looked for CIFAR (data_batch_1.bin to data_batch_5.bin, test_batch.bin, \
          train.bin, test.bin, each also with .gz), IDX (train-images-idx3-ubyte, t10k-images-idx3-ubyte, \
-         images-idx3-ubyte and their labels, each also with .gz), and class folders with .png, .jpg, .jpeg or .webp \
-         files (also under train, test or val); an .npz is given by its own path",
+         images-idx3-ubyte and their labels, each also with .gz), and .png, .jpg, .jpeg or .webp files, in it or in class \
+         folders (also under train, test or val); an .npz is given by its own path",
         path.display(),
     )))
 }
@@ -173,7 +176,7 @@ pub fn has_split(path: &Path, split: Split, options: &LoadOptions) -> Result<boo
     match resolve_format(path, options)? {
         Format::Cifar10 | Format::Cifar100 => Ok(cifar::has(path, split)),
         Format::Idx => Ok(idx::has(path, split)),
-        Format::Folder => image_folder::has(path, split),
+        Format::Folder => image_folder::has(path, split, options),
         Format::Npz => npz::has(path, split),
     }
 }
@@ -186,7 +189,15 @@ pub fn has_split(path: &Path, split: Split, options: &LoadOptions) -> Result<boo
 /// out of range; [`Error::Io`] when the system fails to read. Messages name the file and the numbers.
 pub fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
     options.check()?;
-    let set = match resolve_format(path, options)? {
+    let format = resolve_format(path, options)?;
+    if options.unlabelled && format != Format::Folder {
+        return Err(Error::Config(format!(
+            "{} is of the format {format}, whose images have labels; only image folders are read without \
+             (`data.labelled = false`, `--unlabelled`)",
+            path.display(),
+        )));
+    }
+    let set = match format {
         format @ (Format::Cifar10 | Format::Cifar100) => cifar::load(path, split, format, options)?,
         Format::Idx => idx::load(path, split, options)?,
         Format::Folder => image_folder::load(path, split, options)?,

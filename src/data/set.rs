@@ -32,6 +32,9 @@ pub struct ImageSet {
     pub ignored: usize,
 }
 
+/// The one class of images without labels.
+pub const UNLABELLED: &str = "unlabelled";
+
 /// An image that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
@@ -51,6 +54,11 @@ pub struct Normalisation {
 }
 
 impl ImageSet {
+    /// Whether the images came without labels: all are of the one class [`UNLABELLED`].
+    pub fn is_unlabelled(&self) -> bool {
+        self.classes == [UNLABELLED]
+    }
+
     /// Number of images.
     pub fn count(&self) -> usize {
         self.labels.len()

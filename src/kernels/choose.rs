@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    colour_jitter, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, crop_taps, grey_sums, matmul_subgroup, resized_crop, sliding_crop,
+    assign_labels, colour_jitter, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, crop_taps, grey_sums, matmul_subgroup, resized_crop, score_rows, sinkhorn_pass,
+    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, top_candidates, top_k,
 };
 use crate::gpu::Engine;
 
@@ -40,6 +41,23 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
+        chosen.insert(sinkhorn_pass_subgroup::SHADER.name, 0);
+    }
+    if !software {
+        // Rows of hundreds of clusters: at least a subgroup of 32 lanes for each.
+        let pass = if engine.features().contains(wgpu::Features::SUBGROUP) {
+            &sinkhorn_pass_subgroup::SHADER
+        } else {
+            &sinkhorn_pass::SHADER
+        };
+        chosen.insert(pass.name, 1);
+        let wider = [&score_rows::SHADER, &assign_labels::SHADER, &top_candidates::SHADER, &sinkhorn_wide::SHADER];
+        chosen.extend(wider.map(|shader| (shader.name, 1)));
+        chosen.insert(sinkhorn_update::SHADER.name, 2);
+    }
+    if !software {
+        // Thousands of columns a row: one vector of lanes would leave a GPU idle.
+        chosen.insert(top_k::SHADER.name, 1);
     }
     chosen
 }

@@ -8,6 +8,7 @@ pub mod add_into;
 pub mod aggregate;
 pub mod aggregate_transpose;
 pub mod argmax;
+pub mod assign_labels;
 pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
@@ -45,6 +46,8 @@ pub mod distillation_grad;
 pub mod dropout;
 pub mod flag_nonfinite;
 pub mod fma_loop;
+pub mod gather_labels;
+pub mod gather_rows;
 pub mod gradient_norm;
 pub mod grey_sums;
 pub mod matmul;
@@ -54,6 +57,7 @@ pub mod max_pool_grad;
 pub mod max_pool_index;
 pub mod max_pool_select;
 pub mod mul;
+pub mod normalize_rows;
 pub mod philox_words;
 pub mod pool;
 pub mod relu;
@@ -61,15 +65,25 @@ pub mod resized_crop;
 pub mod row_dot;
 pub mod row_scale;
 pub mod rows;
+pub mod scatter_rows;
+pub mod score_rows;
 pub mod sgd;
+pub mod shares;
+pub mod sinkhorn_pass;
+pub mod sinkhorn_pass_subgroup;
+pub mod sinkhorn_update;
+pub mod sinkhorn_wide;
 pub mod sliding_crop;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
 pub mod sum_parts;
 pub mod sum_rows;
+pub mod top_candidates;
+pub mod top_k;
 pub mod transform_views;
 pub mod transform_views_transpose;
+pub mod unpack_rows;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
@@ -85,6 +99,7 @@ pub static REGISTRY: &[Kernel] = &[
     aggregate::KERNEL,
     aggregate_transpose::KERNEL,
     argmax::KERNEL,
+    assign_labels::KERNEL,
     avg_pool::KERNEL,
     axpby::KERNEL,
     batch_norm_apply::KERNEL,
@@ -107,8 +122,8 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad_subgroup::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
-    crop_taps::KERNEL,
     counted::KERNEL,
+    crop_taps::KERNEL,
     cross_entropy::KERNEL,
     cross_entropy_grad::KERNEL,
     decode_augment::KERNEL,
@@ -117,6 +132,8 @@ pub static REGISTRY: &[Kernel] = &[
     dropout::KERNEL,
     flag_nonfinite::KERNEL,
     fma_loop::KERNEL,
+    gather_labels::KERNEL,
+    gather_rows::KERNEL,
     gradient_norm::KERNEL,
     grey_sums::KERNEL,
     matmul::KERNEL,
@@ -126,20 +143,30 @@ pub static REGISTRY: &[Kernel] = &[
     max_pool_index::KERNEL,
     max_pool_select::KERNEL,
     mul::KERNEL,
+    normalize_rows::KERNEL,
     philox_words::KERNEL,
     relu::KERNEL,
     resized_crop::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
+    scatter_rows::KERNEL,
+    score_rows::KERNEL,
     sgd::KERNEL,
+    sinkhorn_pass::KERNEL,
+    sinkhorn_pass_subgroup::KERNEL,
+    sinkhorn_update::KERNEL,
+    sinkhorn_wide::KERNEL,
     sliding_crop::KERNEL,
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
     sum_parts::KERNEL,
     sum_rows::KERNEL,
+    top_candidates::KERNEL,
+    top_k::KERNEL,
     transform_views::KERNEL,
     transform_views_transpose::KERNEL,
+    unpack_rows::KERNEL,
 ];
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
@@ -154,6 +181,10 @@ pub mod shared {
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
+    /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
+    pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
+    /// Scores of optimal transport: `score`, `scaling_of`, `joined`.
+    pub const TRANSPORT: &str = include_str!("../../shaders/shared/transport.wgsl");
     /// Views of a transformation set: `turned`, `colour_order`.
     pub const VIEWS: &str = include_str!("../../shaders/shared/views.wgsl");
 }

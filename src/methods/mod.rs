@@ -1,5 +1,6 @@
 //! Floor 7: the methods. One file or folder each; they never import each other.
 
+pub mod sela;
 pub mod sla;
 pub mod supervised;
 
@@ -8,7 +9,7 @@ use crate::train::Method;
 use crate::train::config::Config;
 
 /// Every method's name.
-pub const NAMES: &[&str] = &["baseline", "da", "mt", "sla", "sla-sd"];
+pub const NAMES: &[&str] = &["baseline", "da", "mt", "sla", "sla-sd", "sela", "sela-rot"];
 
 /// The method that a config names.
 ///
@@ -21,6 +22,8 @@ pub fn method(config: &Config) -> Result<Box<dyn Method>> {
         "mt" => Ok(Box::new(supervised::Supervised::multi_task(&config.section("sla")?)?)),
         "sla" => Ok(Box::new(sla::LabelAugmentation::new(&config.section("sla")?, false)?)),
         "sla-sd" => Ok(Box::new(sla::LabelAugmentation::new(&config.section("sla")?, true)?)),
+        "sela" => Ok(Box::new(sela::SelfLabelling::new(config.section("sela")?, false)?)),
+        "sela-rot" => Ok(Box::new(sela::SelfLabelling::new(config.section("sela")?, true)?)),
         other => {
             let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
             Err(Error::Config(format!(

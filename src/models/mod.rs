@@ -1,9 +1,12 @@
 //! Floor 5: networks. One file each, one line in [`backbone`].
 
+pub mod alexnet;
 pub mod cifar_resnet;
 pub mod convnet;
+pub mod preact_resnet;
 pub mod resnet;
 
+use resnet::{Block, ResNet, Stem};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Error, Result};
@@ -26,8 +29,8 @@ pub struct ModelSettings {
     pub name: String,
     /// `cifar_resnet` only: layers, 6n + 2 for three stages (in general 2·stages·n + 2); 0 = 32.
     pub depth: usize,
-    /// Channels of each stage (`cifar_resnet`, `resnetN`) or of each convolution (`convnet`), each 1 to 65536; empty =
-    /// the network's own.
+    /// Channels of each stage (`cifar_resnet`, `resnetN` and their like), of each convolution (`convnet`), or of five
+    /// convolutions and the linear layers (`alexnet`), each 1 to 65536; empty = the network's own.
     pub widths: Vec<usize>,
     /// `convnet` only: stride of each convolution, each 1 to 16; empty = 2, 1, 2, 1 …
     pub strides: Vec<usize>,
@@ -51,6 +54,10 @@ pub const NAMES: &[&str] = &[
     "resnet18",
     "resnet34",
     "resnet50",
+    "cifar_resnet18",
+    "resnetv2_50",
+    "alexnet",
+    "alexnet_small",
 ];
 
 fn unknown(name: &str) -> Error {
@@ -81,6 +88,9 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
     }
     let cifar =
         |depth| -> Result<Box<dyn Backbone>> { Ok(Box::new(cifar_resnet::CifarResNet::new(depth, &settings.widths)?)) };
+    let residual = |stem, block, blocks| -> Result<Box<dyn Backbone>> {
+        Ok(Box::new(ResNet::new(stem, block, blocks, &settings.widths)?))
+    };
     match settings.name.as_str() {
         "resnet20" => cifar(20),
         "resnet32" => cifar(32),
@@ -89,9 +99,13 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
         "resnet110" => cifar(110),
         "cifar_resnet" => cifar(if settings.depth == 0 { 32 } else { settings.depth }),
         "convnet" => Ok(Box::new(convnet::ConvNet::new(&settings.widths, &settings.strides)?)),
-        "resnet18" => Ok(Box::new(resnet::ResNet::new(resnet::Block::Basic, [2, 2, 2, 2], &settings.widths)?)),
-        "resnet34" => Ok(Box::new(resnet::ResNet::new(resnet::Block::Basic, [3, 4, 6, 3], &settings.widths)?)),
-        "resnet50" => Ok(Box::new(resnet::ResNet::new(resnet::Block::Bottleneck, [3, 4, 6, 3], &settings.widths)?)),
+        "resnet18" => residual(Stem::Large, Block::Basic, [2, 2, 2, 2]),
+        "resnet34" => residual(Stem::Large, Block::Basic, [3, 4, 6, 3]),
+        "resnet50" => residual(Stem::Large, Block::Bottleneck, [3, 4, 6, 3]),
+        "cifar_resnet18" => residual(Stem::Small, Block::Basic, [2, 2, 2, 2]),
+        "resnetv2_50" => Ok(Box::new(preact_resnet::PreActResNet::new([3, 4, 6, 3], &settings.widths)?)),
+        "alexnet" => Ok(Box::new(alexnet::AlexNet::new(alexnet::BIG, &settings.widths)?)),
+        "alexnet_small" => Ok(Box::new(alexnet::AlexNet::new(alexnet::SMALL, &settings.widths)?)),
         other => Err(unknown(other)),
     }
 }
@@ -123,6 +137,11 @@ mod tests {
             ("resnet18", 64, 11_689_512 - 513_000, 512),
             ("resnet34", 64, 21_797_672 - 513_000, 512),
             ("resnet50", 64, 25_557_032 - 2_049_000, 2048),
+            ("cifar_resnet18", 32, 11_173_962 - 5_130, 512),
+            ("resnetv2_50", 64, 23_496_256, 2048),
+            // Convolutions with their biases and batch-norm, then 9216 → 4096 → 4096.
+            ("alexnet", 224, 3_749_952 + 54_534_144, 4096),
+            ("alexnet_small", 224, 2_472_000 + 54_534_144, 4096),
         ] {
             let (count, width, _) = built(name, side);
             assert_eq!((count, width), (parameters, features), "{name}");
@@ -138,6 +157,37 @@ mod tests {
             assert!(names.iter().any(|n| n == name), "{name}");
         }
         assert!(!names.iter().any(|n| n.starts_with("layer2.1.downsample")));
+        let (_, _, names) = built("cifar_resnet18", 32);
+        assert!(names.iter().any(|n| n == "layer2.0.downsample.0.weight") && names.len() == 60);
+    }
+
+    #[test]
+    fn names_are_those_of_the_official_code() {
+        let (_, _, names) = built("alexnet", 224);
+        for name in
+            ["features.0.bias", "features.5.weight", "features.14.weight", "features.15.bias", "classifier.4.bias"]
+        {
+            assert!(names.iter().any(|n| n == name), "{name}");
+        }
+        assert_eq!(names.len(), 5 * 4 + 4);
+        let (_, _, names) = built("resnetv2_50", 64);
+        for name in ["features.0.weight", "features.2.0.shortcut.0.weight", "features.5.2.bn3.bias"] {
+            assert!(names.iter().any(|n| n == name), "{name}");
+        }
+        assert!(!names.iter().any(|n| n.starts_with("features.2.1.shortcut")));
+    }
+
+    #[test]
+    fn images_too_small_for_alexnet_are_refused() {
+        let features = |side: usize| {
+            let settings = ModelSettings { name: "alexnet".into(), ..ModelSettings::default() };
+            let mut b = Builder::new(Phase::Evaluate);
+            let x = b.graph.input("images", &[2, side, side, 3], DType::F32);
+            backbone(&settings).expect("a known name").features(&mut b, x).map(|_| ())
+        };
+        assert!(features(63).is_ok());
+        let error = features(62).expect_err("no pixel would be left").to_string();
+        assert!(error.contains("63 x 63") && error.contains("62 x 62"), "{error}");
     }
 
     #[test]
@@ -152,6 +202,9 @@ mod tests {
         refused(ModelSettings { depth: 20, ..of("resnet32") }, "cifar_resnet");
         refused(ModelSettings { widths: vec![16, 8, 8], ..of("resnet20") }, "falls");
         refused(ModelSettings { widths: vec![16], strides: vec![1, 2], ..of("convnet") }, "one stride");
+        refused(ModelSettings { widths: vec![8; 5], ..of("alexnet") }, "takes six");
+        refused(ModelSettings { widths: vec![8, 8, 8, 8, 6, 8], ..of("alexnet_small") }, "multiple of four");
+        refused(ModelSettings { widths: vec![8; 3], ..of("resnetv2_50") }, "four stages");
         refused(ModelSettings { strides: vec![2], ..of("resnet18") }, "convnet");
     }
 }

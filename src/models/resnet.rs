@@ -1,5 +1,6 @@
 //! The residual networks for 224×224 images of He et al. (2016), table 1, under torchvision's names: 7×7 stem with
-//! stride 2, 3×3 max-pooling, four stages, projection shortcuts (`downsample.0`, `downsample.1`).
+//! stride 2, 3×3 max-pooling, four stages, projection shortcuts (`downsample.0`, `downsample.1`). For small images the
+//! stem is one 3×3 convolution with stride 1, without pooling: the usual form for CIFAR.
 
 use super::Backbone;
 use crate::base::{Error, Result};
@@ -16,9 +17,19 @@ pub enum Block {
     Bottleneck,
 }
 
+/// What stands before the stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stem {
+    /// 7×7 with stride 2, then 3×3 max-pooling with stride 2.
+    Large,
+    /// 3×3 with stride 1.
+    Small,
+}
+
 /// `conv1`, `bn1`, `layer1..4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResNet {
+    stem: Stem,
     block: Block,
     blocks: [usize; 4],
     widths: Vec<usize>,
@@ -31,7 +42,7 @@ impl ResNet {
     ///
     /// # Errors
     /// When there are not four widths.
-    pub fn new(block: Block, blocks: [usize; 4], widths: &[usize]) -> Result<Self> {
+    pub fn new(stem: Stem, block: Block, blocks: [usize; 4], widths: &[usize]) -> Result<Self> {
         let widths = if widths.is_empty() { vec![64, 128, 256, 512] } else { widths.to_vec() };
         if widths.len() != 4 {
             return Err(Error::Config(format!(
@@ -39,7 +50,7 @@ impl ResNet {
                 widths.len()
             )));
         }
-        Ok(Self { block, blocks, widths })
+        Ok(Self { stem, block, blocks, widths })
     }
 
     fn residual(&self, b: &mut Builder, x: NodeId, width: usize, stride: usize) -> Result<NodeId> {
@@ -79,10 +90,16 @@ impl ResNet {
 
 impl Backbone for ResNet {
     fn features(&self, b: &mut Builder, x: NodeId) -> Result<NodeId> {
-        let mut x = b.conv2d("conv1", x, self.widths[0], 7, Convolution { stride: 2, padding: 3 }, INITIALISER)?;
+        let (kernel, convolution) = match self.stem {
+            Stem::Large => (7, Convolution { stride: 2, padding: 3 }),
+            Stem::Small => (3, Convolution { stride: 1, padding: 1 }),
+        };
+        let mut x = b.conv2d("conv1", x, self.widths[0], kernel, convolution, INITIALISER)?;
         x = b.batch_norm("bn1", x)?;
         x = b.graph.relu(x)?;
-        x = b.graph.max_pool(x, 3, 2, 1)?;
+        if self.stem == Stem::Large {
+            x = b.graph.max_pool(x, 3, 2, 1)?;
+        }
         for (stage, (&width, &blocks)) in self.widths.iter().zip(&self.blocks).enumerate() {
             for block in 0..blocks {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };

@@ -1,7 +1,7 @@
 //! Appends layers to a graph under PyTorch's names and keeps the list of their tensors.
 
 use super::{Initialiser, Layout, TensorSpec};
-use crate::base::{Error, Result, pad4};
+use crate::base::{DType, Error, Result, pad4};
 use crate::graph::ops::conv2d::Convolution;
 use crate::graph::{Graph, NodeId};
 
@@ -29,15 +29,34 @@ pub struct Builder {
     pub graph: Graph,
     /// How layers act from here on.
     pub phase: Phase,
+    /// Seed of the dropout masks.
+    pub seed: u64,
     parameters: Vec<TensorSpec>,
     states: Vec<TensorSpec>,
     prefix: Vec<String>,
+    step: Option<NodeId>,
+    dropouts: u32,
 }
 
 impl Builder {
     /// An empty graph.
     pub fn new(phase: Phase) -> Self {
-        Self { graph: Graph::new(), phase, parameters: Vec::new(), states: Vec::new(), prefix: Vec::new() }
+        Self {
+            graph: Graph::new(),
+            phase,
+            seed: 0,
+            parameters: Vec::new(),
+            states: Vec::new(),
+            prefix: Vec::new(),
+            step: None,
+            dropouts: 0,
+        }
+    }
+
+    /// The leaf with the settings of a step, `step (8)` unsigned: word 0 its number, 1 to 3 the optimizer's, 4 the
+    /// micro-batch. One node however often it is asked for.
+    pub fn step(&mut self) -> NodeId {
+        *self.step.get_or_insert_with(|| self.graph.input("step", &[8], DType::U32))
     }
 
     /// Trained tensors, in the order in which layers asked for them.
@@ -107,22 +126,97 @@ impl Builder {
         self.graph.scope(&scope, |g| g.conv2d(x, w, convolution))
     }
 
+    /// [`Builder::conv2d`] with a bias that starts at zero.
+    ///
+    /// # Errors
+    /// As [`Builder::conv2d`].
+    pub fn conv2d_biased(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        output: usize,
+        kernel: usize,
+        convolution: Convolution,
+        start: Initialiser,
+    ) -> Result<NodeId> {
+        let y = self.conv2d(name, x, output, kernel, convolution, start)?;
+        self.bias(name, y, Initialiser::Zeros, [1, 1])
+    }
+
+    /// Adds the bias `name.bias`. Shapes: `x (…, C)` → the same.
+    fn bias(&mut self, name: &str, x: NodeId, start: Initialiser, fans: [usize; 2]) -> Result<NodeId> {
+        let length = self.graph.shape(x).last();
+        let b = self.parameter(&format!("{name}.bias"), Layout::Vector { length }, [start; 2], fans);
+        let scope = self.full(name);
+        self.graph.scope(&scope, |g| g.add_bias(x, b))
+    }
+
     /// `nn.Linear(in, out)` with PyTorch's default initialiser. Shapes: `x (R, in)` → `(R, out)`.
     ///
     /// # Errors
     /// When `x` is not a matrix.
     pub fn linear(&mut self, name: &str, x: NodeId, output: usize) -> Result<NodeId> {
+        self.linear_from(name, x, output, [Initialiser::KaimingUniform; 2])
+    }
+
+    /// [`Builder::linear`] whose weight and bias start as `start` says.
+    ///
+    /// # Errors
+    /// When `x` is not a matrix.
+    pub fn linear_from(&mut self, name: &str, x: NodeId, output: usize, start: [Initialiser; 2]) -> Result<NodeId> {
         let input = self.graph.shape(x).last();
-        let start = [Initialiser::KaimingUniform; 2];
-        let fans = [input, output];
-        let w = self.parameter(&format!("{name}.weight"), Layout::Linear { input, output }, start, fans);
-        let b = self.parameter(&format!("{name}.bias"), Layout::Vector { length: output }, start, fans);
-        debug_assert_eq!(self.graph.shape(w).sizes()[0], pad4(input));
+        self.matrix(name, x, Layout::Linear { input, output }, [input, output], start)
+    }
+
+    /// `nn.Linear` on `torch.flatten(x, 1)`; its weight meets PyTorch's order of the flattened image in checkpoints.
+    /// Shapes: `x (R, H, W, C)`, C a multiple of four → `(R, out)`.
+    ///
+    /// # Errors
+    /// When `x` is not such an image tensor.
+    pub fn flattened_linear(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        output: usize,
+        start: [Initialiser; 2],
+    ) -> Result<NodeId> {
         let scope = self.full(name);
-        self.graph.scope(&scope, |g| {
-            let y = g.linear(x, w)?;
-            g.add_bias(y, b)
-        })
+        let flat = self.graph.scope(&scope, |g| g.flatten(x))?;
+        let sizes = self.graph.shape(x).sizes();
+        let image = [sizes[1], sizes[2], sizes[3]];
+        let fans = [self.graph.shape(flat).last(), output];
+        self.matrix(name, flat, Layout::FlattenedLinear { image, output }, fans, start)
+    }
+
+    /// `x · weight + bias`.
+    fn matrix(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        layout: Layout,
+        fans: [usize; 2],
+        start: [Initialiser; 2],
+    ) -> Result<NodeId> {
+        let w = self.parameter(&format!("{name}.weight"), layout, [start[0]; 2], fans);
+        debug_assert_eq!(self.graph.shape(w).sizes()[0], pad4(fans[0]));
+        let scope = self.full(name);
+        let y = self.graph.scope(&scope, |g| g.linear(x, w))?;
+        self.bias(name, y, start[1], fans)
+    }
+
+    /// `nn.Dropout(p)`: nothing in evaluation. In training the mask is a function of [`Builder::seed`], of how many
+    /// dropouts stand before this one, and of the step's number and micro-batch. Shapes: `x (…, C)` → the same.
+    ///
+    /// # Errors
+    /// When `p` lies outside [0, 1).
+    pub fn dropout(&mut self, x: NodeId, p: f32) -> Result<NodeId> {
+        if self.phase == Phase::Evaluate {
+            return Ok(x);
+        }
+        let step = self.step();
+        let layer = self.dropouts;
+        self.dropouts += 1;
+        self.graph.dropout(x, step, p, self.seed, layer)
     }
 
     /// `nn.BatchNorm2d(C)` (or 1d): batch statistics in training, running ones in evaluation; weight 1, bias 0.
@@ -158,5 +252,26 @@ impl Builder {
                 g.batch_norm_train(x, stats, affine, BATCH_NORM_EPS)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropout_acts_in_training_alone_and_shares_the_step_leaf() {
+        let mut b = Builder::new(Phase::Train { update: true });
+        let x = b.graph.parameter("x", &[2, 5]);
+        let first = b.dropout(x, 0.5).expect("p in range");
+        let second = b.dropout(first, 0.5).expect("p in range");
+        let step = b.step();
+        for node in [first, second] {
+            assert_eq!(b.graph.node(node).inputs[1], step);
+        }
+        let kind = |node: NodeId| format!("{:?}", b.graph.node(node).source);
+        assert_ne!(kind(first), kind(second), "two dropouts with one mask");
+        b.phase = Phase::Evaluate;
+        assert_eq!(b.dropout(x, 0.5).expect("nothing to do"), x);
     }
 }

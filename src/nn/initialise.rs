@@ -10,6 +10,8 @@ pub enum Initialiser {
     Zeros,
     /// `init.ones_`.
     Ones,
+    /// `init.normal_(std=0.01)`: what AlexNet and VGG give their linear layers.
+    NormalHundredth,
     /// `init.kaiming_normal_(mode="fan_out", nonlinearity="relu")`: N(0, √(2 / fan_out)).
     KaimingNormalFanOut,
     /// The default of `nn.Conv2d` and `nn.Linear`: `init.kaiming_uniform_(a=√5)`, U(±1/√fan_in); their biases too.
@@ -31,6 +33,7 @@ impl Initialiser {
         match self {
             Self::Zeros => vec![0.0; count],
             Self::Ones => vec![1.0; count],
+            Self::NormalHundredth => normal(0.01),
             Self::KaimingNormalFanOut => normal((2.0 / fan_out).sqrt()),
             Self::XavierNormal => normal((2.0 / (fan_in + fan_out)).sqrt()),
             Self::KaimingUniform => uniform(&mut random, count, 1.0 / fan_in.sqrt()),
@@ -65,6 +68,7 @@ mod tests {
         let draw = |i: Initialiser| spread(&i.draw(1, "layer.weight", 20_000, 144, 288));
         let near = |a: f64, b: f64| (a / b - 1.0).abs() < 0.03;
         assert!(near(draw(Initialiser::KaimingNormalFanOut).0, (2.0f64 / 288.0).sqrt()));
+        assert!(near(draw(Initialiser::NormalHundredth).0, 0.01));
         assert!(near(draw(Initialiser::XavierNormal).0, (2.0f64 / 432.0).sqrt()));
         assert!(near(draw(Initialiser::KaimingUniform).1, 1.0 / 12.0));
         assert!(near(draw(Initialiser::XavierUniform).1, (6.0f64 / 432.0).sqrt()));

@@ -23,6 +23,14 @@ pub enum Layout {
         /// Output features.
         output: usize,
     },
+    /// A linear layer on a flattened image: device `[height·width·channels, out]` (channels innermost); PyTorch
+    /// `[out, channels·height·width]` (channels outermost).
+    FlattenedLinear {
+        /// Height, width and channels of the image; the channels a multiple of four.
+        image: [usize; 3],
+        /// Output features.
+        output: usize,
+    },
     /// `[n]` in both.
     Vector {
         /// Length.
@@ -68,6 +76,7 @@ impl TensorSpec {
         match self.layout {
             Layout::Convolution { kernel: [h, w], input, output } => Shape::new(&[h, w, pad4(input), output]),
             Layout::Linear { input, output } => Shape::new(&[pad4(input), output]),
+            Layout::FlattenedLinear { image, output } => Shape::new(&[image.iter().product(), output]),
             Layout::Vector { length } => Shape::new(&[length]),
             Layout::Rows { channels, .. } => Shape::new(&[2, channels]),
         }
@@ -80,6 +89,9 @@ impl TensorSpec {
                 vec![(self.name.clone(), vec![*output, *input, *h, *w])]
             }
             Layout::Linear { input, output } => vec![(self.name.clone(), vec![*output, *input])],
+            Layout::FlattenedLinear { image, output } => {
+                vec![(self.name.clone(), vec![*output, image.iter().product()])]
+            }
             Layout::Vector { length } => vec![(self.name.clone(), vec![*length])],
             Layout::Rows { channels, names } => {
                 let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
@@ -95,7 +107,7 @@ impl TensorSpec {
         let per_part = device.len() / parts.len();
         let make = |(i, (name, sizes)): (usize, (String, Vec<usize>))| {
             let values = match self.layout {
-                Layout::Convolution { .. } | Layout::Linear { .. } => {
+                Layout::Convolution { .. } | Layout::Linear { .. } | Layout::FlattenedLinear { .. } => {
                     let mut values = vec![0.0; sizes.iter().product()];
                     self.pairs(|torch, at| values[torch] = device[at]);
                     values
@@ -124,7 +136,7 @@ impl TensorSpec {
                 )));
             }
             match self.layout {
-                Layout::Convolution { .. } | Layout::Linear { .. } => {
+                Layout::Convolution { .. } | Layout::Linear { .. } | Layout::FlattenedLinear { .. } => {
                     self.pairs(|torch, at| device[at] = found.values[torch]);
                 }
                 _ => device[i * per_part..(i + 1) * per_part].copy_from_slice(&found.values),
@@ -168,6 +180,16 @@ impl TensorSpec {
                     }
                 }
             }
+            Layout::FlattenedLinear { image: [height, width, channels], output } => {
+                let pixels = height * width;
+                for o in 0..output {
+                    for c in 0..channels {
+                        for p in 0..pixels {
+                            each((o * channels + c) * pixels + p, (p * channels + c) * output + o);
+                        }
+                    }
+                }
+            }
             _ => {}
         }
     }
@@ -186,6 +208,7 @@ mod tests {
         for layout in [
             Layout::Convolution { kernel: [3, 2], input: 3, output: 5 },
             Layout::Linear { input: 6, output: 7 },
+            Layout::FlattenedLinear { image: [2, 3, 4], output: 5 },
             Layout::Vector { length: 5 },
             Layout::Rows { channels: 6, names: ["bias", "weight"] },
         ] {
@@ -206,6 +229,20 @@ mod tests {
         let found = TorchTensor { name: String::new(), sizes: vec![2, 1, 1, 2], values: vec![1.0, 2.0, 3.0, 4.0] };
         let device = spec.from_torch(|_| Ok(found.clone())).expect("sizes");
         assert_eq!(device, [1.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_flattened_image_changes_its_order() {
+        // PyTorch's columns count channels, rows, columns of a 1 × 2 image with 4 channels; the device's rows the reverse.
+        let spec = spec(Layout::FlattenedLinear { image: [1, 2, 4], output: 1 });
+        let found = TorchTensor {
+            name: String::new(),
+            sizes: vec![1, 8],
+            values: vec![0.0, 1.0, 10.0, 11.0, 20.0, 21.0, 30.0, 31.0],
+        };
+        let device = spec.from_torch(|_| Ok(found.clone())).expect("sizes");
+        assert_eq!(device, [0.0, 10.0, 20.0, 30.0, 1.0, 11.0, 21.0, 31.0]);
+        assert_eq!(spec.to_torch(&device)[0].values, found.values);
     }
 
     #[test]

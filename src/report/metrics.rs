@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::{Error, Result};
 use crate::train::checkpoint::write_atomically;
-use crate::train::events::{Evaluated, Event, Metrics, Sink, Step};
+use crate::train::events::{Evaluated, Event, Metrics, Relabelled, Sink, Step};
 
 /// The first line of `metrics.csv`. One row per value lets every method add its own without changing the columns.
 const HEADER: &str = "step,epoch,split,metric,value";
@@ -75,6 +75,7 @@ impl Sink for MetricsFiles {
         match event {
             Event::Step(step) => self.write(&line_of_step(step), step.step, step.epoch, "train", &values_of_step(step)),
             Event::Evaluated(e) => self.write(&line_of_evaluation(e), e.step, e.epoch, &e.split, &e.metrics),
+            Event::Relabelled(r) => self.write(&line_of_labels(r)?, r.step, r.epoch, "labels", &values_of_labels(r)),
             Event::Started(_) | Event::Saved(_) | Event::Note(_) | Event::Finished(_) => Ok(()),
         }
     }
@@ -117,6 +118,28 @@ fn line_of_evaluation(evaluated: &Evaluated) -> Map<String, Value> {
     line.insert("seconds".into(), json!(evaluated.seconds));
     extend(&mut line, &evaluated.metrics);
     line
+}
+
+/// The values of one head's update; `metrics.csv` tells the heads apart by the name's end.
+fn values_of_labels(labels: &Relabelled) -> Metrics {
+    let name = |name: &str| format!("{name}.{}", labels.head);
+    let own = [
+        (name("changed"), labels.changed),
+        (name("iterations"), f64::from(labels.iterations)),
+        (name("marginal_error"), labels.marginal_error),
+        (name("cost"), labels.cost),
+    ];
+    own.into_iter().chain(labels.nmi.map(|nmi| (name("nmi"), nmi))).collect()
+}
+
+fn line_of_labels(labels: &Relabelled) -> Result<Map<String, Value>> {
+    let bad = |e: serde_json::Error| Error::Data(format!("a label update cannot be written as JSON: {e}"));
+    let mut line = Map::new();
+    line.insert("event".into(), json!("labels"));
+    if let Value::Object(fields) = serde_json::to_value(labels).map_err(bad)? {
+        line.extend(fields);
+    }
+    Ok(line)
 }
 
 fn paths(folder: &Path) -> (PathBuf, PathBuf) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::config::{ChannelValues, Config, EvaluateSplit};
 use super::images::Decode;
 use crate::base::{Error, Result};
-use crate::data::{self, ImageSet};
+use crate::data::{self, ImageSet, LabelFile, LoadOptions, Split};
 
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Datasets {
         if config.data.path.is_empty() {
             return Err(Error::Config("data.path is empty: name the folder or file of the images".into()));
         }
-        let (train, test) = data::load_both(config.data.path(), &config.data.load_options()?)?;
+        let (train, test) = labelled(config)?;
         let (train, validation) = data::split(train, &config.data.validation, config.seed)?;
         let measured = train.normalisation();
         let pick = |wish: &ChannelValues, measured: &[f64], key: &str| -> Result<Vec<f32>> {
@@ -45,14 +45,16 @@ impl Datasets {
         Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: test.map(Arc::new), mean, std })
     }
 
-    /// The set that `evaluate.split` names: "validation", "test", or "auto" (validation when there is one, else test).
+    /// The set that `evaluate.split` names: "validation", "test", or "auto": validation when there is one, else test
+    /// unless `cautious`, since what chooses a checkpoint by test labels is not unsupervised.
     ///
     /// # Errors
     /// When the named set does not exist.
-    pub fn evaluation(&self, split: EvaluateSplit) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
+    pub fn evaluation(&self, split: EvaluateSplit, cautious: bool) -> Result<Option<(&'static str, Arc<ImageSet>)>> {
         let validation = self.validation.clone().map(|s| ("validation", s));
         let test = self.test.clone().map(|s| ("test", s));
         match split {
+            EvaluateSplit::Auto if cautious => Ok(validation),
             EvaluateSplit::Auto => Ok(validation.or(test)),
             EvaluateSplit::Validation => validation.map(Some).ok_or_else(|| {
                 Error::Config("evaluate.split = \"validation\": there is none; set data.validation".into())
@@ -71,4 +73,15 @@ impl Datasets {
         let image = [self.train.height, self.train.width, self.train.channels];
         Decode::new(image, &self.mean, &self.std, &config.augment, augmented.then_some(config.seed))
     }
+}
+
+/// Training and test images under their own labels, or training images under those of a file: then there is no test set,
+/// because its labels are of other classes.
+fn labelled(config: &Config) -> Result<(ImageSet, Option<ImageSet>)> {
+    let (data, options) = (&config.data, config.data.load_options()?);
+    let Some(path) = data.labels_file() else { return data::load_both(data.path(), &options) };
+    let labels = LabelFile::read(path)?;
+    let own = LoadOptions { classes: None, allow_empty_classes: true, ..options };
+    let set = data::load(data.path(), Split::Train, &own)?;
+    Ok((labels.apply(set, data.labels_head as u32, options.classes)?, None))
 }

@@ -95,6 +95,40 @@ pub struct Evaluated {
     pub metrics: Metrics,
 }
 
+/// One head's labels were made anew.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Relabelled {
+    /// Steps done.
+    pub step: u64,
+    /// Passes over the training images done.
+    pub epoch: f64,
+    /// Number of the update, from 1.
+    pub update: u64,
+    /// The head, from 0.
+    pub head: usize,
+    /// Share of the images whose label is another one than before.
+    pub changed: f64,
+    /// Sinkhorn iterations.
+    pub iterations: u32,
+    /// Largest relative error of a cluster's mass when they ended.
+    pub marginal_error: f64,
+    /// Whether that is within the tolerance.
+    pub converged: bool,
+    /// Mean of −log P of the labels.
+    pub cost: f64,
+    /// Exact sizes: no other labels of these sizes have a mean cost below `cost − gap`.
+    pub gap: Option<f64>,
+    /// Images of the smallest and of the largest cluster.
+    pub sizes: [u64; 2],
+    /// Normalised mutual information of the labels and the training images' classes, where there are classes. A
+    /// report: nothing is chosen by it.
+    pub nmi: Option<f64>,
+    /// Seconds, those of the pass over the images shared by all heads of an update.
+    pub seconds: f64,
+    /// Of these, seconds of the assignment itself.
+    pub assignment_seconds: f64,
+}
+
 /// A checkpoint was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saved {
@@ -126,6 +160,8 @@ pub enum Event {
     Step(Step),
     /// An evaluation, every `evaluate.every` steps. Comes before the checkpoint of the same step.
     Evaluated(Evaluated),
+    /// The labels of one head, at each update.
+    Relabelled(Relabelled),
     /// A checkpoint, every `checkpoint.every` steps.
     Saved(Saved),
     /// Something the user should know, in a sentence.

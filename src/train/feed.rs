@@ -25,7 +25,7 @@ pub struct Feed {
 #[derive(Clone, Copy, Debug)]
 pub struct FedLeaves {
     bytes: NodeId,
-    /// `(B, 4)`: position in the bytes, sample, epoch, 0.
+    /// `(B, 4)`: place in the bound bytes, index of the image, epoch, 0.
     pub draws: NodeId,
     /// `(B)`.
     pub labels: NodeId,
@@ -67,9 +67,33 @@ impl Feed {
         })
     }
 
+    /// Another feed of `rows` images at once; pixels on the device are shared.
+    ///
+    /// # Errors
+    /// When memory does not suffice.
+    pub fn with_rows(&self, engine: &Engine, rows: usize) -> Result<Self> {
+        let words = (rows * self.set.image_bytes()).div_ceil(4);
+        Ok(Self {
+            set: Arc::clone(&self.set),
+            resident: self.resident,
+            rows,
+            bytes: match self.resident {
+                true => self.bytes.clone(),
+                false => engine.tensor("dataset bytes", Shape::new(&[words]), DType::U32)?,
+            },
+            draws: engine.tensor("draws", Shape::new(&[rows, 4]), DType::U32)?,
+            labels: engine.tensor("labels", Shape::new(&[rows]), DType::U32)?,
+        })
+    }
+
     /// Whether the pixels live on the device.
     pub fn resident(&self) -> bool {
         self.resident
+    }
+
+    /// Images at once.
+    pub fn rows(&self) -> usize {
+        self.rows
     }
 
     /// The images behind the feed.
@@ -99,6 +123,11 @@ impl Feed {
     /// Writes one batch; fewer draws than rows leave rows that do not count. `pixels` are the gathered bytes of a
     /// streamed batch; they are gathered here when absent.
     pub fn write(&self, engine: &Engine, draws: &[Draw], pixels: Option<&[u8]>) {
+        self.write_counted(engine, draws, draws.len(), pixels);
+    }
+
+    /// As [`Feed::write`]; of the draws, only the first `counted` have labels.
+    pub fn write_counted(&self, engine: &Engine, draws: &[Draw], counted: usize, pixels: Option<&[u8]>) {
         assert!(!draws.is_empty() && draws.len() <= self.rows, "{} draws for {} rows", draws.len(), self.rows);
         let mut words = Vec::with_capacity(self.rows * 4);
         let mut labels = Vec::with_capacity(self.rows);
@@ -113,7 +142,7 @@ impl Feed {
                 0
             };
             words.extend([position, draw.index, draw.epoch, 0]);
-            labels.push(if row < draws.len() { self.set.labels[draw.index as usize] } else { IGNORED });
+            labels.push(if row < counted.min(draws.len()) { self.set.labels[draw.index as usize] } else { IGNORED });
         }
         if !self.resident {
             match pixels {

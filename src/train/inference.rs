@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::feed::{FedLeaves, Feed};
 use super::images::Decode;
 use super::network::Network;
-use super::{Batch, Method};
+use super::{Batch, Measure, Method};
+use crate::base::labels::LabelRule;
 use crate::base::{DType, Result, Shape};
 use crate::data::Draw;
 use crate::gpu::{Engine, Program, Tensor, readback};
@@ -44,8 +45,14 @@ impl Evaluator {
         let leaves = feed.leaves(&mut b.graph, decode)?;
         let rows = b.graph.shape(leaves.labels).elements();
         let classes = feed.set().classes.len();
-        let metrics =
-            method.evaluate(&mut b, backbone, Batch { images: leaves.images, labels: leaves.labels, classes })?;
+        let batch = Batch {
+            images: leaves.images,
+            labels: leaves.labels,
+            classes,
+            draws: leaves.draws,
+            samples: feed.set().count(),
+        };
+        let metrics = method.evaluate(&mut b, backbone, batch)?;
         let leaf = b.graph.state("evaluation.sums", &[SLOTS]);
         for (slot, metric) in metrics.iter().enumerate() {
             b.graph.accumulate(metric.value, leaf, slot)?;
@@ -59,12 +66,11 @@ impl Evaluator {
         let names = metrics.into_iter().map(|m| m.name).collect();
         Ok(Self { feed, rows, program, sums, names })
     }
+}
 
+impl Measure for Evaluator {
     /// Means over all images of the set, in the method's order.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn run(&mut self, engine: &Engine) -> Result<Vec<(String, f64)>> {
+    fn run(&mut self, engine: &Engine) -> Result<Vec<(String, f64)>> {
         engine.write_words(&self.sums, &[0.0f32; SLOTS]);
         let count = self.feed.set().count();
         let mut totals = vec![0.0f64; self.names.len()];
@@ -87,13 +93,11 @@ impl Evaluator {
         Ok(self.names.iter().cloned().zip(totals.into_iter().map(|t| t / count as f64)).collect())
     }
 
-    /// Names of the metrics, in the method's order.
-    pub fn names(&self) -> &[String] {
+    fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Images of the set.
-    pub fn images(&self) -> usize {
+    fn images(&self) -> usize {
         self.feed.set().count()
     }
 }
@@ -186,4 +190,88 @@ fn predict_graph(
     let leaves = feed.leaves(&mut b.graph, decode)?;
     let prediction = method.predict(&mut b, backbone, leaves.images, feed.set().classes.len())?;
     Ok((b, leaves, prediction))
+}
+
+/// A cluster and how sure the network is of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Chosen {
+    /// The cluster.
+    pub label: u32,
+    /// Its probability.
+    pub confidence: f32,
+}
+
+/// Sorts images into the clusters of a network's heads.
+#[derive(Debug)]
+pub struct Sorter {
+    feed: Feed,
+    program: Program,
+    /// Labels and their −log P, `(B)` each, of every head.
+    heads: Vec<(Tensor, Tensor)>,
+}
+
+impl Sorter {
+    /// Plans the pass: the most probable clusters, or with `assigned` (labels of each image, one list a head) those.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn new(
+        engine: &Engine,
+        feed: Feed,
+        decode: Decode,
+        method: &dyn Method,
+        backbone: &dyn Backbone,
+        network: &Network,
+        variants: &HashMap<&'static str, usize>,
+        assigned: Option<&[Vec<u32>]>,
+    ) -> Result<Self> {
+        let mut b = Builder::new(Phase::Evaluate);
+        let leaves = feed.leaves(&mut b.graph, decode)?;
+        let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
+        let table = match assigned {
+            None => None,
+            Some(labels) => {
+                let table = engine.tensor("labels", Shape::new(&[labels.len(), feed.set().count()]), DType::U32)?;
+                engine.write(&table, &labels.concat());
+                let leaf = b.graph.input("assigned labels", table.shape.sizes(), DType::U32);
+                placed.insert(leaf, table);
+                Some(leaf)
+            }
+        };
+        let mut outputs = Vec::new();
+        for (head, logits) in method.clusters(&mut b, backbone, leaves.images)?.into_iter().enumerate() {
+            let label = match table {
+                Some(table) => b.graph.gather_labels(table, leaves.draws, leaves.labels, head)?,
+                None => b.graph.argmax(logits)?,
+            };
+            outputs.extend([label, b.graph.cross_entropy(logits, label, LabelRule::Class, 1)?]);
+        }
+        network.place(&b.graph, &mut placed)?;
+        feed.place(&leaves, &mut placed);
+        let executor = Executor::new(engine, &b.graph, &outputs, &placed, variants)?;
+        let tensor = |id: NodeId| executor.tensor(id).cloned();
+        let heads = outputs.chunks(2).map(|pair| Ok((tensor(pair[0])?, tensor(pair[1])?))).collect::<Result<_>>()?;
+        Ok(Self { program: Program::new(engine, executor.recording())?, heads, feed })
+    }
+
+    /// Of every head, the clusters of all images in order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn run(&mut self, engine: &Engine) -> Result<Vec<Vec<Chosen>>> {
+        let all: Vec<u32> = (0..self.feed.set().count() as u32).collect();
+        let mut out = vec![Vec::with_capacity(all.len()); self.heads.len()];
+        for chunk in all.chunks(self.feed.rows()) {
+            let draws: Vec<Draw> = chunk.iter().map(|&index| Draw { index, epoch: 0 }).collect();
+            self.feed.write(engine, &draws, None);
+            self.program.run(engine, 1)?;
+            for (head, (labels, losses)) in self.heads.iter().enumerate() {
+                let labels: Vec<u32> = readback::read(engine, labels)?;
+                let losses: Vec<f32> = readback::read(engine, losses)?;
+                let pairs = labels.iter().zip(&losses).take(chunk.len());
+                out[head].extend(pairs.map(|(&label, loss)| Chosen { label, confidence: (-loss).exp() }));
+            }
+        }
+        Ok(out)
+    }
 }

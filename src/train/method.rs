@@ -1,9 +1,18 @@
 //! What a method is to the trainer: graphs to train, to evaluate and to predict with. The trainer knows this trait and
 //! no method.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use super::config::Config;
+use super::datasets::Datasets;
+use super::feed::Feed;
+use super::labeller::Labeller;
+use super::network::Network;
 use crate::base::{Result, Shape};
+use crate::data::ImageSet;
+use crate::gpu::Engine;
 use crate::graph::NodeId;
 use crate::models::Backbone;
 use crate::nn::Builder;
@@ -17,6 +26,10 @@ pub struct Batch {
     pub labels: NodeId,
     /// Number of classes N.
     pub classes: usize,
+    /// Which image each row shows: `(B, 4)`, place in the bound bytes, index of the image, epoch, 0.
+    pub draws: NodeId,
+    /// Images of the whole set.
+    pub samples: usize,
 }
 
 /// The label of a row that does not count: loss 0, gradient 0, in no accuracy.
@@ -56,6 +69,42 @@ pub struct Prediction {
     pub view_probabilities: NodeId,
 }
 
+/// What a method may use when it prepares its part of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The device.
+    pub engine: &'a Arc<Engine>,
+    /// The run's settings.
+    pub config: &'a Config,
+    /// The run's images.
+    pub data: &'a Datasets,
+    /// The network being trained.
+    pub network: &'a Network,
+    /// How to build its trunk.
+    pub backbone: &'a dyn Backbone,
+    /// The training images on the device.
+    pub feed: &'a Feed,
+    /// The kernels' variants for this device.
+    pub variants: &'a HashMap<&'static str, usize>,
+    /// Steps of the whole run.
+    pub steps: u64,
+}
+
+/// Measures the network during a run on images that it is not trained on.
+pub trait Measure: Debug {
+    /// Names of the metrics, in order.
+    fn names(&self) -> &[String];
+
+    /// Images measured on.
+    fn images(&self) -> usize;
+
+    /// The metrics of the network as it is now, in order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn run(&mut self, engine: &Engine) -> Result<Vec<(String, f64)>>;
+}
+
 /// A way to train a classifier.
 pub trait Method: Debug + Send + Sync {
     /// The name in configs.
@@ -66,6 +115,40 @@ pub trait Method: Debug + Send + Sync {
 
     /// The metric that one number for this method stands for (`accuracy` in tables).
     fn headline(&self) -> &'static str;
+
+    /// The metric that chooses the best checkpoint unless the settings name another.
+    fn selects_by(&self) -> &'static str {
+        "single_accuracy"
+    }
+
+    /// Whether it learns from labels of its own, and not from the data's classes.
+    fn makes_labels(&self) -> bool {
+        false
+    }
+
+    /// Appends the logits `(B, K)` of every head that sorts images into clusters; none where it makes no labels.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    fn clusters(&self, _: &mut Builder, _: &dyn Backbone, _: NodeId) -> Result<Vec<NodeId>> {
+        Ok(Vec::new())
+    }
+
+    /// What makes its labels during a run; its tensors are leaves of the training graph.
+    ///
+    /// # Errors
+    /// When settings, data and device do not fit together.
+    fn labeller(&self, _: Context<'_>) -> Result<Option<Box<dyn Labeller>>> {
+        Ok(None)
+    }
+
+    /// A measure of its own; without it, [`Method::evaluate`] on `set`.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    fn measure(&self, _: Context<'_>, _: &Arc<ImageSet>) -> Result<Option<Box<dyn Measure>>> {
+        Ok(None)
+    }
 
     /// Refuses data that the method cannot use.
     ///

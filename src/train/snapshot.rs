@@ -20,6 +20,8 @@ pub mod keys {
     pub const STD: &str = "std";
     /// Bits of the running sums of the metrics since the last report, and the number of steps they cover.
     pub const SUMS: &str = "sums";
+    /// All label updates so far, as JSON.
+    pub const UPDATES: &str = "label_updates";
     /// Seconds spent so far.
     pub const SECONDS: &str = "seconds";
 }
@@ -66,16 +68,22 @@ impl Trainer {
             let values = slot_to_torch(&self.engine, self.network.parameter_specs(), store, &prefix)?;
             tensors.extend(values.into_iter().map(named));
         }
+        if let Some(labeller) = &self.labeller {
+            tensors.extend(labeller.tensors());
+        }
         let sums: Vec<f32> = readback::read(&self.engine, &self.metrics)?;
         let set = &self.data.train;
-        let extra = BTreeMap::from([
+        let mut extra = BTreeMap::from([
             (keys::IMAGE.to_owned(), join([set.height, set.width, set.channels])),
             (keys::MEAN.to_owned(), join(&self.data.mean)),
             (keys::STD.to_owned(), join(&self.data.std)),
             (keys::SECONDS.to_owned(), self.seconds.to_string()),
             (keys::SUMS.to_owned(), join(sums.iter().map(|v| u64::from(v.to_bits())).chain([self.since_report]))),
         ]);
-        let best = self.best.map(|(step, value)| Best { metric: self.config.checkpoint.best.clone(), value, step });
+        if let Some(labeller) = &self.labeller {
+            extra.insert(keys::UPDATES.to_owned(), labeller.history()?);
+        }
+        let best = self.best.map(|(step, value)| Best { metric: self.selects_by().to_owned(), value, step });
         Ok(Checkpoint {
             tensors,
             meta: Meta {
@@ -127,6 +135,9 @@ impl Trainer {
             }
             let specs = self.network.parameter_specs();
             slot_from_torch(&self.engine, specs, store, &prefix, &mut tensors).map_err(named)?;
+        }
+        if let Some(labeller) = &mut self.labeller {
+            labeller.restore(checkpoint).map_err(named)?;
         }
         let sums: Option<Vec<u64>> =
             meta.extra.get(keys::SUMS).and_then(|text| text.split(',').map(|v| v.parse().ok()).collect());

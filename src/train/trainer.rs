@@ -11,10 +11,11 @@ use super::datasets::Datasets;
 use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
 use super::feed::Feed;
 use super::inference::Evaluator;
+use super::labeller::Labeller;
 use super::network::Network;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use super::{Batch, Method, place_gradients};
+use super::{Batch, Context, Measure, Method, place_gradients};
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, Prefetch, Sampler, gather_pixels};
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
@@ -44,7 +45,8 @@ pub struct Trainer {
     step_settings: Tensor,
     pub(super) metrics: Tensor,
     metric_names: Vec<String>,
-    evaluator: Option<(&'static str, Evaluator)>,
+    evaluator: Option<(&'static str, Box<dyn Measure>)>,
+    pub(super) labeller: Option<Box<dyn Labeller>>,
     pub(super) data: Datasets,
     pub(super) fingerprint: u64,
     pub(super) step: u64,
@@ -112,9 +114,16 @@ impl Trainer {
         let variants = choose::preferred(&engine);
 
         let mut b = Builder::new(Phase::Train { update: true });
+        b.seed = config.seed;
         let leaves = feed.leaves(&mut b.graph, decode)?;
-        let step_leaf = b.graph.input("step", &[8], DType::U32);
-        let batch = Batch { images: leaves.images, labels: leaves.labels, classes: set.classes.len() };
+        let step_leaf = b.step();
+        let batch = Batch {
+            images: leaves.images,
+            labels: leaves.labels,
+            classes: set.classes.len(),
+            draws: leaves.draws,
+            samples: set.count(),
+        };
         let objective = method.train(&mut b, backbone, batch)?;
         let metrics_leaf = b.graph.state("trainer.metrics", &[SLOTS]);
         b.graph.flag_nonfinite(objective.loss, step_leaf, metrics_leaf, 0)?;
@@ -139,6 +148,20 @@ impl Trainer {
 
         let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
         network.place(&b.graph, &mut placed)?;
+        let context = Context {
+            engine: &engine,
+            config: &config,
+            data: &data,
+            network: &network,
+            backbone,
+            feed: &feed,
+            variants: &variants,
+            steps,
+        };
+        let labeller = method.labeller(context)?;
+        if let Some(labeller) = &labeller {
+            labeller.place(&b.graph, &mut placed)?;
+        }
         feed.place(&leaves, &mut placed);
         placed.insert(step_leaf, step_settings.clone());
         placed.insert(metrics_leaf, metrics.clone());
@@ -160,17 +183,22 @@ impl Trainer {
             Some(Program::new(&engine, &update)?)
         };
         let pass = Program::new(&engine, &recording)?;
-        let evaluator = match data.evaluation(config.evaluate.split)? {
+        let evaluator = match data.evaluation(config.evaluate.split, method.makes_labels())? {
             Some((split, set)) => {
+                let own = method.measure(context, &set)?;
                 let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
                 let rows = rows.min(set.count());
                 let feed = Feed::new(&engine, set, rows, config.data.resident)?;
                 let decode = data.decode(&config, false)?;
-                let evaluator = Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?;
-                if !evaluator.names().contains(&config.checkpoint.best) {
-                    return Err(unknown_metric(&config.checkpoint.best, &*method, evaluator.names()));
+                let measure: Box<dyn Measure> = match own {
+                    Some(measure) => measure,
+                    None => Box::new(Evaluator::new(&engine, feed, decode, &*method, backbone, &network, &variants)?),
+                };
+                let wanted = config.checkpoint.best(method.selects_by());
+                if !measure.names().iter().any(|name| name == wanted) {
+                    return Err(unknown_metric(wanted, &*method, measure.names()));
                 }
-                Some((split, evaluator))
+                Some((split, measure))
             }
             None => None,
         };
@@ -191,6 +219,7 @@ impl Trainer {
             metrics,
             metric_names,
             evaluator,
+            labeller,
             data,
             step: 0,
             steps,
@@ -241,6 +270,12 @@ impl Trainer {
         if self.data.train.classes.len() == 1 {
             notes.push("the images have one class only: there is nothing to tell apart".into());
         }
+        if let Some(path) = self.config.data.labels_file() {
+            notes.push(format!(
+                "labels come from {}; the test images are left out, because their labels are of other classes",
+                path.display()
+            ));
+        }
         if !self.feed.resident() && self.config.data.resident == Resident::Auto {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
         }
@@ -284,6 +319,7 @@ impl Trainer {
         let mut batches = self.batches(end)?;
         let mut outcome = Outcome { step: self.step, complete: false, metrics: Vec::new() };
         while self.step < end {
+            self.relabel(&mut clock, sink)?;
             let prepared = batches
                 .next()
                 .ok_or_else(|| Error::Data("the batches ended before the run: this is an error in relabel".into()))??;
@@ -352,6 +388,23 @@ impl Trainer {
             self.step += 1;
         }
         readback::wait(&self.engine)
+    }
+
+    /// Makes new labels when it is time to; it does not count as training time.
+    fn relabel(&mut self, clock: &mut Clock, sink: &mut dyn Sink) -> Result<()> {
+        let (step, epoch) = (self.step, self.epoch());
+        let Some(labeller) = self.labeller.as_mut().filter(|l| l.due(step)) else { return Ok(()) };
+        let before = Instant::now();
+        for event in labeller.update(step, epoch)? {
+            sink.event(&Event::Relabelled(event))?;
+        }
+        clock.started += before.elapsed();
+        Ok(())
+    }
+
+    /// The metric that chooses the best checkpoint.
+    pub(super) fn selects_by(&self) -> &str {
+        self.config.checkpoint.best(self.method.selects_by())
     }
 
     fn batches(&self, end: u64) -> Result<Prefetch<Prepared>> {
@@ -446,7 +499,7 @@ impl Trainer {
         let Some((split, evaluator)) = &mut self.evaluator else { return Ok((Vec::new(), false)) };
         let start = Instant::now();
         let metrics = evaluator.run(&self.engine)?;
-        let wanted = &self.config.checkpoint.best;
+        let wanted = self.config.checkpoint.best(self.method.selects_by());
         let found = metrics.iter().find(|(name, _)| name == wanted);
         let (_, value) = found.ok_or_else(|| unknown_metric(wanted, &*self.method, evaluator.names()))?;
         // A loss is better when it is lower.

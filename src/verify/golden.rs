@@ -19,6 +19,8 @@ pub struct Values {
     pub sizes: Vec<usize>,
     /// Row-major.
     pub values: Vec<f64>,
+    /// Whole numbers, which must be met exactly.
+    pub integer: bool,
 }
 
 impl Values {
@@ -76,7 +78,8 @@ impl Golden {
                     .collect(),
                 other => return Err(bad(format!("`{name}` is {other:?}; golden files hold F32, F64 and I32"))),
             };
-            tensors.insert(name, Values { sizes: view.shape().to_vec(), values });
+            let integer = view.dtype() == Dtype::I32;
+            tensors.insert(name, Values { sizes: view.shape().to_vec(), values, integer });
         }
         Ok(Self { kind: field("kind")?, rtol, config, tensors, path: path.display().to_string() })
     }
@@ -88,7 +91,12 @@ impl Golden {
 
     #[cfg(test)]
     pub(super) fn insert(&mut self, name: &str, sizes: &[usize], values: Vec<f64>) {
-        self.tensors.insert(name.into(), Values { sizes: sizes.to_vec(), values });
+        self.tensors.insert(name.into(), Values { sizes: sizes.to_vec(), values, integer: false });
+    }
+
+    #[cfg(test)]
+    pub(super) fn insert_integers(&mut self, name: &str, sizes: &[usize], values: Vec<f64>) {
+        self.tensors.insert(name.into(), Values { sizes: sizes.to_vec(), values, integer: true });
     }
 
     fn bad(&self, what: &str) -> Error {

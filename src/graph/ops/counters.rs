@@ -69,6 +69,7 @@ macro_rules! no_rules {
         }
     };
 }
+pub(super) use no_rules;
 
 impl Operation for Argmax {
     fn name(&self) -> &'static str {

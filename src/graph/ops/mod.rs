@@ -4,6 +4,7 @@
 pub mod add;
 pub mod add_bias;
 pub mod aggregate;
+pub mod assign;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
@@ -16,6 +17,8 @@ pub mod cross_entropy;
 pub mod decode_augment;
 pub mod distillation;
 pub mod dropout;
+pub mod flatten;
+pub mod gather_rows;
 pub mod global_average_pool;
 pub mod matmul;
 pub mod max_pool;
@@ -42,6 +45,7 @@ pub fn examples() -> Vec<Example> {
         add::examples(),
         add_bias::examples(),
         aggregate::examples(),
+        assign::examples(),
         avg_pool::examples(),
         batch_norm::examples(),
         batch_norm_form::examples(),
@@ -54,6 +58,8 @@ pub fn examples() -> Vec<Example> {
         decode_augment::examples(),
         distillation::examples(),
         dropout::examples(),
+        flatten::examples(),
+        gather_rows::examples(),
         global_average_pool::examples(),
         matmul::examples(),
         max_pool::examples(),

@@ -19,6 +19,9 @@ use crate::base::{Error, Result};
 /// names that PyTorch's `load_state_dict` takes.
 pub const OPTIMIZER: &str = "optimizer.";
 
+/// Prefix of the tensors of a method that makes its own labels.
+pub const LABELS: &str = "labels.";
+
 /// The state of a run after some step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
@@ -58,8 +61,8 @@ impl Checkpoint {
         tensor_file::find(&self.tensors, name)
     }
 
-    /// The weights and running statistics: all tensors but the optimizer's.
+    /// The weights and running statistics: all tensors but the optimizer's and the labels.
     pub fn weights(&self) -> impl Iterator<Item = &NamedTensor> {
-        self.tensors.iter().filter(|t| !t.name.starts_with(OPTIMIZER))
+        self.tensors.iter().filter(|t| !t.name.starts_with(OPTIMIZER) && !t.name.starts_with(LABELS))
     }
 }

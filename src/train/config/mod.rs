@@ -2,6 +2,7 @@
 //! seen and what is allowed.
 
 mod augment;
+mod judging;
 mod layers;
 mod section;
 mod sections;

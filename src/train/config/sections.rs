@@ -76,6 +76,12 @@ pub struct Data {
     pub classes: usize,
     /// Accept classes without an image.
     pub allow_empty_classes: bool,
+    /// Image folders: whether class folders give labels; if not, all images are of one class.
+    pub labelled: bool,
+    /// Label file for the training images; empty takes the data's own labels.
+    pub labels_file: String,
+    /// Which head's labels of that file, 0 to 65535.
+    pub labels_head: usize,
     /// Subtracted from pixels scaled to [0, 1], per channel: 1 or 3 finite numbers, or `auto`.
     pub mean: ChannelValues,
     /// Divided by after that: 1 or 3 numbers above 0, or `auto`.
@@ -95,6 +101,9 @@ impl Default for Data {
             skip_bad: false,
             classes: 0,
             allow_empty_classes: false,
+            labelled: true,
+            labels_file: String::new(),
+            labels_head: 0,
             mean: ChannelValues::Values(vec![0.5; 3]),
             std: ChannelValues::Values(vec![0.5; 3]),
             resident: Resident::Auto,
@@ -114,6 +123,7 @@ impl Section for Data {
             self.classes,
             "at most 1048576, or 0 to take the largest label plus one",
         )?;
+        need(self.labels_head < 1 << 16, "labels_head", self.labels_head, "at most 65535")?;
         if let ChannelValues::Values(mean) = &self.mean {
             need(mean.iter().all(|&m| (m as f32).is_finite()), "mean", &self.mean, "finite numbers")?;
         }
@@ -135,6 +145,11 @@ impl Data {
         Path::new(&self.path)
     }
 
+    /// The label file's place, when there is one.
+    pub fn labels_file(&self) -> Option<&Path> {
+        (!self.labels_file.is_empty()).then(|| Path::new(&self.labels_file))
+    }
+
     /// What the loaders need to know.
     ///
     /// # Errors
@@ -147,6 +162,7 @@ impl Data {
             coarse: self.labels == Labels::Coarse,
             classes: (self.classes > 0).then_some(self.classes),
             allow_empty_classes: self.allow_empty_classes,
+            unlabelled: !self.labelled,
             channels: None,
         })
     }
@@ -407,13 +423,14 @@ pub struct CheckpointSettings {
     pub every: u64,
     /// How many `step-N.safetensors` are kept, 0 to 1000000; `last` and `best` always are.
     pub keep: usize,
-    /// The metric whose highest value on the evaluated images makes a checkpoint the best.
+    /// The metric whose highest value on the evaluated images makes a checkpoint the best; `auto` leaves it to the
+    /// method.
     pub best: String,
 }
 
 impl Default for CheckpointSettings {
     fn default() -> Self {
-        Self { every: 1000, keep: 3, best: "single_accuracy".into() }
+        Self { every: 1000, keep: 3, best: "auto".into() }
     }
 }
 
@@ -421,6 +438,13 @@ impl Section for CheckpointSettings {
     fn check(&self) -> Check {
         need(self.keep <= 1_000_000, "keep", self.keep, "at most 1000000")?;
         need(!self.best.is_empty(), "best", "empty", "the name of a metric")
+    }
+}
+
+impl CheckpointSettings {
+    /// The metric that chooses the best checkpoint; `auto` is the method's own.
+    pub fn best<'a>(&'a self, auto: &'a str) -> &'a str {
+        if self.best == "auto" { auto } else { &self.best }
     }
 }
 

@@ -1,0 +1,91 @@
+// The body of a Sinkhorn pass over a slab of rows, each score read once. Appended after a kernel that declares the
+// bindings of shaders/shared/transport.wgsl, `sums (slabs, K)`, `override WIDTH: u32` (lanes of a workgroup), `override
+// QUADS: u32` (1 or 4, vec4 a lane) and
+//   fn weights(lane, turn, first, second) -> vec2<f32>
+// which gets the lane's own exponents of two rows, changes them to exponentials in place and returns what turns these
+// into shares of the row. A lane holds the quads lane, lane + WIDTH, lane + 2·WIDTH and lane + 3·WIDTH, or only the first.
+
+struct Quads {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+}
+
+fn highest(q: Quads) -> f32 {
+    if QUADS == 1u {
+        return largest(q.a);
+    }
+    return max(max(largest(q.a), largest(q.b)), max(largest(q.c), largest(q.d)));
+}
+
+fn exponentials(q: Quads, m: f32) -> Quads {
+    if QUADS == 1u {
+        return Quads(exp(q.a - m), vec4(0.0), vec4(0.0), vec4(0.0));
+    }
+    return Quads(exp(q.a - m), exp(q.b - m), exp(q.c - m), exp(q.d - m));
+}
+
+fn sum_of(q: Quads) -> f32 {
+    if QUADS == 1u {
+        return total(q.a);
+    }
+    return total((q.a + q.b) + (q.c + q.d));
+}
+
+// The exponents of one row: its scores plus the clusters' scaling.
+fn exponents(row: u32, lane: u32, shift: Quads, scaling: Quads) -> Quads {
+    let base = row * params.quads;
+    let last = params.quads - 1u;
+    let m = rows[row].x;
+    let a = score(scores[base + min(lane, last)], shift.a - m) + scaling.a;
+    if QUADS == 1u {
+        return Quads(a, vec4(0.0), vec4(0.0), vec4(0.0));
+    }
+    return Quads(
+        a,
+        score(scores[base + min(lane + WIDTH, last)], shift.b - m) + scaling.b,
+        score(scores[base + min(lane + 2u * WIDTH, last)], shift.c - m) + scaling.c,
+        score(scores[base + min(lane + 3u * WIDTH, last)], shift.d - m) + scaling.d,
+    );
+}
+
+fn store(slab: u32, quad: u32, value: vec4<f32>) {
+    if quad < params.quads {
+        sums[(params.first_slab + slab) * params.quads + quad] = value;
+    }
+}
+
+fn sinkhorn_slab(slab: u32, lane: u32) {
+    let shift = Quads(
+        bias_of(lane), bias_of(lane + WIDTH), bias_of(lane + 2u * WIDTH), bias_of(lane + 3u * WIDTH),
+    );
+    let scaling = Quads(
+        scaling_of(0u, lane),
+        scaling_of(0u, lane + WIDTH),
+        scaling_of(0u, lane + 2u * WIDTH),
+        scaling_of(0u, lane + 3u * WIDTH),
+    );
+    var sum = Quads();
+    let begin = slab * params.slab;
+    let end = min(begin + params.slab, params.rows);
+    for (var row = begin; row < end; row += 2u) {
+        let pair = row + 1u < end;
+        var first = exponents(row, lane, shift, scaling);
+        var second = exponents(select(row, row + 1u, pair), lane, shift, scaling);
+        var w = weights(lane, ((row - begin) / 2u) % 2u, &first, &second);
+        w.y = select(0.0, w.y, pair);
+        sum.a += first.a * w.x + second.a * w.y;
+        if QUADS > 1u {
+            sum.b += first.b * w.x + second.b * w.y;
+            sum.c += first.c * w.x + second.c * w.y;
+            sum.d += first.d * w.x + second.d * w.y;
+        }
+    }
+    store(slab, lane, sum.a);
+    if QUADS > 1u {
+        store(slab, lane + WIDTH, sum.b);
+        store(slab, lane + 2u * WIDTH, sum.c);
+        store(slab, lane + 3u * WIDTH, sum.d);
+    }
+}

@@ -1,0 +1,291 @@
+//! Contact sheets of clusters: a row a cluster, so that a person sees what each of them holds.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::imageops::{self, FilterType};
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::base::philox::{Sequence, Stream};
+use crate::base::{Error, Result};
+use crate::data::ImageSet;
+use crate::train::checkpoint::write_atomically;
+
+/// Which images of a cluster are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Those of the highest confidence, falling from left to right; of equal ones the lower number first.
+    Confident,
+    /// A random choice by this seed: what the cluster is like away from its best images.
+    Random(u64),
+}
+
+/// How sheets are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Clusters a page.
+    pub rows: usize,
+    /// Images of a cluster.
+    pub columns: usize,
+    /// Width and height of an image's place, in pixels. Smaller images are enlarged by a whole factor, larger ones
+    /// reduced.
+    pub side: usize,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { rows: 32, columns: 16, side: 56 }
+    }
+}
+
+/// Pixels between images.
+const GAP: usize = 2;
+/// Pixels left of the images: room for the cluster's number and its count.
+const MARGIN: usize = 84;
+/// The largest width or height of a sheet; viewers open it everywhere.
+const MOST: usize = 16_384;
+const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
+const NUMBER: Rgb<u8> = Rgb([0, 0, 0]);
+const COUNT: Rgb<u8> = Rgb([120, 120, 120]);
+
+/// Digits 0 to 9, five pixels by seven, a row a number with the leftmost pixel in bit 4.
+const DIGITS: [[u8; 7]; 10] = [
+    [0x0e, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0e],
+    [0x04, 0x0c, 0x04, 0x04, 0x04, 0x04, 0x0e],
+    [0x0e, 0x11, 0x01, 0x06, 0x08, 0x10, 0x1f],
+    [0x0e, 0x11, 0x01, 0x06, 0x01, 0x11, 0x0e],
+    [0x02, 0x06, 0x0a, 0x12, 0x1f, 0x02, 0x02],
+    [0x1f, 0x10, 0x1e, 0x01, 0x01, 0x11, 0x0e],
+    [0x06, 0x08, 0x10, 0x1e, 0x11, 0x11, 0x0e],
+    [0x1f, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08],
+    [0x0e, 0x11, 0x11, 0x0e, 0x11, 0x11, 0x0e],
+    [0x0e, 0x11, 0x11, 0x0f, 0x01, 0x02, 0x0c],
+];
+
+/// Writes `clusters-N.png` into `folder`, which must be there, as many as the clusters take, and returns their paths.
+/// Each row has the cluster's number, below it in grey the number of its images, then the images. `labels` and
+/// `confidences` belong to the images of `set` in order; clusters are 0 to `clusters - 1`.
+///
+/// # Errors
+/// When lengths do not fit, a label is no cluster, a confidence is NaN, the layout makes sheets of no size or of more
+/// than 16,384 pixels, or a file cannot be written.
+pub fn write(
+    folder: &Path,
+    set: &ImageSet,
+    labels: &[u32],
+    confidences: &[f32],
+    clusters: usize,
+    members: Members,
+    layout: Layout,
+) -> Result<Vec<PathBuf>> {
+    let images = set.pixels.len() / set.image_bytes().max(1);
+    if labels.len() != images || confidences.len() != images {
+        return Err(Error::Data(format!(
+            "{}: {images} images, {} labels and {} confidences; each image has one of both",
+            set.name,
+            labels.len(),
+            confidences.len()
+        )));
+    }
+    let mut chosen: Vec<Vec<u32>> = vec![Vec::new(); clusters];
+    for (i, (&label, confidence)) in labels.iter().zip(confidences).enumerate() {
+        let bad = |what: String| Error::Data(format!("{}: image {i} {what}", set.name));
+        let cluster =
+            chosen.get_mut(label as usize).ok_or_else(|| bad(format!("is in cluster {label} of {clusters}")))?;
+        if confidence.is_nan() {
+            return Err(bad("has the confidence NaN".into()));
+        }
+        cluster.push(i as u32);
+    }
+    let size = layout.size();
+    if size.iter().any(|s| !(1..=MOST).contains(s)) || layout.rows * layout.columns * layout.side == 0 {
+        return Err(Error::Config(format!(
+            "{layout:?} makes sheets of {} by {} pixels, at most {MOST}",
+            size[0], size[1]
+        )));
+    }
+    let digits = (clusters.div_ceil(layout.rows).max(1) - 1).max(1).ilog10() as usize + 1;
+    let mut paths = Vec::new();
+    for (page, clusters) in chosen.chunks_mut(layout.rows).enumerate() {
+        let size = Layout { rows: clusters.len(), ..layout }.size();
+        let mut sheet = RgbImage::from_pixel(size[0] as u32, size[1] as u32, PAPER);
+        for (row, cluster) in clusters.iter_mut().enumerate() {
+            let number = page * layout.rows + row;
+            let (count, top) = (cluster.len(), GAP + row * (layout.side + GAP));
+            members.order(cluster, number, confidences);
+            draw_number(&mut sheet, number, [GAP + 2, top + 2], 3, NUMBER);
+            draw_number(&mut sheet, count, [GAP + 2, top + 2 + 8 * 3], 2, COUNT);
+            for (column, &image) in cluster.iter().take(layout.columns).enumerate() {
+                let tile = thumbnail(set, image as usize, layout.side);
+                let centre = |held: u32| ((layout.side - held as usize) / 2) as i64;
+                let left = (MARGIN + column * (layout.side + GAP)) as i64 + centre(tile.width());
+                imageops::replace(&mut sheet, &tile, left, top as i64 + centre(tile.height()));
+            }
+        }
+        let path = folder.join(format!("clusters-{page:0digits$}.png"));
+        let mut bytes = Vec::new();
+        sheet
+            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+            .map_err(|e| Error::Data(format!("{}: {e}", path.display())))?;
+        write_atomically(&path, |file| file.write_all(&bytes))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+impl Layout {
+    /// Width and height of a full page in pixels.
+    fn size(&self) -> [usize; 2] {
+        let place = self.side.saturating_add(GAP);
+        [place.saturating_mul(self.columns).saturating_add(MARGIN), place.saturating_mul(self.rows).saturating_add(GAP)]
+    }
+}
+
+impl Members {
+    fn order(self, cluster: &mut [u32], number: usize, confidences: &[f32]) {
+        match self {
+            // Stable: equal confidences stay in the order of the images.
+            Self::Confident => {
+                cluster.sort_by(|&a, &b| confidences[b as usize].total_cmp(&confidences[a as usize]));
+            }
+            Self::Random(seed) => Sequence::new(seed, Stream::Shuffle, number as u64).shuffle(cluster),
+        }
+    }
+}
+
+/// An image in at most `side` by `side` pixels, its shape kept.
+fn thumbnail(set: &ImageSet, index: usize, side: usize) -> RgbImage {
+    let (h, w) = (set.height, set.width);
+    let bytes = set.image(index);
+    let image = RgbImage::from_fn(w as u32, h as u32, |x, y| {
+        let at = (y as usize * w + x as usize) * set.channels;
+        let pixel = &bytes[at..at + set.channels];
+        // Grey is repeated.
+        Rgb([0, 1, 2].map(|c| pixel[c.min(set.channels - 1)]))
+    });
+    let longest = h.max(w);
+    if longest <= side {
+        let factor = (side / longest) as u32;
+        return imageops::resize(&image, w as u32 * factor, h as u32 * factor, FilterType::Nearest);
+    }
+    let reduced = |n: usize| (n * side / longest).max(1) as u32;
+    imageops::resize(&image, reduced(w), reduced(h), FilterType::Triangle)
+}
+
+/// Draws a number with its upper left corner at `[x, y]`, each pixel of a digit `scale` wide; what passes the sheet is
+/// cut off.
+fn draw_number(sheet: &mut RgbImage, number: usize, [x, y]: [usize; 2], scale: usize, colour: Rgb<u8>) {
+    for (place, digit) in number.to_string().bytes().enumerate() {
+        let rows = DIGITS[usize::from(digit - b'0')];
+        for (dy, dx) in (0..7 * scale).flat_map(|dy| (0..5 * scale).map(move |dx| (dy, dx))) {
+            let (px, py) = ((x + place * 6 * scale + dx) as u32, (y + dy) as u32);
+            let set = rows[dy / scale] >> (4 - dx / scale) & 1 == 1;
+            if set && px < sheet.width() && py < sheet.height() {
+                sheet.put_pixel(px, py, colour);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(count: usize, [height, width, channels]: [usize; 3]) -> ImageSet {
+        // Every image has one colour of its own.
+        let pixels =
+            (0..count * height * width * channels).map(|i| (i / (height * width * channels) * 10 + 5) as u8).collect();
+        ImageSet {
+            name: "test".into(),
+            height,
+            width,
+            channels,
+            pixels,
+            labels: vec![0; count],
+            classes: vec!["none".into()],
+            files: Vec::new(),
+            skipped: Vec::new(),
+            ignored: 0,
+        }
+    }
+
+    /// Colours in the middle of the places of a row.
+    fn row(sheet: &RgbImage, row: usize, layout: Layout) -> Vec<u8> {
+        let middle = |first: usize, n: usize| (first + n * (layout.side + GAP) + layout.side / 2) as u32;
+        (0..layout.columns).map(|c| sheet.get_pixel(middle(MARGIN, c), middle(GAP, row))[0]).collect()
+    }
+
+    #[test]
+    fn sheets_show_the_best_of_each_cluster() {
+        let dir = tempfile::tempdir().unwrap();
+        let labels = [2, 0, 2, 2, 0, 4, 2];
+        let sure = [0.5, 0.1, 0.9, 0.5, 0.2, 0.3, 0.7];
+        let layout = Layout { rows: 2, columns: 3, side: 9 };
+        for sizes in [[3, 4, 3], [30, 20, 1]] {
+            let paths = write(dir.path(), &set(7, sizes), &labels, &sure, 5, Members::Confident, layout).unwrap();
+            let names: Vec<_> = paths.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
+            assert_eq!(names, ["clusters-0.png", "clusters-1.png", "clusters-2.png"]);
+            let sheets: Vec<RgbImage> = paths.iter().map(|p| image::open(p).unwrap().into_rgb8()).collect();
+            let size = |s: &RgbImage| (s.width() as usize, s.height() as usize);
+            assert_eq!((size(&sheets[0]), size(&sheets[2])), ((MARGIN + 33, 24), (MARGIN + 33, 13)));
+            assert_eq!(row(&sheets[0], 0, layout), [45, 15, 255], "cluster 0: images 4, 1");
+            assert_eq!(row(&sheets[0], 1, layout), [255; 3], "cluster 1 is empty");
+            assert_eq!(row(&sheets[1], 0, layout), [25, 65, 5], "cluster 2: images 2, 6, then 0 before 3");
+            assert_eq!(row(&sheets[2], 0, layout), [55, 255, 255]);
+        }
+    }
+
+    #[test]
+    fn random_members_depend_on_the_seed() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { rows: 1, columns: 5, side: 4 };
+        let shown = |seed| {
+            let members = Members::Random(seed);
+            let paths = write(dir.path(), &set(20, [4, 4, 1]), &[0; 20], &[1.0; 20], 1, members, layout).unwrap();
+            row(&image::open(&paths[0]).unwrap().into_rgb8(), 0, layout)
+        };
+        assert_eq!(shown(1), shown(1));
+        assert_ne!(shown(1), shown(2));
+        let mut once = shown(3);
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), 5, "no image twice");
+    }
+
+    #[test]
+    fn digits_are_legible() {
+        let mut sheet = RgbImage::from_pixel(12, 7, PAPER);
+        draw_number(&mut sheet, 14, [0, 0], 1, NUMBER);
+        let lines: Vec<String> = (0..7)
+            .map(|y| (0..12).map(|x| if *sheet.get_pixel(x, y) == NUMBER { '#' } else { '.' }).collect())
+            .collect();
+        let expected = [
+            "..#......#..",
+            ".##.....##..",
+            "..#....#.#..",
+            "..#...#..#..",
+            "..#...#####.",
+            "..#......#..",
+            ".###.....#..",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = set(3, [2, 2, 1]);
+        let run = |labels: &[u32], sure: &[f32], layout| {
+            write(dir.path(), &images, labels, sure, 2, Members::Confident, layout).unwrap_err().to_string()
+        };
+        let usual = Layout::default();
+        let is = |text: String, words: &[&str]| assert!(words.iter().all(|w| text.contains(w)), "{text}");
+        is(run(&[0; 2], &[0.0; 3], usual), &["3 images", "2 labels"]);
+        is(run(&[0; 3], &[0.0; 4], usual), &["4 confidences"]);
+        is(run(&[0, 2, 0], &[0.0; 3], usual), &["image 1", "cluster 2 of 2"]);
+        is(run(&[0; 3], &[0.0, 0.0, f32::NAN], usual), &["image 2", "NaN"]);
+        is(run(&[0; 3], &[0.0; 3], Layout { columns: 0, ..usual }), &["columns: 0"]);
+        is(run(&[0; 3], &[0.0; 3], Layout { rows: usize::MAX, ..usual }), &["at most 16384"]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was written");
+    }
+}
