@@ -247,6 +247,10 @@ impl Labeller for Labels {
         Ok(())
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.machine.iter().map(|machine| format!("label assignment: {}", machine.solver.plan())).collect()
+    }
+
     fn due(&self, step: u64) -> bool {
         self.machine.is_some() && self.updates.due(self.done, step * self.batch)
     }
