@@ -102,7 +102,8 @@ fn to_text(
             continue;
         }
         let mut table = output::table();
-        table.set_header([title, "NMI", "AMI", "ARI", "purity", "Hungarian", "smallest", "largest", "empty"]);
+        let metrics = ["NMI %", "AMI %", "ARI %", "purity %", "Hungarian %", "smallest", "largest", "empty"];
+        table.set_header([&[title][..], &metrics].concat());
         for head in heads {
             let value = |v: f64| format!("{:.2}", 100.0 * v);
             table.add_row([

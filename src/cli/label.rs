@@ -15,7 +15,7 @@ use crate::session::Trained;
 use crate::train::datasets::Datasets;
 use crate::train::inference::Chosen;
 
-/// Label images with the clusters of a network trained by `sela` or `sela-rot`.
+/// Label images with the clusters of a network that `sela` or `sela-rot` trained.
 ///
 /// Training images get the labels that the transport gave them; other images the cluster that the network finds most
 /// probable.
@@ -23,7 +23,7 @@ use crate::train::inference::Chosen;
 pub struct LabelArgs {
     /// A checkpoint, such as runs/NAME/last.safetensors.
     pub checkpoint: PathBuf,
-    /// Folder or file of the images; without it, those that the checkpoint was trained on.
+    /// Folder or file of the images; without it, the data set that the checkpoint was trained on.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Which images of a data set that has both: train or test.
