@@ -20,7 +20,8 @@ pub struct EvalArgs {
     /// Folder or file of the data set; without it, the one that the checkpoint was trained on.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Which images: train, validation or test; without it, test, or all images when there is no test set.
+    /// Which images: train, validation or test; without it, test, or (for accuracy, with --data) all images when there
+    /// is no test set.
     #[arg(long, value_parser = ["train", "validation", "test"])]
     pub split: Option<String>,
     /// Images at once; without it (or 0), as many as a training step has.

@@ -16,9 +16,6 @@ use crate::train::datasets::Datasets;
 use crate::train::inference::Chosen;
 
 /// Label images with the clusters of a network that `sela` or `sela-rot` trained.
-///
-/// Training images get the labels that the transport gave them; other images the cluster that the network finds most
-/// probable.
 #[derive(Clone, Debug, Args)]
 pub struct LabelArgs {
     /// A checkpoint, such as runs/NAME/last.safetensors.

@@ -69,6 +69,9 @@ enum Command {
     /// Classify images: class, probability, and what each transformed view says.
     Predict(PredictArgs),
     /// Label images with the clusters of a network that made its own labels, as a file and as contact sheets.
+    ///
+    /// Training images get the labels that the transport gave them; other images the cluster that the network finds
+    /// most probable.
     Label(LabelArgs),
     /// Run golden cases on an adapter and compare with their answers.
     Verify(VerifyArgs),
