@@ -99,9 +99,8 @@ fn assignment(engine: &Engine, options: &Options, epoch: f64) -> Result<Row> {
     let shares = marginals::uniform(CLUSTERS);
     let settings = Settings { power: 10.0, tolerance: 1e-3, iterations: 1000 };
     let source = Source::Features { store: &store, weight: &weight, bias: &bias };
-    let solve = || -> Result<transport::Report> {
-        Ok(solver.solve(engine, source, &shares, &settings, &table, 0)?.report)
-    };
+    let solve =
+        || -> Result<transport::Report> { Ok(solver.solve(engine, source, &shares, &settings, &table, 0)?.report) };
     let report = solve()?;
     let mut samples = Vec::new();
     for _ in 0..options.repeats {

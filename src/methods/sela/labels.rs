@@ -15,7 +15,7 @@ use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
 use crate::train::config::MemorySize;
 use crate::train::events::Relabelled;
-use crate::train::extract::{self, Extractor};
+use crate::train::extract::{self, Extractor, Trunk};
 use crate::train::snapshot::keys;
 use crate::train::{Context, Labeller};
 use crate::transport::balance::{Problem, Scores};
@@ -141,9 +141,10 @@ impl Machine {
             let features = backbone.features(b, images)?;
             if one { b.linear(&head_name(0, 1), features, clusters) } else { Ok(features) }
         };
+        let trunk = Trunk { engine, backbone, network, variants };
         let phase = if trained { Phase::Train { update: true } } else { Phase::Evaluate };
         let feed = feed.with_rows(engine, feed.rows())?;
-        let extractor = Extractor::new(engine, feed, pixels, phase, config.seed, &build, network, &store, variants)?;
+        let extractor = Extractor::new(trunk, feed, pixels, phase, config.seed, &build, &store)?;
         let weight = |head: usize, part: &str| -> Result<Tensor> {
             Ok(network.parameters.get(&format!("{}.{part}", head_name(head, heads)))?.clone())
         };
@@ -262,6 +263,10 @@ impl Labeller for Labels {
         Ok(())
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.machine.iter().map(|machine| format!("label assignment: {}", machine.solver.plan())).collect()
+    }
+
     fn due(&self, step: u64) -> bool {
         self.machine.is_some() && self.updates.due(self.done, step * self.batch)
     }
@@ -319,10 +324,6 @@ impl Labeller for Labels {
         self.history.extend(events.iter().cloned());
         self.send();
         Ok(events)
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.machine.iter().map(|machine| format!("label updates: {}", machine.solver.plan())).collect()
     }
 
     fn tensors(&self) -> Result<Vec<NamedTensor>> {
