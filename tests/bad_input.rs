@@ -409,7 +409,8 @@ fn label_assignments_that_do_not_fit() {
     let labels = format!("sela.labels={file}");
     let frozen = ["method=sela-rot", labels.as_str()];
     let rows = |count: usize, label: u32| {
-        let rows: Vec<String> = (0..count).map(|i| format!(",{i},0,{},0.5\n", if i == 7 { label } else { 1 })).collect();
+        let rows: Vec<String> =
+            (0..count).map(|i| format!(",{i},0,{},0.5\n", if i == 7 { label } else { 1 })).collect();
         fs::write(&file, format!("file,index,head,label,confidence\n{}", rows.concat())).unwrap();
     };
     with(&["method=sela-rot"], 2, &["sela.labels is empty"]);

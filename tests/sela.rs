@@ -119,6 +119,7 @@ fn a_stopped_run_goes_on_exactly() {
         &[][..],
         &["sela.update=one", "sela.features=evaluate"],
         &["sela.heads=1", "sela.balance=exact", "sela.marginals=gauss"],
+        &["sela.features=bank", "train.accumulate=3"],
     ] {
         let (whole, updates) = run(config(&data, overrides), None, None);
         for stop in [7, 12] {

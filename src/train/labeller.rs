@@ -31,8 +31,11 @@ pub trait Labeller: Debug {
     /// When the assignment is impossible or the device fails.
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>>;
 
-    /// The labels, under [`super::checkpoint::LABELS`].
-    fn tensors(&self) -> Vec<NamedTensor>;
+    /// The labels, and what else an exact resumption needs, under [`super::checkpoint::LABELS`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn tensors(&self) -> Result<Vec<NamedTensor>>;
 
     /// All updates so far, as JSON.
     ///
