@@ -267,8 +267,8 @@ fn what_does_not_fit_is_refused() {
     };
     let good = store(12, 3, false);
     for (text, part) in [
-        (refused(&good, &[0.5, 0.5], EXACT, 0), "2 shares for 3"),
-        (refused(&good, &[0.5, 0.5, 0.5], EXACT, 0), "sum to 1.5"),
+        (refused(&good, &[0.5, 0.5], EXACT, 0), "2 masses for 3"),
+        (refused(&good, &[0.5, 0.5, 0.5], EXACT, 0), "add up to 1.5"),
         (refused(&good, &uniform(3), Settings { power: 0.0, ..EXACT }, 0), "power 0"),
         (refused(&good, &uniform(3), Settings { iterations: 0, ..EXACT }, 0), "iterations 0"),
         (refused(&good, &uniform(3), EXACT, 1), "head: 1"),
