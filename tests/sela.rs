@@ -145,8 +145,8 @@ fn updates_come_when_they_should() {
     assert_eq!(steps(&[]), even.iter().flat_map(|&s| [(s, 0), (s, 1)]).collect::<Vec<_>>());
     let one: Vec<(u64, usize)> = even.iter().enumerate().map(|(i, &s)| (s, i % 2)).collect();
     assert_eq!(steps(&["sela.update=one"]), one);
-    // (5.01·6 = 30.06)·(j/7)²: 0, 0.61, 2.45, 5.52, 9.82, 15.3, 22.1, 30.06
-    let early = [0, 1, 3, 6, 10, 16, 23];
+    // (4.01·6 = 24.06)·(j/7)²: 0, 0.49, 1.96, 4.42, 7.86, 12.3, 17.7, 24.06
+    let early = [0, 1, 2, 5, 8, 13, 18];
     assert_eq!(steps(&["sela.update=one", "sela.update_power=2"]).iter().map(|u| u.0).collect::<Vec<_>>(), early);
 }
 
