@@ -183,7 +183,10 @@ impl Trainer {
             Some(Program::new(&engine, &update)?)
         };
         let pass = Program::new(&engine, &recording)?;
-        let evaluator = match data.evaluation(config.evaluate.split, method.makes_labels())? {
+        let own = method.makes_labels();
+        // Neighbours of one class agree whatever the features are: that must not choose a checkpoint.
+        let evaluator = match data.evaluation(config.evaluate.split, own)? {
+            Some((_, set)) if own && set.classes.len() < 2 => None,
             Some((split, set)) => {
                 let own = method.measure(context, &set)?;
                 let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
@@ -280,7 +283,10 @@ impl Trainer {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
         }
         if self.evaluator.is_none() {
-            notes.push("there are no validation and no test images: nothing will be evaluated".into());
+            notes.push(match self.method.makes_labels() {
+                true => "there are no validation images of several classes: nothing will be evaluated".into(),
+                false => "there are no validation and no test images: nothing will be evaluated".into(),
+            });
         }
         notes
     }
