@@ -269,7 +269,7 @@ impl Sorter {
                 let labels: Vec<u32> = readback::read(engine, labels)?;
                 let losses: Vec<f32> = readback::read(engine, losses)?;
                 let pairs = labels.iter().zip(&losses).take(chunk.len());
-                out[head].extend(pairs.map(|(&label, loss)| Chosen { label, confidence: (-loss).exp() }));
+                out[head].extend(pairs.map(|(&label, loss)| Chosen { label, confidence: (-loss).exp().min(1.0) }));
             }
         }
         Ok(out)

@@ -78,7 +78,7 @@ impl Labels {
         }
         let table = engine.tensor(TABLE, Shape::new(&[settings.heads, samples]), DType::U32)?;
         let assigned = match frozen {
-            true => frozen::read(settings, &data.train)?,
+            true => frozen::read(settings, config, data)?,
             false => (0..settings.heads).map(|head| random(config.seed, head, samples, clusters)).collect(),
         };
         let machine = if frozen { None } else { Some(Machine::new(settings, context)?) };
