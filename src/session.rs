@@ -1,6 +1,7 @@
 //! Floor 8: from a config or a checkpoint to something that runs. The command line, the benches and the examples start
 //! here.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::config::{Config, KnownSection, Resident};
 use crate::train::datasets::Datasets;
-use crate::train::extract;
+use crate::train::extract::{self, Trunk};
 use crate::train::feed::Feed;
 use crate::train::images::Decode;
 use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
@@ -260,14 +261,7 @@ impl Trained {
     /// When the images are not of the size that the network was trained on, or memory does not suffice.
     pub fn features(&self, set: &Arc<ImageSet>, batch: usize) -> Result<RowStore> {
         let feed = self.feed(set, batch)?;
-        extract::features(
-            &self.engine,
-            feed,
-            self.decode,
-            &*self.backbone,
-            &self.network,
-            &choose::preferred(&self.engine),
-        )
+        extract::features(self.trunk(&choose::preferred(&self.engine)), feed, self.decode)
     }
 
     /// The clusters that the network sorts the images of a set into, of every head; with `assigned`, those labels and
@@ -284,9 +278,11 @@ impl Trained {
         }
         let feed = self.feed(set, batch)?;
         let variants = choose::preferred(&self.engine);
-        let (method, backbone) = (&*self.method, &*self.backbone);
-        Sorter::new(&self.engine, feed, self.decode, method, backbone, &self.network, &variants, assigned)?
-            .run(&self.engine)
+        Sorter::new(self.trunk(&variants), feed, self.decode, &*self.method, assigned)?.run(&self.engine)
+    }
+
+    fn trunk<'a>(&'a self, variants: &'a HashMap<&'static str, usize>) -> Trunk<'a> {
+        Trunk { engine: &self.engine, backbone: &*self.backbone, network: &self.network, variants }
     }
 
     fn feed(&self, set: &Arc<ImageSet>, batch: usize) -> Result<Feed> {

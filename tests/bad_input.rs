@@ -382,6 +382,49 @@ fn label_files_that_do_not_fit() {
     assert!(output.status.success() && said.contains("test images are left out"), "{said}");
 }
 
+/// Labels that `sela` cannot make, or `sela-rot` cannot take.
+#[test]
+fn label_assignments_that_do_not_fit() {
+    let bench = Bench::new(Pictures::default());
+    let sela = ["method=sela", "sela.heads=1", "sela.clusters=4", "train.steps=2", "evaluate.every=0"];
+    let with = |more: &[&str], code: i32, parts: &[&str]| {
+        bench.train_refused(&[&sela[..], more].concat(), code, parts);
+    };
+    with(&["sela.clusters=61"], 3, &["60 training images", "sela.clusters = 61"]);
+    with(&["sela.clusters=0"], 2, &["`sela.clusters` is 0", "1 to 65536"]);
+    with(&["sela.lambda=0"], 2, &["`sela.lambda` is 0", "above 0"]);
+    with(&["sela.memory=4 KiB"], 5, &["sela.memory", "4096 bytes", "the smallest plan takes"]);
+    let file = bench.text("shares.txt");
+    let marginals = format!("sela.marginals={file}");
+    with(&[&marginals], 8, &["shares.txt"]);
+    for (text, parts) in [
+        ("0.25 0.25 0.25 0.3", ["add up to 1.05", "not to 1"]),
+        ("0.5 0.25 0.25", ["3 masses", "4 clusters"]),
+        ("0.5 0.25 0.25\n0", ["line 2", "above 0"]),
+    ] {
+        fs::write(&file, text).unwrap();
+        with(&[&marginals], 3, &[&["shares.txt"], &parts[..]].concat());
+    }
+    let file = bench.text("labels.csv");
+    let labels = format!("sela.labels={file}");
+    let frozen = ["method=sela-rot", labels.as_str()];
+    let rows = |count: usize, label: u32| {
+        let rows: Vec<String> =
+            (0..count).map(|i| format!(",{i},0,{},0.5\n", if i == 7 { label } else { 1 })).collect();
+        fs::write(&file, format!("file,index,head,label,confidence\n{}", rows.concat())).unwrap();
+    };
+    with(&["method=sela-rot"], 2, &["sela.labels is empty"]);
+    with(&frozen, 8, &["labels.csv"]);
+    rows(59, 0);
+    with(&frozen, 3, &["labels.csv", "59 labels", "60 training images"]);
+    rows(61, 0);
+    with(&frozen, 3, &["labels.csv", "line 62", "index 60"]);
+    rows(60, 4);
+    with(&frozen, 2, &["labels.csv", "label 4", "at least 5", "now 4"]);
+    rows(60, 0);
+    with(&[&frozen[..], &["sela.heads=2"]].concat(), 2, &["labels.csv", "1 heads", "now 2"]);
+}
+
 #[test]
 fn folders_without_labels() {
     let bench = Bench::new(Pictures::default());
@@ -389,7 +432,9 @@ fn folders_without_labels() {
     fs::create_dir_all(&folder).unwrap();
     let data = format!("data.path={}", bench.text("photos"));
     let set = [&SHORT[..], &[data.as_str(), "data.format=folder"]].concat();
-    bench.train_refused(&[&set[..], &["data.labelled=false"]].concat(), 3, &["photos", "holds no image"]);
+    for method in ["method=baseline", "method=sela"] {
+        bench.train_refused(&[&set[..], &["data.labelled=false", method]].concat(), 3, &["photos", "holds no image"]);
+    }
     for i in 0..24 {
         Pictures::default().png(i, &folder.join(format!("{i:02}.png")));
     }

@@ -133,6 +133,7 @@ fn a_stopped_run_goes_on_exactly() {
             "augment.brightness=0.4",
             "augment.hue=0.1",
         ],
+        &["sela.features=bank", "train.accumulate=3"],
     ] {
         let (whole, updates) = run(config(&data, overrides), None, None);
         for stop in [7, 12] {
@@ -291,7 +292,7 @@ fn one_class_chooses_no_checkpoint() {
     }
     let trainer = session::trainer(&engine(), config(dir.path(), &["data.validation=10"])).unwrap();
     assert_eq!(trainer.evaluation_split(), None);
-    assert!(trainer.notes().iter().any(|note| note.contains("nothing will be evaluated")), "{:?}", trainer.notes());
+    assert!(trainer.notes().iter().any(|note| note.contains("one class only")), "{:?}", trainer.notes());
 }
 
 #[test]
@@ -345,10 +346,22 @@ fn from_a_folder_without_labels_to_a_classifier() {
     let text = done(&["label", &checkpoint, "--data", others.to_str().unwrap(), "--out", &at("others.csv")]);
     assert!(text.contains("10 images") && text.contains("predicted"), "{text}");
     // There are no classes to judge by, and nothing to predict.
-    refused(&["eval", &checkpoint, "--split", "train"], 3, &["one class", "--gallery"]);
+    for split in ["train", "test"] {
+        refused(&["eval", &checkpoint, "--split", split], 3, &["one class", "--gallery", "--data"]);
+    }
+    let labelled = dir.path().join("labelled");
+    PICTURES.folder(&labelled.join("train"));
+    PICTURES.folder(&labelled.join("test"));
+    let text = done(&["eval", &checkpoint, "--data", labelled.to_str().unwrap(), "--no-probe"]);
+    assert!(text.contains("90 test images") && !text.contains("assigned"), "{text}");
     refused(&["predict", &checkpoint, others.to_str().unwrap()], 2, &["relabel label"]);
     // What is there is not overwritten.
     refused(&["label", &checkpoint, "--out", &at("labels.csv")], 2, &["labels.csv", "--force"]);
+    let force = ["label", &checkpoint, "--out", &at("labels.csv"), "--force"];
+    refused(&[&force[..], &["--head", "2"]].concat(), 2, &["--head 2", "heads 0 to 1"]);
+    let elsewhere = ["--labels", "assigned", "--data", others.to_str().unwrap()];
+    refused(&[&force[..], &elsewhere].concat(), 3, &["others", "--labels predicted"]);
+    assert_eq!(fs::read_to_string(at("labels.csv")).unwrap(), csv);
     // A supervised run on the labels.
     let classes = dir.path().join("classes.toml");
     fs::write(&classes, small::config_text(&pictures)).unwrap();
@@ -384,7 +397,10 @@ fn a_checkpoint_is_judged() {
     assert!(json["assigned"][1]["nmi"].as_f64().unwrap() > 0.4, "{text}");
     let shown = done(&["eval", &checkpoint, "--no-probe"]);
     assert!(shown.contains("nearest neighbours") && shown.contains("NMI") && !shown.contains("probe"), "{shown}");
-    done(&["eval", &checkpoint, "--features", "--untrained", "--no-probe"]);
+    assert!(shown.contains("assigned labels"), "{shown}");
+    let untrained = done(&["eval", &checkpoint, "--untrained", "--no-probe"]);
+    assert!(untrained.contains("sela untrained") && !untrained.contains("assigned"), "{untrained}");
+    refused(&["compare", &at("run")], 3, &["no images", "relabel eval"]);
     refused(&["eval", &checkpoint, "--set", "train.batch=3"], 2, &["train.batch=3", "[probe]"]);
 }
 
@@ -399,6 +415,24 @@ fn test_labels_choose_nothing_unless_asked() {
     let outcome = trainer.run(None, Some(24), &mut Updates::default(), &|| false).unwrap();
     assert_eq!(outcome.metrics[0].0, "knn_accuracy");
     assert!(outcome.metrics[0].1 > 0.5, "{outcome:?}");
+}
+
+#[test]
+fn a_run_says_what_it_keeps_and_does_not_look_at() {
+    let (dir, data) = data();
+    let notes = |data: &Path, overrides: &[&str]| {
+        session::trainer(&engine(), config(data, overrides)).unwrap().notes().join("\n")
+    };
+    let said = notes(&data, &[]);
+    assert!(said.contains("90 samples, 6 clusters, 2 heads") && said.contains("test images stay unseen"), "{said}");
+    let said = notes(&data, &["evaluate.split=test"]);
+    assert!(!said.contains("unseen"), "{said}");
+    let pictures = dir.path().join("pictures");
+    for i in 0..20 {
+        PICTURES.png(i, &pictures.join(format!("{i:03}.png")));
+    }
+    let said = notes(&pictures, &[]);
+    assert!(said.starts_with("label assignment: 20 samples") && !said.contains("one class"), "{said}");
 }
 
 #[test]

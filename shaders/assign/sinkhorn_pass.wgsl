@@ -47,7 +47,7 @@ fn weights(lane: u32, turn: u32, first: ptr<function, Quads>, second: ptr<functi
     }
     workgroupBarrier();
     let all = parts[base];
-    return exp(m - all.xz) / all.yw;
+    return weight(m, all.xz, all.yw);
 }
 
 @compute @workgroup_size(WIDTH)

@@ -55,7 +55,7 @@ fn weights(lane: u32, turn: u32, first: ptr<function, Quads>, second: ptr<functi
     }
     let top = vec2(subgroupMax(some.x), subgroupMax(some.z));
     let scaled = some.yw * exp(some.xz - top);
-    return exp(m - top) / vec2(subgroupAdd(scaled.x), subgroupAdd(scaled.y));
+    return weight(m, top, vec2(subgroupAdd(scaled.x), subgroupAdd(scaled.y)));
 }
 
 @compute @workgroup_size(WIDTH)

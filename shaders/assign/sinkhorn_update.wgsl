@@ -35,7 +35,7 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes; a power of two
 
-const TINY: f32 = 1e-25; // a smaller mass may be a sum of underflowed shares
+const TINY: f32 = 1e-15; // a smaller mass may be a sum of shares that were held above zero, or underflowed
 const ITERATIONS: u32 = 0u;
 const STEPS: u32 = 1u;
 const STOPPED: u32 = 2u;
@@ -55,12 +55,12 @@ fn step_of(k: u32) -> f32 {
     if q > TINY {
         return log(targets[k] / q);
     }
-    var top = -80.0;
+    var top = -40.0;
     for (var slab = 0u; slab < params.slabs; slab++) {
         let other = tops[slab * 4u * params.quads + k];
         top = select(max(top, other), other, slab == 0u);
     }
-    return log(targets[k]) - min(top - log(params.samples), -50.0);
+    return log(targets[k]) - min(top - log(params.samples), -34.0);
 }
 
 @compute @workgroup_size(WIDTH)

@@ -19,11 +19,24 @@ fn highest(q: Quads) -> f32 {
     return max(max(largest(q.a), largest(q.b)), max(largest(q.c), largest(q.d)));
 }
 
+// Products of two exponentials no smaller than exp(LEAST) are no denormal numbers, which some processors are slow with;
+// what they add to a mass is far below what sinkhorn_update.wgsl takes for one.
+const LEAST: f32 = -40.0;
+
+fn exponential(v: vec4<f32>, m: f32) -> vec4<f32> {
+    return exp(max(v - m, vec4(LEAST)));
+}
+
 fn exponentials(q: Quads, m: f32) -> Quads {
     if QUADS == 1u {
-        return Quads(exp(q.a - m), vec4(0.0), vec4(0.0), vec4(0.0));
+        return Quads(exponential(q.a, m), vec4(0.0), vec4(0.0), vec4(0.0));
     }
-    return Quads(exp(q.a - m), exp(q.b - m), exp(q.c - m), exp(q.d - m));
+    return Quads(exponential(q.a, m), exponential(q.b, m), exponential(q.c, m), exponential(q.d, m));
+}
+
+// What turns exponentials relative to `own` into shares of a row with the largest exponent `top` and the sum `sum`.
+fn weight(own: vec2<f32>, top: vec2<f32>, sum: vec2<f32>) -> vec2<f32> {
+    return exp(max(own - top, vec2(LEAST))) / sum;
 }
 
 fn sum_of(q: Quads) -> f32 {
@@ -52,7 +65,7 @@ fn exponents(row: u32, lane: u32, shift: Quads, scaling: Quads) -> Quads {
 
 fn store(slab: u32, quad: u32, value: vec4<f32>) {
     if quad < params.quads {
-        sums[(params.first_slab + slab) * params.quads + quad] = value;
+        sums[(params.first_slab + slab) * params.quads + quad] = select(vec4(0.0), value, valid(quad));
     }
 }
 

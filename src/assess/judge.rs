@@ -55,6 +55,21 @@ pub struct Judgement {
     pub assigned: Vec<HeadReport>,
 }
 
+/// How many classes a set has to judge by.
+///
+/// # Errors
+/// When it is one only.
+pub fn classes_of(set: &ImageSet) -> Result<usize> {
+    match set.classes.len() {
+        0 | 1 => Err(Error::Data(format!(
+            "{} has one class: without true classes there is nothing to compare with; look at the clusters with \
+             `relabel label --gallery`, or name labelled images with --data",
+            set.name
+        ))),
+        classes => Ok(classes),
+    }
+}
+
 /// Measures a network. The trunk's features in evaluation mode are what neighbours and probe see.
 ///
 /// # Errors
@@ -66,14 +81,7 @@ pub fn judge(
     test: &Arc<ImageSet>,
     options: &Options,
 ) -> Result<Judgement> {
-    let classes = train.classes.len();
-    if classes < 2 {
-        return Err(Error::Data(format!(
-            "{} has one class: without true classes there is nothing to compare with; look at the clusters with \
-             `relabel label --gallery`",
-            train.name
-        )));
-    }
+    let classes = classes_of(train)?;
     if train.classes != test.classes {
         return Err(Error::Data(format!("{} and {} have different classes", train.name, test.name)));
     }

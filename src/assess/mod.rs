@@ -3,5 +3,5 @@
 mod judge;
 mod labels;
 
-pub use judge::{HeadReport, Judgement, Options, judge};
+pub use judge::{HeadReport, Judgement, Options, classes_of, judge};
 pub use labels::{Origin, labels};

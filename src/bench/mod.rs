@@ -2,10 +2,12 @@
 
 pub mod images;
 pub mod kernels;
+pub mod sela;
 pub mod sinkhorn;
 pub mod steps;
 
 pub use images::images;
 pub use kernels::{Options, Row, kernels};
+pub use sela::sela;
 pub use sinkhorn::sinkhorn;
 pub use steps::{breakdown, steps};

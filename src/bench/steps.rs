@@ -46,7 +46,7 @@ pub fn steps(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
 }
 
 fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
-    let mut trainer = trainer(engine, case)?;
+    let mut trainer = trainer(engine, case.config, case.image, case.classes)?;
     let batch = trainer.config().train.batch as f64;
     trainer.run_unreported(2)?;
     let start = Instant::now();
@@ -74,9 +74,10 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
     })
 }
 
-fn trainer(engine: &Arc<Engine>, case: &Case) -> Result<Trainer> {
-    let config = session::config(case.config, "the bench's config", &[])?;
-    let [height, width, channels] = case.image;
+/// A trainer for a config on 512 images of noise.
+pub(super) fn trainer(engine: &Arc<Engine>, config: &str, image: [usize; 3], classes: usize) -> Result<Trainer> {
+    let config = session::config(config, "the bench's config", &[])?;
+    let [height, width, channels] = image;
     let count = 512;
     let mut random = Sequence::new(0, Stream::Test, 0);
     let set = ImageSet {
@@ -85,8 +86,8 @@ fn trainer(engine: &Arc<Engine>, case: &Case) -> Result<Trainer> {
         width,
         channels,
         pixels: (0..count * height * width * channels).map(|_| random.below(256) as u8).collect(),
-        labels: (0..count).map(|i| (i % case.classes) as u32).collect(),
-        classes: (0..case.classes).map(|i| i.to_string()).collect(),
+        labels: (0..count).map(|i| (i % classes) as u32).collect(),
+        classes: (0..classes).map(|i| i.to_string()).collect(),
         files: Vec::new(),
         skipped: Vec::new(),
         ignored: 0,
@@ -104,7 +105,7 @@ fn trainer(engine: &Arc<Engine>, case: &Case) -> Result<Trainer> {
 pub fn breakdown(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     for case in CASES.iter().filter(|c| c.name.contains(name)) {
-        let trainer = trainer(engine, case)?;
+        let trainer = trainer(engine, case.config, case.image, case.classes)?;
         for dispatch in &trainer.recording().dispatches {
             let mut one = Recording::new();
             one.dispatches.push(dispatch.clone());

@@ -13,7 +13,7 @@ use crate::gpu::Engine;
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Kernels, images and training steps.
+    /// All parts but the breakdown.
     All,
     /// The adapter's two ceilings, matrix products and convolutions.
     Kernels,
@@ -21,6 +21,8 @@ enum Part {
     Images,
     /// Iterations of label assignment (Sinkhorn-Knopp), beside a copy of as many bytes.
     Sinkhorn,
+    /// Training steps on labels of its own beside supervised ones, and an update of the labels.
+    Sela,
     /// Whole training steps.
     Steps,
     /// Which kernels take the time of the training steps.
@@ -84,6 +86,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
             _ => bench::sinkhorn::SIZES.to_vec(),
         };
         rows.extend(bench::sinkhorn(&engine, &options, &sizes)?);
+    }
+    if matches!(args.part, Part::All | Part::Sela) {
+        rows.extend(bench::sela(&engine, &options)?);
     }
     if matches!(args.part, Part::All | Part::Steps) {
         rows.extend(bench::steps(&engine, &options)?);

@@ -109,10 +109,21 @@ fn answers(run: &str, outcome: &Outcome) -> Result<Vec<Row>> {
     let row = |label: String, accuracy: f64| Row { label, accuracy, seconds: outcome.seconds, run: run.into() };
     let known: Vec<_> = QUESTIONS.iter().filter(|(method, ..)| *method == outcome.method).collect();
     if known.is_empty() {
-        let accuracies = outcome.metrics.iter().filter(|(name, _)| name.ends_with("accuracy"));
-        return Ok(accuracies
+        // `accuracy` repeats one of the others.
+        let named = |(name, _): &(&String, &f64)| name.ends_with("_accuracy");
+        let rows: Vec<Row> = outcome
+            .metrics
+            .iter()
+            .filter(named)
             .map(|(name, v)| row(format!("{}, {}", outcome.method, name.replace('_', " ")), *v))
-            .collect());
+            .collect();
+        if rows.is_empty() {
+            return Err(Error::Data(format!(
+                "{run} was measured on no images while it ran (`{}`); `relabel eval` measures its checkpoint",
+                outcome.method
+            )));
+        }
+        return Ok(rows);
     }
     let answer = |(_, metric, label): &(&str, &str, &str)| match outcome.metrics.get(*metric) {
         Some(accuracy) => Ok(row((*label).into(), *accuracy)),
@@ -194,6 +205,10 @@ mod tests {
         let other = answers("x", &outcome("new", 0, &[("top5_accuracy", 0.9), ("loss", 1.0)])).expect("rows");
         assert_eq!(other.len(), 1);
         assert_eq!(other[0].label, "new, top5 accuracy");
+        let repeated = outcome("sela", 0, &[("accuracy", 0.6), ("knn_accuracy", 0.6)]);
+        assert_eq!(answers("x", &repeated).expect("rows").len(), 1);
+        let error = answers("runs/b", &outcome("sela", 0, &[])).expect_err("refused").to_string();
+        assert!(error.contains("runs/b") && error.contains("relabel eval"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `relabel eval`: accuracy of a checkpoint.
+//! `relabel eval`: accuracy of a checkpoint, or how good its features and clusters are.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::gpu::Engine;
 use crate::session::Trained;
 use crate::train::datasets::Datasets;
 
-/// Measure a checkpoint on a data set.
+/// Measure a checkpoint on labelled images: accuracy, or features and clusters where it makes its own labels.
 #[derive(Clone, Debug, Args)]
 pub struct EvalArgs {
     /// A checkpoint, such as runs/NAME/best.safetensors.
@@ -20,7 +20,8 @@ pub struct EvalArgs {
     /// Folder or file of the data set; without it, the one that the checkpoint was trained on.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Which images: train, validation or test; without it, test, or all images when there is no test set.
+    /// Which images: train, validation or test; without it, test, or (for accuracy, with --data) all images when there
+    /// is no test set.
     #[arg(long, value_parser = ["train", "validation", "test"])]
     pub split: Option<String>,
     /// Images at once; without it (or 0), as many as a training step has.
@@ -37,7 +38,7 @@ pub struct EvalArgs {
     #[arg(long)]
     pub features: bool,
     /// With the features of a network: its initial weights instead of the trained ones, to compare with.
-    #[arg(long, requires = "features")]
+    #[arg(long)]
     pub untrained: bool,
     /// With the features of a network: leave the linear probe out.
     #[arg(long)]
@@ -53,11 +54,21 @@ pub struct EvalArgs {
 pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
-    if args.untrained {
-        trained.initialise()?;
-    }
     if args.features || trained.method().makes_labels() {
+        if args.untrained {
+            trained.initialise()?;
+        }
         return eval_features::run(args, &trained);
+    }
+    for (given, option) in
+        [(args.untrained, "--untrained"), (args.no_probe, "--no-probe"), (!args.set.is_empty(), "--set")]
+    {
+        if given {
+            return Err(Error::Config(format!(
+                "{option} is for the features of a network: `{}` is measured by its accuracy unless --features is given",
+                trained.method().name()
+            )));
+        }
     }
     let split = match (&args.split, &args.data) {
         (Some(split), _) => split.as_str(),

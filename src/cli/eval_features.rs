@@ -24,6 +24,7 @@ pub(super) fn run(args: &EvalArgs, trained: &Trained) -> Result<()> {
     let (train, test) = match &args.data {
         None => {
             let data = Datasets::load(&config)?;
+            assess::classes_of(&data.train)?;
             let found = match split {
                 "train" => Some(Arc::clone(&data.train)),
                 "validation" => data.validation.clone(),
@@ -35,8 +36,10 @@ pub(super) fn run(args: &EvalArgs, trained: &Trained) -> Result<()> {
             (Arc::clone(&data.train), found.ok_or_else(missing)?)
         }
         Some(path) => {
+            // Classes are needed, also where the network was trained without.
             let options = || -> Result<LoadOptions> {
-                Ok(LoadOptions { format: None, skip_bad: args.skip_bad, ..config.data.load_options()? })
+                let own = config.data.load_options()?;
+                Ok(LoadOptions { format: None, skip_bad: args.skip_bad, unlabelled: false, ..own })
             };
             let load = |split| -> Result<Arc<ImageSet>> { Ok(Arc::new(trained.load(path, split, options()?, false)?)) };
             let train = load(Split::Train)?;
@@ -51,7 +54,11 @@ pub(super) fn run(args: &EvalArgs, trained: &Trained) -> Result<()> {
         probe,
         seed: config.seed,
     };
-    let judged = assess::judge(trained, &args.checkpoint, &train, &test, &options)?;
+    let mut judged = assess::judge(trained, &args.checkpoint, &train, &test, &options)?;
+    if args.untrained {
+        // These are the trained network's.
+        judged.assigned.clear();
+    }
     if args.json {
         return output::print_json(&to_json(args, trained, split, &train, &test, &judged));
     }
@@ -95,7 +102,8 @@ fn to_text(
             continue;
         }
         let mut table = output::table();
-        table.set_header([title, "NMI", "AMI", "ARI", "purity", "Hungarian", "smallest", "largest", "empty"]);
+        let metrics = ["NMI %", "AMI %", "ARI %", "purity %", "Hungarian %", "smallest", "largest", "empty"];
+        table.set_header([&[title][..], &metrics].concat());
         for head in heads {
             let value = |v: f64| format!("{:.2}", 100.0 * v);
             table.add_row([

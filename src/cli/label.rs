@@ -15,15 +15,12 @@ use crate::session::Trained;
 use crate::train::datasets::Datasets;
 use crate::train::inference::Chosen;
 
-/// Label images with the clusters of a network trained by `sela` or `sela-rot`.
-///
-/// Training images get the labels that the transport gave them; other images (those held out for validation too) the
-/// cluster that the network finds most probable.
+/// Label images with the clusters of a network that `sela` or `sela-rot` trained.
 #[derive(Clone, Debug, Args)]
 pub struct LabelArgs {
     /// A checkpoint, such as runs/NAME/last.safetensors.
     pub checkpoint: PathBuf,
-    /// Folder or file of the images; without it, those that the checkpoint was trained on.
+    /// Folder or file of the images; without it, the data set that the checkpoint was trained on.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Which images of a data set that has both: train or test.

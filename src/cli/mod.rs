@@ -62,17 +62,20 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a classifier from a config, or go on with a run.
+    /// Train a network from a config, with labels or without, or go on with a run.
     Train(TrainArgs),
-    /// Measure a checkpoint on a labelled data set.
+    /// Measure a checkpoint on labelled images: accuracy, or features and clusters.
     Eval(EvalArgs),
     /// Classify images: class, probability, and what each transformed view says.
     Predict(PredictArgs),
-    /// Label images with the clusters of a self-labelling network, as a file and as contact sheets.
+    /// Label images with the clusters of a network that made its own labels, as a file and as contact sheets.
+    ///
+    /// Training images get the labels that the transport gave them; other images the cluster that the network finds
+    /// most probable.
     Label(LabelArgs),
     /// Run golden cases on an adapter and compare with their answers.
     Verify(VerifyArgs),
-    /// Time kernels and training steps on an adapter.
+    /// Time kernels, label assignment and training steps on an adapter.
     Bench(bench::BenchArgs),
     /// Put finished runs beside each other.
     Compare(compare::Arguments),

@@ -19,7 +19,7 @@ use crate::train::checkpoint::{BEST, Checkpoint, LAST};
 use crate::train::config::Config;
 use crate::train::events::{Evaluated, Event, Sink};
 
-/// Train a classifier.
+/// Train a network from a config, with labels or without, or go on with a run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrainArgs {
     /// The TOML file of settings; with --resume, the run's own when not given.

@@ -136,16 +136,16 @@ pub fn reference(x: [&Array; 3], slabs: usize, stop: Stop, clusters: &Array, sta
     }
     let step = |i: usize| {
         let (q, b) = (mass.data[i] / n, targets.data[i]);
-        if q > 1e-25 {
+        if q > 1e-15 {
             return (b / q).ln();
         }
-        let top = (0..slabs).map(|r| tops.data[r * k + i]).reduce(f64::max).unwrap_or(-80.0);
-        b.ln() - (top - n.ln()).min(-50.0)
+        let top = (0..slabs).map(|r| tops.data[r * k + i]).reduce(f64::max).unwrap_or(-40.0);
+        b.ln() - (top - n.ln()).min(-34.0)
     };
     let taken = |i: usize| clusters.data[i] + step(i);
     let slope: f64 = (0..k).map(|i| (mass.data[i] / n - targets.data[i]) * (taken(i) - clusters.data[k + i])).sum();
     let error = (0..k).map(|i| (mass.data[i] / n / targets.data[i] - 1.0).abs()).fold(0.0, f64::max);
-    let underflow = mass.data.iter().any(|m| m / n <= 1e-25);
+    let underflow = mass.data.iter().any(|m| m / n <= 1e-15);
     let d = &mut s.data;
     let improved = d[place::ITERATIONS] == 0.0 || error < d[place::BEST];
     d[place::ITERATIONS] += 1.0;
@@ -210,7 +210,7 @@ fn cases() -> Vec<Case> {
             let shift = Array::normal(&[k], 0.3, seed + 1);
             let mut mass = targets.zip(&shift, |b, v| f64::from((40.0 * b * v.exp()) as f32));
             if under > 0.0 {
-                (mass.data[2], mass.data[k - 1]) = (0.0, 1e-24);
+                (mass.data[2], mass.data[k - 1]) = (0.0, 1e-15);
             }
             let tops = Array::normal(&[3, k], 30.0, seed + 2).map(|v| -200.0 + v);
             let clusters = Array::normal(&[4, k], 2.0, seed + 3);

@@ -17,7 +17,7 @@ pub static SHADER: Shader = Shader {
     bindings: &[read("bytes"), read("draws"), read("taps"), write("out")],
     variants: &[
         Variant::base("64 x 16", &[("WIDTH", 64.0), ("ROWS", 16.0)]),
-        Variant::base("8 x 64", &[("WIDTH", 8.0), ("ROWS", 64.0)]),
+        Variant::base("32 x 32", &[("WIDTH", 32.0), ("ROWS", 32.0)]),
     ],
 };
 

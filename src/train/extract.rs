@@ -18,6 +18,19 @@ use crate::transport::RowStore;
 /// Appends what is kept of each image. Shapes: images `(B, H, W, C)` → `(B, columns)`.
 pub type Build<'a> = &'a dyn Fn(&mut Builder, NodeId) -> Result<NodeId>;
 
+/// A network on a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Trunk<'a> {
+    /// The device.
+    pub engine: &'a Engine,
+    /// How to build the network without its heads.
+    pub backbone: &'a dyn Backbone,
+    /// Its tensors, the heads' included.
+    pub network: &'a Network,
+    /// The kernels' variants for this device.
+    pub variants: &'a HashMap<&'static str, usize>,
+}
+
 /// A planned pass over a set.
 #[derive(Debug)]
 pub struct Extractor {
@@ -36,16 +49,15 @@ impl Extractor {
     /// # Errors
     /// When it does not fit the device.
     pub fn new(
-        engine: &Engine,
+        trunk: Trunk<'_>,
         feed: Feed,
         pixels: Decode,
         phase: Phase,
         seed: u64,
         build: Build<'_>,
-        network: &Network,
         store: &RowStore,
-        variants: &HashMap<&'static str, usize>,
     ) -> Result<Self> {
+        let Trunk { engine, network, variants, .. } = trunk;
         let mut b = Builder::new(phase);
         b.seed = seed;
         let leaves = feed.leaves(&mut b.graph, pixels)?;
@@ -86,19 +98,13 @@ impl Extractor {
 ///
 /// # Errors
 /// When memory does not suffice or the device fails.
-pub fn features(
-    engine: &Engine,
-    feed: Feed,
-    pixels: Decode,
-    backbone: &dyn Backbone,
-    network: &Network,
-    variants: &HashMap<&'static str, usize>,
-) -> Result<RowStore> {
+pub fn features(trunk: Trunk<'_>, feed: Feed, pixels: Decode) -> Result<RowStore> {
+    let Trunk { engine, backbone, .. } = trunk;
     let count = feed.set().count();
     let columns = width(&feed, pixels, backbone)?;
     let store = RowStore::new(engine, "features", count, columns, false, None)?;
     let build = |b: &mut Builder, x: NodeId| backbone.features(b, x);
-    let extractor = Extractor::new(engine, feed, pixels, Phase::Evaluate, 0, &build, network, &store, variants)?;
+    let extractor = Extractor::new(trunk, feed, pixels, Phase::Evaluate, 0, &build, &store)?;
     extractor.run(engine, &(0..count as u32).collect::<Vec<_>>(), 0, 0)?;
     Ok(store)
 }

@@ -128,3 +128,73 @@ impl Decode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::base::{Array, DType};
+    use crate::graph::interpret::interpret;
+
+    const MEAN: [f32; 3] = [0.5, 0.4, 0.3];
+    const STD: [f32; 3] = [0.2, 0.3, 0.4];
+
+    /// The images of four draws in float64, and the operations that made them.
+    fn images(augment: &Augment, mean: &[f32], std: &[f32], random: Option<u64>) -> (Array, Vec<&'static str>) {
+        let decode = Decode::new([8, 6, 3], mean, std, augment, random).expect("it fits");
+        let mut graph = Graph::new();
+        let bytes = graph.input("bytes", &[5 * 8 * 6 * 3 / 4], DType::U32);
+        let draws = graph.input("draws", &[4, 4], DType::U32);
+        let out = decode.append(&mut graph, bytes, draws).expect("it fits");
+        let words = Array::integers(&[180], u32::MAX, 3);
+        let table = Array::from_fn(&[4, 4], |i| [i as f64 / 4.0, 7.0 + i as f64, 2.0, 0.0][i % 4].floor());
+        let made = graph.nodes().iter().filter_map(|n| match &n.source {
+            crate::graph::Source::Computed(op) => Some(op.name()),
+            _ => None,
+        });
+        let made = made.collect();
+        let values = interpret(&graph, &HashMap::from([(bytes, words), (draws, table)]), &[out]);
+        let found = values.expect("all leaves are given")[&out].clone();
+        assert_eq!(found.sizes()[1..], decode.output());
+        (found, made)
+    }
+
+    #[test]
+    fn each_setting_takes_the_operations_it_needs() {
+        let plain = Augment::default();
+        let resized = Augment { crop: CropKind::RandomResized, ..plain.clone() };
+        let coloured = Augment { brightness: 0.5, ..plain.clone() };
+        let small = Augment { resize: 5, crop_size: 4, ..plain.clone() };
+        let names = |augment: &Augment, random| images(augment, &MEAN, &STD, random).1;
+        assert_eq!(names(&plain, Some(1)), ["decode_augment"]);
+        assert_eq!(names(&resized, Some(1)), ["resized_crop"]);
+        assert_eq!(names(&coloured, Some(1)), ["decode_augment", "colour_jitter"]);
+        assert_eq!(names(&small, Some(1)), ["resized_crop"]);
+        // Evaluation takes the centre, of the resized image, in its own colours.
+        assert_eq!(names(&resized, None), ["decode_augment"]);
+        assert_eq!(names(&coloured, None), ["decode_augment"]);
+        assert_eq!(names(&small, None), ["resized_crop"]);
+        assert_eq!(images(&resized, &MEAN, &STD, None).0, images(&plain, &MEAN, &STD, None).0);
+    }
+
+    /// Colours change between 0 and 1, and normalisation follows them; the crop is that of the run without colours.
+    #[test]
+    fn colours_come_before_normalisation() {
+        for crop in [CropKind::Padded, CropKind::RandomResized] {
+            let plain = Augment { crop, ..Augment::default() };
+            let coloured = Augment { brightness: 0.5, ..plain.clone() };
+            let (found, _) = images(&coloured, &MEAN, &STD, Some(9));
+            let (mut expected, _) = images(&plain, &[0.0; 3], &[1.0; 3], Some(9));
+            let jitter = Jitter { brightness: 0.5, contrast: 0.0, saturation: 0.0, hue: 0.0, greyscale: 0.0, seed: 9 };
+            let one = expected.data.len() / 4;
+            for (i, image) in expected.data.chunks_exact_mut(one).enumerate() {
+                jitter.plan(8 + 4 * i as u32, 2).apply(image, 3);
+            }
+            for (i, (found, value)) in found.data.iter().zip(&expected.data).enumerate() {
+                let expected = (value - f64::from(MEAN[i % 3])) / f64::from(STD[i % 3]);
+                assert!((found - expected).abs() < 1e-9, "{crop:?} {i}: {found} {expected}");
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::extract::Trunk;
 use super::feed::{FedLeaves, Feed};
 use super::images::Decode;
 use super::network::Network;
@@ -216,15 +217,13 @@ impl Sorter {
     /// # Errors
     /// When it does not fit the device.
     pub fn new(
-        engine: &Engine,
+        trunk: Trunk<'_>,
         feed: Feed,
         decode: Decode,
         method: &dyn Method,
-        backbone: &dyn Backbone,
-        network: &Network,
-        variants: &HashMap<&'static str, usize>,
         assigned: Option<&[Vec<u32>]>,
     ) -> Result<Self> {
+        let Trunk { engine, backbone, network, variants } = trunk;
         let mut b = Builder::new(Phase::Evaluate);
         let leaves = feed.leaves(&mut b.graph, decode)?;
         let mut placed: HashMap<NodeId, Tensor> = HashMap::new();

@@ -17,6 +17,11 @@ pub trait Labeller: Debug {
     /// When the graph lacks such a leaf.
     fn place(&self, graph: &Graph, placed: &mut HashMap<NodeId, Tensor>) -> Result<()>;
 
+    /// What a user should know before the run begins, such as what is kept in memory.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether labels are made before step `step` (from 0).
     fn due(&self, step: u64) -> bool;
 
@@ -26,8 +31,11 @@ pub trait Labeller: Debug {
     /// When the assignment is impossible or the device fails.
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>>;
 
-    /// The labels, under [`super::checkpoint::LABELS`].
-    fn tensors(&self) -> Vec<NamedTensor>;
+    /// The labels, and what else an exact resumption needs, under [`super::checkpoint::LABELS`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn tensors(&self) -> Result<Vec<NamedTensor>>;
 
     /// All updates so far, as JSON.
     ///

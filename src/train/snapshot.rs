@@ -69,7 +69,7 @@ impl Trainer {
             tensors.extend(values.into_iter().map(named));
         }
         if let Some(labeller) = &self.labeller {
-            tensors.extend(labeller.tensors());
+            tensors.extend(labeller.tensors()?);
         }
         let sums: Vec<f32> = readback::read(&self.engine, &self.metrics)?;
         let set = &self.data.train;

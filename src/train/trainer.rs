@@ -270,7 +270,8 @@ impl Trainer {
             let first = &self.data.train.skipped[0];
             notes.push(format!("{skipped} images were skipped, such as {}: {}", first.file, first.reason));
         }
-        if self.data.train.classes.len() == 1 {
+        let own_labels = self.method.makes_labels();
+        if self.data.train.classes.len() == 1 && !own_labels {
             notes.push("the images have one class only: there is nothing to tell apart".into());
         }
         if let Some(path) = self.config.data.labels_file() {
@@ -282,12 +283,20 @@ impl Trainer {
         if !self.feed.resident() && self.config.data.resident == Resident::Auto {
             notes.push("the images do not fit into one binding of the device: batches are streamed".into());
         }
-        if self.evaluator.is_none() {
-            notes.push(match self.method.makes_labels() {
-                true => "there are no validation images of several classes: nothing will be evaluated".into(),
-                false => "there are no validation and no test images: nothing will be evaluated".into(),
-            });
+        if self.evaluator.is_none() && !own_labels {
+            notes.push("there are no validation and no test images: nothing will be evaluated".into());
         }
+        if self.evaluator.is_none() && own_labels && self.data.test.is_some() {
+            notes.push(
+                "the test images stay unseen: evaluate.split = \"test\" or data.validation measures on the way, `relabel \
+                 eval` afterwards"
+                    .into(),
+            );
+        }
+        if self.evaluator.is_none() && own_labels && self.data.validation.is_some() {
+            notes.push("the validation images have one class only: nothing is measured on the way".into());
+        }
+        notes.extend(self.labeller.iter().flat_map(|labeller| labeller.notes()));
         notes
     }
 
@@ -400,6 +409,8 @@ impl Trainer {
     fn relabel(&mut self, clock: &mut Clock, sink: &mut dyn Sink) -> Result<()> {
         let (step, epoch) = (self.step, self.epoch());
         let Some(labeller) = self.labeller.as_mut().filter(|l| l.due(step)) else { return Ok(()) };
+        // Steps still in the queue are training time.
+        readback::wait(&self.engine)?;
         let before = Instant::now();
         for event in labeller.update(step, epoch)? {
             sink.event(&Event::Relabelled(event))?;

@@ -228,10 +228,14 @@ pub struct Block {
     pub rows: usize,
 }
 
-/// `rows` itself where it is all of them, else rounded down to a multiple of 16 (256 bytes, what a binding may start
+/// At most `rows` of `all`, in as few even parts: all of them, or a multiple of 16 (256 bytes, what a binding may start
 /// at) where there are that many.
 fn sixteens(rows: usize, all: usize) -> usize {
-    if rows >= all || rows < 16 { rows } else { rows / 16 * 16 }
+    if rows >= all || rows < 16 {
+        return rows;
+    }
+    let parts = all.div_ceil(rows / 16 * 16);
+    all.div_ceil(parts).next_multiple_of(16)
 }
 
 impl fmt::Display for Plan {
@@ -275,6 +279,8 @@ mod tests {
             let plan = Plan::choose(IMAGENET, room(binding, 16_000_000_000)).unwrap();
             assert!(!plan.kept && !plan.half, "{plan}");
             assert!(plan.bytes() < 11_000_000_000, "10.5 GB of features and little else: {plan}");
+            let beside = plan.bytes() - plan.parts[0].bytes;
+            assert!(beside < 600 << 20, "{beside} bytes beside the features: {plan}");
             let widest = (plan.window as u64 * 8192).max(plan.block as u64 * 12_000);
             assert!(widest <= binding && plan.slabs() as u64 * 12_000 <= binding, "{plan}");
             // What training itself needs can be left aside.
@@ -319,7 +325,7 @@ mod tests {
         let text = refused(IMAGENET, room(128 << 20, 4_000_000_000));
         assert!(text.contains("4000000000") && text.contains("features, float16 4.89 GiB"), "{text}");
         let text = refused(IMAGENET, room(4096, 1 << 40));
-        assert!(text.contains("8192") && text.contains("4096"), "one row passes a binding: {text}");
+        assert!(text.contains("12000") && text.contains("4096"), "one row passes a binding: {text}");
         let text = refused(Sizes { samples: 10, clusters: 11, heads: 1, features: None }, room(1 << 20, 1 << 20));
         assert!(text.contains("11 clusters for 10 samples"), "{text}");
         let text = refused(Sizes { samples: 10, clusters: 3, heads: 2, features: None }, room(1 << 20, 1 << 20));

@@ -7,7 +7,7 @@ use crate::data::ImageSet;
 use crate::eval::knn;
 use crate::gpu::Engine;
 use crate::nn::{Builder, Phase};
-use crate::train::extract::{self, Extractor};
+use crate::train::extract::{self, Extractor, Trunk};
 use crate::train::feed::Feed;
 use crate::train::{Context, Measure};
 use crate::transport::RowStore;
@@ -27,8 +27,9 @@ impl Side {
         let set = Arc::clone(feed.set());
         let width = extract::width(&feed, pixels, backbone)?;
         let store = RowStore::new(engine, "features", set.count(), width, false, None)?;
+        let trunk = Trunk { engine, backbone, network, variants };
         let build = |b: &mut Builder, images| backbone.features(b, images);
-        let extractor = Extractor::new(engine, feed, pixels, Phase::Evaluate, 0, &build, network, &store, variants)?;
+        let extractor = Extractor::new(trunk, feed, pixels, Phase::Evaluate, 0, &build, &store)?;
         Ok(Self { set, extractor, store })
     }
 

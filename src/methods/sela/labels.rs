@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frozen;
-use super::{Balance, Features, Heads, SelaSettings, TABLE, Updates, head_name};
+use super::{BANK, Balance, Features, Heads, SelaSettings, TABLE, Updates, head_name};
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
 use crate::eval::clusters::{Contingency, Sizes};
@@ -15,7 +15,7 @@ use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
 use crate::train::config::MemorySize;
 use crate::train::events::Relabelled;
-use crate::train::extract::{self, Extractor};
+use crate::train::extract::{self, Extractor, Trunk};
 use crate::train::snapshot::keys;
 use crate::train::{Context, Labeller};
 use crate::transport::balance::{Problem, Scores};
@@ -29,6 +29,9 @@ pub const ASSIGNED: &str = "labels.assigned";
 const ORDERS: u64 = 1 << 32;
 /// Crops for making labels are numbered apart from those of the training epochs.
 const FIRST_EPOCH: u32 = 1 << 31;
+
+/// The checkpoint's tensor of the feature bank, `(N, D)`.
+const BANKED: &str = "labels.bank";
 
 /// What makes new labels; frozen labels lack it.
 #[derive(Debug)]
@@ -118,28 +121,43 @@ impl Machine {
     fn new(settings: &SelaSettings, context: Context<'_>) -> Result<Self> {
         let Context { engine, config, data, network, backbone, feed, variants, .. } = context;
         let &SelaSettings { heads, clusters, .. } = settings;
-        let trained = settings.features == Features::Train;
+        let trained = settings.features != Features::Evaluate;
+        let banked = settings.features == Features::Bank;
         let pixels = data.decode(config, trained)?;
         let samples = data.train.count();
         let width = extract::width(feed, pixels, backbone)?;
         let plan = plan(settings, engine, samples, width)?;
+        if banked && (plan.window < samples || plan.half) {
+            return Err(Error::Memory(format!(
+                "sela.features = \"bank\": {samples} rows of {width} features are kept in one binding as float32, and the \
+                 plan is {plan}; use \"train\" or \"evaluate\""
+            )));
+        }
         // With one head its logits are the scores themselves.
         let one = plan.sizes.features.is_none();
         let (name, columns) = if one { ("logits", clusters) } else { ("features", width) };
-        let store = RowStore::new(engine, name, samples, columns, plan.half, Some(plan.window))?;
+        // Where nobody knows the device's memory, the plan takes the fastest way and the device may refuse.
+        let full = |e: Error| match e {
+            Error::Memory(text) => Error::Memory(format!(
+                "{text}. The label assignment planned {plan}: name what it may take, such as --set sela.memory=\"4 GiB\""
+            )),
+            other => other,
+        };
+        let store = RowStore::new(engine, name, samples, columns, plan.half, Some(plan.window)).map_err(full)?;
         let build = |b: &mut Builder, images: NodeId| {
             let features = backbone.features(b, images)?;
             if one { b.linear(&head_name(0, 1), features, clusters) } else { Ok(features) }
         };
+        let trunk = Trunk { engine, backbone, network, variants };
         let phase = if trained { Phase::Train { update: true } } else { Phase::Evaluate };
         let feed = feed.with_rows(engine, feed.rows())?;
-        let extractor = Extractor::new(engine, feed, pixels, phase, config.seed, &build, network, &store, variants)?;
+        let extractor = Extractor::new(trunk, feed, pixels, phase, config.seed, &build, &store)?;
         let weight = |head: usize, part: &str| -> Result<Tensor> {
             Ok(network.parameters.get(&format!("{}.{part}", head_name(head, heads)))?.clone())
         };
         let weights =
             (0..heads).map(|head| Ok((weight(head, "weight")?, weight(head, "bias")?))).collect::<Result<_>>()?;
-        Ok(Self { extractor, store, solver: Solver::new(engine, &plan)?, weights })
+        Ok(Self { extractor, store, solver: Solver::new(engine, &plan).map_err(full)?, weights })
     }
 }
 
@@ -229,6 +247,7 @@ fn plan(settings: &SelaSettings, engine: &Engine, samples: usize, width: usize) 
     };
     let sizes = Extent { samples, clusters, heads, features: Some(width) };
     if heads == 1
+        && settings.features != Features::Bank
         && let Ok(plan) = Plan::choose(Extent { features: None, ..sizes }, room)
     {
         return Ok(plan);
@@ -244,7 +263,15 @@ impl Labeller for Labels {
         let leaf = graph.nodes().iter().position(|node| node.name == TABLE);
         let leaf = leaf.ok_or_else(|| Error::Shape(format!("the graph has no `{TABLE}`")))?;
         placed.insert(NodeId(leaf as u32), self.table.clone());
+        let bank = graph.nodes().iter().position(|node| node.name == BANK);
+        if let (Some(bank), Some(machine)) = (bank, &self.machine) {
+            placed.insert(NodeId(bank as u32), machine.store.windows()[0].clone());
+        }
         Ok(())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.machine.iter().map(|machine| format!("label assignment: {}", machine.solver.plan())).collect()
     }
 
     fn due(&self, step: u64) -> bool {
@@ -254,13 +281,17 @@ impl Labeller for Labels {
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>> {
         let Some(machine) = &mut self.machine else { return Ok(Vec::new()) };
         let start = Instant::now();
+        let banked = self.settings.features == Features::Bank;
         let mut order: Vec<u32> = (0..self.samples as u32).collect();
-        if self.settings.features == Features::Train {
+        if self.settings.features != Features::Evaluate {
             // Batches share statistics, so they must not follow the classes of a sorted folder.
             Sequence::new(self.seed, Stream::Labels, ORDERS + self.done).shuffle(&mut order);
         }
         // Crops of their own, apart from those of the training epochs.
-        machine.extractor.run(&self.engine, &order, FIRST_EPOCH + self.done as u32, step)?;
+        // Training has not filled the bank before the first update.
+        if !banked || self.done == 0 {
+            machine.extractor.run(&self.engine, &order, FIRST_EPOCH + self.done as u32, step)?;
+        }
         let heads = match self.settings.update {
             Heads::All => 0..self.settings.heads,
             Heads::One => {
@@ -302,10 +333,15 @@ impl Labeller for Labels {
         Ok(events)
     }
 
-    fn tensors(&self) -> Vec<NamedTensor> {
+    fn tensors(&self) -> Result<Vec<NamedTensor>> {
         let values = self.assigned.iter().flatten().map(|&label| label as i32).collect();
         let shape = vec![self.settings.heads, self.samples];
-        vec![NamedTensor { name: ASSIGNED.into(), shape, data: TensorData::I32(values) }]
+        let mut tensors = vec![NamedTensor { name: ASSIGNED.into(), shape, data: TensorData::I32(values) }];
+        if let Some(machine) = self.machine.as_ref().filter(|_| self.settings.features == Features::Bank) {
+            let shape = [machine.store.rows(), machine.store.columns()];
+            tensors.push(NamedTensor::f32(BANKED, &shape, machine.store.read(&self.engine)?));
+        }
+        Ok(tensors)
     }
 
     fn history(&self) -> Result<String> {
@@ -323,6 +359,12 @@ impl Labeller for Labels {
                  {} images and {} clusters",
                 self.settings.heads, self.samples, self.settings.clusters
             )));
+        }
+        if let Some(machine) = self.machine.as_ref().filter(|_| self.settings.features == Features::Bank) {
+            match &checkpoint.get(BANKED)?.data {
+                TensorData::F32(values) => machine.store.write(&self.engine, values)?,
+                other => return Err(Error::Checkpoint(format!("`{BANKED}` is {}, not F32", other.dtype()))),
+            }
         }
         let text = checkpoint.meta.extra.get(keys::UPDATES).map_or("[]", String::as_str);
         self.history = serde_json::from_str(text)

@@ -26,6 +26,8 @@ use crate::train::{Batch, Context, Labeller, Measure, Method, Metric, Objective,
 
 /// The leaf of the training graph that holds the labels: `(T, N)`.
 const TABLE: &str = "assigned labels";
+/// The state of the training graph that keeps the features of every image: `(N, D)`.
+const BANK: &str = "feature bank";
 
 /// The layer of head `head` among `heads`, as the official code names it.
 pub fn head_name(head: usize, heads: usize) -> String {
@@ -61,8 +63,13 @@ impl SelfLabelling {
         (0..heads).map(top).collect()
     }
 
-    /// Logits of every head, and those of the rotation where it is asked for.
-    fn heads(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId) -> Result<(Vec<NodeId>, Option<NodeId>)> {
+    /// Features of the upright images, logits of every head, and those of the rotation where it is asked for.
+    fn heads(
+        &self,
+        b: &mut Builder,
+        backbone: &dyn Backbone,
+        images: NodeId,
+    ) -> Result<(NodeId, Vec<NodeId>, Option<NodeId>)> {
         let m = self.views();
         let x = if m == 1 { images } else { b.graph.transform_views(images, TransformSet::Rotation)? };
         let features = backbone.features(b, x)?;
@@ -71,7 +78,7 @@ impl SelfLabelling {
         let logits = self.tops(b, backbone, upright)?;
         let rotation =
             if m == 1 { None } else { Some(b.linear_from("rotation", features, m, backbone.head_start())?) };
-        Ok((logits, rotation))
+        Ok((upright, logits, rotation))
     }
 }
 
@@ -118,7 +125,12 @@ impl Method for SelfLabelling {
     fn train(&self, b: &mut Builder, backbone: &dyn Backbone, batch: Batch) -> Result<Objective> {
         let heads = self.settings.heads;
         let table = b.graph.input(TABLE, &[heads, batch.samples], DType::U32);
-        let (logits, rotation) = self.heads(b, backbone, batch.images)?;
+        let (features, logits, rotation) = self.heads(b, backbone, batch.images)?;
+        if !self.rotation && self.settings.features == Features::Bank {
+            let width = b.graph.shape(features).last();
+            let bank = b.graph.state(BANK, &[batch.samples, width]);
+            b.graph.scatter_rows(features, batch.draws, batch.labels, bank, 0, false)?;
+        }
         let images = b.graph.shape(batch.labels).elements() as f32;
         let (mut losses, mut rights) = (Vec::new(), Vec::new());
         for (head, &logits) in logits.iter().enumerate() {

@@ -36,6 +36,9 @@ pub enum Features {
     Train,
     /// In evaluation mode, as they are (SeLaVi's).
     Evaluate,
+    /// As training last saw them: a memory bank that each step writes its features into, as DeepCluster-v2 keeps. An
+    /// update then costs no pass over the images (but the first).
+    Bank,
 }
 
 /// The `[sela]` section.
@@ -54,7 +57,7 @@ pub struct SelaSettings {
     pub update_power: f64,
     /// Which heads an update gives new labels: `all | one`.
     pub update: Heads,
-    /// How the images are seen for it: `train | evaluate`.
+    /// How the images are seen for it: `train | evaluate | bank`.
     pub features: Features,
     /// The assignment is done when no cluster's mass is off by more than this share, above 0 and below 1.
     pub tolerance: f64,
