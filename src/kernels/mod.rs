@@ -56,6 +56,7 @@ pub mod max_pool;
 pub mod max_pool_grad;
 pub mod max_pool_index;
 pub mod max_pool_select;
+pub mod max_rows;
 pub mod mul;
 pub mod normalize_rows;
 pub mod philox_words;
@@ -142,6 +143,7 @@ pub static REGISTRY: &[Kernel] = &[
     max_pool_grad::KERNEL,
     max_pool_index::KERNEL,
     max_pool_select::KERNEL,
+    max_rows::KERNEL,
     mul::KERNEL,
     normalize_rows::KERNEL,
     philox_words::KERNEL,
