@@ -55,6 +55,11 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
             return Err(Error::Config(format!("{} is there already; --force replaces it", path.display())));
         }
     }
+    // Before the work, not after it.
+    let place = args.out.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(folder) = place.filter(|folder| !folder.is_dir()) {
+        return Err(Error::Config(format!("--out {}: there is no folder {}", args.out.display(), folder.display())));
+    }
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
     let heads = trained.heads();

@@ -62,8 +62,8 @@ const DIGITS: [[u8; 7]; 10] = [
     [0x0e, 0x11, 0x11, 0x0f, 0x01, 0x02, 0x0c],
 ];
 
-/// Writes `clusters-N.png` into `folder`, which must be there, as many as the clusters take, and returns their paths.
-/// Each row has the cluster's number, below it in grey the number of its images, then the images. `labels` and
+/// Writes `clusters-N.png` into `folder`, which must be there, as many as the clusters take, and returns their paths;
+/// sheets that were there before go. Each row has the cluster's number, below it in grey the number of its images, then the images. `labels` and
 /// `confidences` belong to the images of `set` in order; clusters are 0 to `clusters - 1`.
 ///
 /// # Errors
@@ -129,6 +129,15 @@ pub fn write(
             .map_err(|e| Error::Data(format!("{}: {e}", path.display())))?;
         write_atomically(&path, |file| file.write_all(&bytes))?;
         paths.push(path);
+    }
+    // Sheets of an earlier gallery with more pages would be taken for this one's.
+    let failed = |e| Error::io("cannot read", folder, e);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let old = entry.map_err(failed)?.path();
+        let name = old.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        if name.starts_with("clusters-") && name.ends_with(".png") && !paths.contains(&old) {
+            std::fs::remove_file(&old).map_err(|e| Error::io("cannot remove", &old, e))?;
+        }
     }
     Ok(paths)
 }
@@ -218,6 +227,7 @@ mod tests {
     #[test]
     fn sheets_show_the_best_of_each_cluster() {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("clusters-7.png"), "old").unwrap();
         let labels = [2, 0, 2, 2, 0, 4, 2];
         let sure = [0.5, 0.1, 0.9, 0.5, 0.2, 0.3, 0.7];
         let layout = Layout { rows: 2, columns: 3, side: 9 };
@@ -225,6 +235,7 @@ mod tests {
             let paths = write(dir.path(), &set(7, sizes), &labels, &sure, 5, Members::Confident, layout).unwrap();
             let names: Vec<_> = paths.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
             assert_eq!(names, ["clusters-0.png", "clusters-1.png", "clusters-2.png"]);
+            assert!(!dir.path().join("clusters-7.png").exists(), "of an earlier gallery");
             let sheets: Vec<RgbImage> = paths.iter().map(|p| image::open(p).unwrap().into_rgb8()).collect();
             let size = |s: &RgbImage| (s.width() as usize, s.height() as usize);
             assert_eq!((size(&sheets[0]), size(&sheets[2])), ((MARGIN + 33, 24), (MARGIN + 33, 13)));

@@ -248,18 +248,20 @@ impl fmt::Display for Plan {
                 format!("{:.1} MiB", bytes as f64 / (1u64 << 20) as f64)
             }
         };
+        let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let Sizes { samples, clusters, heads, .. } = self.sizes;
-        write!(f, "{samples} samples, {clusters} clusters, {heads} heads: {} in all (", gib(self.bytes()))?;
+        let (clusters, heads) = (many(clusters, "cluster"), many(heads, "head"));
+        write!(f, "{samples} samples, {clusters}, {heads}: {} in all (", gib(self.bytes()))?;
         for (i, part) in self.parts.iter().enumerate() {
             write!(f, "{}{} {}", if i > 0 { ", " } else { "" }, part.name, gib(part.bytes))?;
         }
-        let windows = samples.div_ceil(self.window);
-        write!(f, ") in {windows} windows of {} rows; ", self.window)?;
+        let windows = many(samples.div_ceil(self.window), "window");
+        write!(f, ") in {windows} of {} rows; ", self.window)?;
         if self.kept {
             return write!(f, "an iteration reads each score once");
         }
-        let blocks = self.blocks().len();
-        write!(f, "an iteration works the scores out in {blocks} blocks of {} rows", self.block)
+        let blocks = many(self.blocks().len(), "block");
+        write!(f, "an iteration works the scores out in {blocks} of {} rows", self.block)
     }
 }
 
