@@ -37,6 +37,10 @@ fn probability(logit: f32, row: Softmax) -> Probability {
     } else {
         out.rest = (row.total - e) / row.total;
         out.logp = log(out.p + FLOOR);
+        if out.p > 1e-12 {
+            // The floor is lost in rounding, so the detour over the exponential, which errs more, is not needed.
+            out.logp = logit - row.highest - log(row.total);
+        }
         out.ratio = out.logp / out.rest;
     }
     return out;

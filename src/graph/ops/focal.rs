@@ -4,6 +4,8 @@
 //! - in reverse `w ⊙ u − ⟨w, u⟩·p`;
 //! - forward `w ⊙ (u − ⟨p, u⟩)`, the transpose of the other.
 //!
+//! The floor keeps the loss of a class below 46; where p is under 1e-20 it is flat and gives no gradient.
+//!
 //! The pair is linear in `u` and has no derivative by the logits: second derivatives of the loss are not needed, as
 //! MAXL's meta-gradient is a derivative of the forward one by the target alone.
 //!
