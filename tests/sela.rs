@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use relabel::data::{LabelFile, Validation};
 use relabel::eval::clusters::Contingency;
 use relabel::methods::sela::labels_of;
 use relabel::session;
@@ -119,6 +120,19 @@ fn a_stopped_run_goes_on_exactly() {
         &[][..],
         &["sela.update=one", "sela.features=evaluate"],
         &["sela.heads=1", "sela.balance=exact", "sela.marginals=gauss"],
+        &["data.resident=stream", "train.accumulate=3", "sela.update_power=2", "sela.updates=12"],
+        // Dropout, and batch statistics of images that are cropped at random and coloured.
+        &[
+            "model.name=alexnet_small",
+            "model.widths=[4, 4, 4, 4, 4, 8]",
+            "model.strides=[]",
+            "augment.resize=63",
+            "augment.crop_size=63",
+            "augment.crop=random_resized",
+            "augment.crop_padding=0",
+            "augment.brightness=0.4",
+            "augment.hue=0.1",
+        ],
         &["sela.features=bank", "train.accumulate=3"],
     ] {
         let (whole, updates) = run(config(&data, overrides), None, None);
@@ -145,8 +159,8 @@ fn updates_come_when_they_should() {
     assert_eq!(steps(&[]), even.iter().flat_map(|&s| [(s, 0), (s, 1)]).collect::<Vec<_>>());
     let one: Vec<(u64, usize)> = even.iter().enumerate().map(|(i, &s)| (s, i % 2)).collect();
     assert_eq!(steps(&["sela.update=one"]), one);
-    // (5.01·6 = 30.06)·(j/7)²: 0, 0.61, 2.45, 5.52, 9.82, 15.3, 22.1, 30.06
-    let early = [0, 1, 3, 6, 10, 16, 23];
+    // (4.01·6 = 24.06)·(j/7)²: 0, 0.49, 1.96, 4.42, 7.86, 12.3, 17.7, 24.06
+    let early = [0, 1, 2, 5, 8, 13, 18];
     assert_eq!(steps(&["sela.update=one", "sela.update_power=2"]).iter().map(|u| u.0).collect::<Vec<_>>(), early);
 }
 
@@ -201,6 +215,107 @@ fn frozen_labels_are_learned_with_rotation() {
     let frozen = format!("sela.labels={}", csv.display());
     let (third, _) = run(config(&data, &["method=sela-rot", &frozen]), None, None);
     assert!(contents(&second) == contents(&third));
+}
+
+#[test]
+fn frozen_labels_of_other_images_are_refused() {
+    let (dir, data) = data();
+    // As many images, but others: the split follows the seed.
+    let (first, _) = run(config(&data, &["data.validation=30"]), Some(1), None);
+    let path = dir.path().join("sela.safetensors");
+    first.write(&path).unwrap();
+    let frozen = format!("sela.labels={}", path.display());
+    let overrides = |seed| ["method=sela-rot", frozen.as_str(), "data.validation=30", seed];
+    session::trainer(&engine(), config(&data, &overrides("seed=3"))).unwrap();
+    let error = session::trainer(&engine(), config(&data, &overrides("seed=4"))).map(drop).unwrap_err().to_string();
+    assert!(error.contains("60 other images"), "{error}");
+}
+
+#[test]
+fn labels_of_a_run_with_validation_images_cover_all_training_images() {
+    let (dir, data) = data();
+    let split = ["data.validation=30", "sela.heads=1", "sela.features=evaluate"];
+    let (first, _) = run(config(&data, &split), None, None);
+    let path = dir.path().join("sela.safetensors");
+    first.write(&path).unwrap();
+    let csv = dir.path().join("labels.csv");
+    let label = |extra: &[&str]| {
+        let all = ["label", path.to_str().unwrap(), "--out", csv.to_str().unwrap(), "--force"];
+        done(&[&all[..], extra].concat());
+        LabelFile::read(&csv).unwrap()
+    };
+    let places = relabel::data::partition(&Validation::Count(30), 90, 3).unwrap().train;
+    let assigned = &labels_of(&first).unwrap()[0];
+    for (extra, count) in [(&["--labels", "assigned"][..], 60), (&[], 90)] {
+        let file = label(extra);
+        assert_eq!(file.rows().len(), count);
+        for (place, label) in places.iter().zip(assigned) {
+            assert_eq!(file.rows().iter().find(|r| r.index == *place).unwrap().label, *label);
+        }
+    }
+    // The file serves frozen labels under the same split, another one, or none, and a supervised run.
+    for overrides in [&["data.validation=30"][..], &["data.validation=20", "seed=9"], &[]] {
+        let frozen = format!("sela.labels={}", csv.display());
+        let all = [&["method=sela-rot", "sela.heads=1", &frozen][..], overrides].concat();
+        let trainer = session::trainer(&engine(), config(&data, &all)).unwrap();
+        let frozen = labels_of(&trainer.checkpoint().unwrap()).unwrap();
+        if overrides == ["data.validation=30"] {
+            assert_eq!(&frozen[0], assigned);
+        }
+        let supervised = format!("data.labels_file={}", csv.display());
+        let all = [&["method=baseline", &supervised][..], overrides].concat();
+        session::trainer(&engine(), config(&data, &all)).unwrap();
+    }
+}
+
+#[test]
+fn images_of_other_classes_can_be_labelled() {
+    let (dir, data) = data();
+    let (first, _) = run(config(&data, &["sela.heads=1"]), Some(2), None);
+    let path = dir.path().join("sela.safetensors");
+    first.write(&path).unwrap();
+    let others = Pictures { classes: 7, ..PICTURES }.npz(dir.path(), "others.npz");
+    let out = dir.path().join("others.csv");
+    let all = |data: &Path| {
+        let (path, data, out) = (path.to_str().unwrap(), data.to_str().unwrap(), out.to_str().unwrap());
+        done(&["label", path, "--data", data, "--out", out, "--force"])
+    };
+    assert!(all(&others).contains("predicted"));
+    assert!(all(&data).contains("assigned"));
+}
+
+#[test]
+fn one_class_chooses_no_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..40 {
+        PICTURES.png(i, &dir.path().join(format!("{i:03}.png")));
+    }
+    let trainer = session::trainer(&engine(), config(dir.path(), &["data.validation=10"])).unwrap();
+    assert_eq!(trainer.evaluation_split(), None);
+    assert!(trainer.notes().iter().any(|note| note.contains("one class only")), "{:?}", trainer.notes());
+}
+
+#[test]
+fn heads_start_as_the_networks_linear_layers() {
+    let (_dir, data) = data();
+    let start = |overrides: &[&str]| {
+        let trainer = session::trainer(&engine(), config(&data, overrides)).unwrap();
+        let checkpoint = trainer.checkpoint().unwrap();
+        let values = |name: &str| match &checkpoint.get(name).unwrap().data {
+            TensorData::F32(values) => values.clone(),
+            other => panic!("{}", other.dtype()),
+        };
+        let weight = values("top_layer1.weight");
+        let square = weight.iter().map(|w| w * w).sum::<f32>() / weight.len() as f32;
+        (square.sqrt(), values("top_layer1.bias").iter().all(|&b| b == 0.0))
+    };
+    // The official AlexNet: N(0, 0.01) and zero.
+    let alexnet = ["model.name=alexnet", "model.widths=[4, 4, 4, 4, 4, 256]", "model.strides=[]", "augment.resize=63"];
+    let (deviation, zero) = start(&alexnet);
+    assert!(zero && (deviation / 0.01 - 1.0).abs() < 0.1, "{deviation} {zero}");
+    // PyTorch's default: U(±1/√16).
+    let (deviation, zero) = start(&[]);
+    assert!(!zero && (deviation / (0.25 / 3f32.sqrt()) - 1.0).abs() < 0.2, "{deviation} {zero}");
 }
 
 #[test]

@@ -205,6 +205,10 @@ mod tests {
         let other = answers("x", &outcome("new", 0, &[("top5_accuracy", 0.9), ("loss", 1.0)])).expect("rows");
         assert_eq!(other.len(), 1);
         assert_eq!(other[0].label, "new, top5 accuracy");
+        let repeated = outcome("sela", 0, &[("accuracy", 0.6), ("knn_accuracy", 0.6)]);
+        assert_eq!(answers("x", &repeated).expect("rows").len(), 1);
+        let error = answers("runs/b", &outcome("sela", 0, &[])).expect_err("refused").to_string();
+        assert!(error.contains("runs/b") && error.contains("relabel eval"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{device_options, output};
 use crate::assess::{self, Origin};
 use crate::base::{Error, Result};
-use crate::data::{Label, LabelFile, LoadOptions, Split};
+use crate::data::{ImageSet, Label, LabelFile, LoadOptions, Split};
 use crate::gpu::Engine;
 use crate::report::gallery;
 use crate::session::Trained;
@@ -71,22 +71,7 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
             }
         },
     };
-    let set = match &args.data {
-        Some(path) => {
-            let split = if args.split == "test" { Split::Test } else { Split::Train };
-            let options = LoadOptions { skip_bad: args.skip_bad, ..trained.config.data.load_options()? };
-            Arc::new(trained.load(path, split, LoadOptions { format: None, ..options }, true)?)
-        }
-        None => {
-            let mut config = trained.config.clone();
-            config.data.skip_bad |= args.skip_bad;
-            let data = Datasets::load(&config)?;
-            match args.split.as_str() {
-                "test" => data.test.ok_or_else(|| Error::Data("the checkpoint's data have no test images".into()))?,
-                _ => data.train,
-            }
-        }
-    };
+    let Images { set, held_out, files } = images(args, &trained)?;
     let origin = match args.labels.as_str() {
         "assigned" => Some(Origin::Assigned),
         "predicted" => Some(Origin::Predicted),
@@ -94,18 +79,30 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
     };
     let batch = args.batch.filter(|&n| n > 0).unwrap_or(trained.config.train.micro_batch());
     let (labels, origin) = assess::labels(&trained, &args.checkpoint, &set, batch, origin)?;
+    let places = held_out.as_ref().map_or_else(|| (0..set.count() as u32).collect(), |held| held.train.clone());
+    // What was held out for validation has no assigned labels.
+    let held_out = held_out.filter(|_| args.labels != "assigned");
+    let predicted = match &held_out {
+        Some(held) => assess::labels(&trained, &args.checkpoint, &held.set, batch, Some(Origin::Predicted))?.0,
+        None => Vec::new(),
+    };
     let chosen: Vec<usize> = head.map_or_else(|| (0..heads).collect(), |head| vec![head]);
     let mut rows = Vec::new();
     for &head in &chosen {
-        let label = |(index, chosen): (usize, &Chosen)| Label {
-            index: index as u32,
+        let label = |(&index, chosen): (&u32, &Chosen)| Label {
+            index,
             head: head as u32,
             label: chosen.label,
             confidence: chosen.confidence,
         };
-        rows.extend(labels[head].iter().enumerate().map(label));
+        let first = rows.len();
+        rows.extend(places.iter().zip(&labels[head]).map(label));
+        if let Some(held) = &held_out {
+            rows.extend(held.places.iter().zip(&predicted[head]).map(label));
+        }
+        rows[first..].sort_by_key(|row| row.index);
     }
-    LabelFile::new(rows, &set.files).write(&args.out)?;
+    LabelFile::new(rows, &files).write(&args.out)?;
     let clusters = trained.clusters();
     let shown = &labels[chosen[0]];
     let used = {
@@ -113,8 +110,9 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
         shown.iter().for_each(|c| there[c.label as usize] = true);
         there.iter().filter(|t| **t).count()
     };
+    let held = held_out.map_or_else(String::new, |held| format!(" ({} held out: predicted)", held.places.len()));
     let mut text = format!(
-        "{} images of {}, {} head{}, labels {}: {}\nhead {} uses {used} of {clusters} clusters\n",
+        "{} images of {}, {} head{}, labels {}{held}: {}\nhead {} uses {used} of {clusters} clusters\n",
         set.count(),
         set.name,
         chosen.len(),
@@ -131,4 +129,44 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
         text += &format!("{} contact sheets: {}\n", pages.len(), folder.display());
     }
     output::print(&text)
+}
+
+/// The images to label.
+struct Images {
+    set: Arc<ImageSet>,
+    /// The other training images of the checkpoint's data, where it held some out for validation.
+    held_out: Option<HeldOut>,
+    /// The file of each image by its index in the label file.
+    files: Vec<String>,
+}
+
+struct HeldOut {
+    set: Arc<ImageSet>,
+    /// Indices of its images among all training images.
+    places: Vec<u32>,
+    /// Indices of those that were trained on.
+    train: Vec<u32>,
+}
+
+fn images(args: &LabelArgs, trained: &Trained) -> Result<Images> {
+    let plain = |set: Arc<ImageSet>| Images { files: set.files.clone(), set, held_out: None };
+    if let Some(path) = &args.data {
+        let split = if args.split == "test" { Split::Test } else { Split::Train };
+        let options = LoadOptions { skip_bad: args.skip_bad, ..trained.config.data.load_options()? };
+        let mut set = trained.load(path, split, LoadOptions { format: None, ..options }, false)?;
+        // Classes play no part, but the training images are known by them too.
+        if trained.classes.starts_with(&set.classes) {
+            set.classes.clone_from(&trained.classes);
+        }
+        return Ok(plain(Arc::new(set)));
+    }
+    let mut config = trained.config.clone();
+    config.data.skip_bad |= args.skip_bad;
+    let data = Datasets::load(&config)?;
+    if args.split == "test" {
+        return data.test.map(plain).ok_or_else(|| Error::Data("the checkpoint's data have no test images".into()));
+    }
+    let (whole, parts) = data.undivided(&config)?;
+    let held_out = data.validation.map(|set| HeldOut { set, places: parts.validation, train: parts.train });
+    Ok(Images { set: data.train, held_out, files: whole.files })
 }

@@ -61,6 +61,7 @@ pub mod max_pool;
 pub mod max_pool_grad;
 pub mod max_pool_index;
 pub mod max_pool_select;
+pub mod max_rows;
 pub mod mul;
 pub mod normalize_rows;
 pub mod one_hot;
@@ -154,6 +155,7 @@ pub static REGISTRY: &[Kernel] = &[
     max_pool_grad::KERNEL,
     max_pool_index::KERNEL,
     max_pool_select::KERNEL,
+    max_rows::KERNEL,
     mul::KERNEL,
     normalize_rows::KERNEL,
     one_hot::KERNEL,

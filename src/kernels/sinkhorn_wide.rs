@@ -49,7 +49,36 @@ pub fn record(
         power: w.power,
     };
     let tensors = [w.logits, w.bias, w.rows, clusters, sums, tops];
-    recording.dispatch(&SHADER, p, &tensors, [groups as u32, 1, 1], sinkhorn_pass::cost(p))
+    let wish = recording.variants.get(SHADER.name).copied();
+    let rows = slabs.rows.min(w.used);
+    let fits = |&variant: &usize| rows <= most_rows(width(variant), columns);
+    let variant = (wish.unwrap_or(0)..SHADER.variants.len()).find(fits).unwrap_or(SHADER.variants.len() - 1);
+    recording.variants.insert(SHADER.name, variant);
+    let done = recording.dispatch(&SHADER, p, &tensors, [groups as u32, 1, 1], sinkhorn_pass::cost(p));
+    match wish {
+        Some(wish) => recording.variants.insert(SHADER.name, wish),
+        None => recording.variants.remove(SHADER.name),
+    };
+    done
+}
+
+/// Iterations of all loops of one invocation: Mesa's llvmpipe silently ends them after 65,535.
+const MOST_LOOPS: usize = 60_000;
+
+/// Rows of a slab that groups of `width` lanes walk through within [`MOST_LOOPS`] iterations: the columns of a row
+/// twice, those of a turn of 32 rows once more, and a tree.
+fn most_rows(width: usize, columns: usize) -> usize {
+    let quads = columns.div_ceil(4).div_ceil(width);
+    (MOST_LOOPS / (2 * quads + quads.div_ceil(16) + width.ilog2() as usize + 4)).max(1)
+}
+
+fn width(variant: usize) -> usize {
+    SHADER.variants[variant].constant("WIDTH") as usize
+}
+
+/// Most rows of a slab on any adapter: as many as the widest variant walks through.
+pub fn most_slab_rows(columns: usize) -> usize {
+    most_rows(width(SHADER.variants.len() - 1), columns)
 }
 
 /// The twin of the largest log shares, slab by slab; `x` is logits, bias, rows, clusters.

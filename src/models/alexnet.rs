@@ -76,7 +76,7 @@ impl Backbone for AlexNet {
                 x = b.graph.max_pool(x, 3, 2, 0)?;
             }
         }
-        let start = [Initialiser::NormalHundredth, Initialiser::Zeros];
+        let start = self.head_start();
         // A mask on the image tensor is a mask on the flattened one.
         x = b.dropout(x, DROPOUT)?;
         x = b.flattened_linear("classifier.1", x, self.hidden, start)?;
@@ -84,5 +84,9 @@ impl Backbone for AlexNet {
         x = b.dropout(x, DROPOUT)?;
         x = b.linear_from("classifier.4", x, self.hidden, start)?;
         b.graph.relu(x)
+    }
+
+    fn head_start(&self) -> [Initialiser; 2] {
+        [Initialiser::NormalHundredth, Initialiser::Zeros]
     }
 }

@@ -21,6 +21,11 @@ pub trait Backbone: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// When the images are too small or the shapes do not fit.
     fn features(&self, b: &mut Builder, x: NodeId) -> Result<NodeId>;
+
+    /// How weight and bias of a self-labelling head on these features start: as the network's own linear layers do.
+    fn head_start(&self) -> [Initialiser; 2] {
+        [Initialiser::KaimingUniform; 2]
+    }
 }
 
 /// The `[model]` section of a config.

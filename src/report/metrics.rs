@@ -13,6 +13,9 @@ use crate::train::events::{Evaluated, Event, Metrics, Relabelled, Sink, Step};
 /// The first line of `metrics.csv`. One row per value lets every method add its own without changing the columns.
 const HEADER: &str = "step,epoch,split,metric,value";
 
+/// What lines and rows of new labels are called.
+const LABELS: &str = "labels";
+
 /// Writes the metrics of a run as they come; each line is whole on disk before the next begins.
 #[derive(Debug)]
 pub struct MetricsFiles {
@@ -33,21 +36,23 @@ impl MetricsFiles {
     }
 
     /// Goes on after `step`: lines of later steps, and one cut short by a crash, are dropped; files that are missing
-    /// are begun.
+    /// are begun. Labels are made before the step that their lines name, so those of `step` itself will come again.
     ///
     /// # Errors
     /// [`Error::Io`] when they cannot be read or written.
     pub fn resume(folder: &Path, step: u64) -> Result<Self> {
         let (lines, rows) = paths(folder);
+        let before = |s: u64, labels: bool| if labels { s < step } else { s <= step };
         let is_kept = |line: &str| {
-            let value: Option<Value> = serde_json::from_str(line).ok();
-            value.and_then(|v| v.get("step")?.as_u64()).is_some_and(|s| s <= step)
+            let Ok(value) = serde_json::from_str::<Value>(line) else { return false };
+            let labels = value["event"] == LABELS;
+            value["step"].as_u64().is_some_and(|s| before(s, labels))
         };
         keep(&lines, "", is_kept)?;
         let is_kept = |line: &str| {
-            let mut columns = line.split(',');
-            let first = columns.next().and_then(|s| s.parse::<u64>().ok());
-            first.is_some_and(|s| s <= step) && columns.count() == 4
+            let columns: Vec<&str> = line.split(',').collect();
+            let first = columns[0].parse::<u64>().ok();
+            columns.len() == 5 && first.is_some_and(|s| before(s, columns[2] == LABELS))
         };
         keep(&rows, HEADER, is_kept)?;
         Self::append(lines, rows)
@@ -75,7 +80,7 @@ impl Sink for MetricsFiles {
         match event {
             Event::Step(step) => self.write(&line_of_step(step), step.step, step.epoch, "train", &values_of_step(step)),
             Event::Evaluated(e) => self.write(&line_of_evaluation(e), e.step, e.epoch, &e.split, &e.metrics),
-            Event::Relabelled(r) => self.write(&line_of_labels(r)?, r.step, r.epoch, "labels", &values_of_labels(r)),
+            Event::Relabelled(r) => self.write(&line_of_labels(r)?, r.step, r.epoch, LABELS, &values_of_labels(r)),
             Event::Started(_) | Event::Saved(_) | Event::Note(_) | Event::Finished(_) => Ok(()),
         }
     }
@@ -135,7 +140,7 @@ fn values_of_labels(labels: &Relabelled) -> Metrics {
 fn line_of_labels(labels: &Relabelled) -> Result<Map<String, Value>> {
     let bad = |e: serde_json::Error| Error::Data(format!("a label update cannot be written as JSON: {e}"));
     let mut line = Map::new();
-    line.insert("event".into(), json!("labels"));
+    line.insert("event".into(), json!(LABELS));
     if let Value::Object(fields) = serde_json::to_value(labels).map_err(bad)? {
         line.extend(fields);
     }
@@ -233,6 +238,43 @@ mod tests {
         assert_eq!(rows.iter().filter(|r| r.starts_with("150,")).count(), 6);
         assert_eq!(rows.len(), 1 + 6 + 6 + 1 + 6);
         assert_eq!(rows[0], HEADER);
+    }
+
+    #[test]
+    fn labels_made_after_the_checkpoint_come_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let relabelled = |step: u64| {
+            Event::Relabelled(Relabelled {
+                step,
+                epoch: 0.0,
+                update: 1,
+                head: 0,
+                changed: 0.5,
+                iterations: 3,
+                marginal_error: 0.0,
+                converged: true,
+                cost: 1.0,
+                gap: None,
+                sizes: [1, 2],
+                nmi: None,
+                seconds: 1.0,
+                assignment_seconds: 0.5,
+            })
+        };
+        let mut files = MetricsFiles::create(dir.path()).unwrap();
+        for event in [relabelled(0), step(100, 1.0), relabelled(100), step(101, 1.0)] {
+            files.event(&event).unwrap();
+        }
+        drop(files);
+        // The checkpoint of step 100 was written before the labels of step 100 were made.
+        let mut files = MetricsFiles::resume(dir.path(), 100).unwrap();
+        files.event(&relabelled(100)).unwrap();
+        let (lines, rows) = read(dir.path());
+        let labels: Vec<u64> =
+            lines.iter().filter(|l| l["event"] == LABELS).map(|l| l["step"].as_u64().unwrap()).collect();
+        assert_eq!((lines.len(), labels), (3, vec![0, 100]));
+        let rows_at = |step: &str| rows.iter().filter(|r| r.starts_with(step) && r.contains(",labels,")).count();
+        assert_eq!(rows_at("100,"), rows_at("0,"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::config::{ChannelValues, Config, EvaluateSplit};
 use super::images::Decode;
 use crate::base::{Error, Result};
-use crate::data::{self, ImageSet, LabelFile, LoadOptions, Split};
+use crate::data::{self, ImageSet, LabelFile, LoadOptions, Partition, Split};
 
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
@@ -43,6 +43,29 @@ impl Datasets {
         let spread: Vec<f64> = measured.std.iter().map(|s| s.max(1e-3)).collect();
         let std = pick(&config.data.std, &spread, "data.std")?;
         Ok(Self { train: Arc::new(train), validation: validation.map(Arc::new), test: test.map(Arc::new), mean, std })
+    }
+
+    /// All training images as they were before validation was cut from them, without their pixels and classes, and where
+    /// the training and validation images stand among them. `config` is the one that they were loaded with.
+    ///
+    /// # Errors
+    /// As [`data::partition`].
+    pub fn undivided(&self, config: &Config) -> Result<(ImageSet, Partition)> {
+        let held = self.validation.as_deref();
+        let count = self.train.count() + held.map_or(0, ImageSet::count);
+        let parts = data::partition(&config.data.validation, count, config.seed)?;
+        let mut whole = self.train.subset(&[]);
+        whole.labels = vec![0; count];
+        whole.skipped.clone_from(&self.train.skipped);
+        if !self.train.files.is_empty() {
+            whole.files = vec![String::new(); count];
+            let held = held.map_or(&[][..], |set| &set.files);
+            let places = parts.train.iter().chain(&parts.validation);
+            for (&place, file) in places.zip(self.train.files.iter().chain(held)) {
+                whole.files[place as usize].clone_from(file);
+            }
+        }
+        Ok((whole, parts))
     }
 
     /// The set that `evaluate.split` names: "validation", "test", or "auto": validation when there is one, else test

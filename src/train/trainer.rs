@@ -183,7 +183,10 @@ impl Trainer {
             Some(Program::new(&engine, &update)?)
         };
         let pass = Program::new(&engine, &recording)?;
-        let evaluator = match data.evaluation(config.evaluate.split, method.makes_labels())? {
+        let own = method.makes_labels();
+        // Neighbours of one class agree whatever the features are: that must not choose a checkpoint.
+        let evaluator = match data.evaluation(config.evaluate.split, own)? {
+            Some((_, set)) if own && set.classes.len() < 2 => None,
             Some((split, set)) => {
                 let own = method.measure(context, &set)?;
                 let rows = if config.evaluate.batch == 0 { rows } else { config.evaluate.batch };
@@ -289,6 +292,9 @@ impl Trainer {
                  eval` afterwards"
                     .into(),
             );
+        }
+        if self.evaluator.is_none() && own_labels && self.data.validation.is_some() {
+            notes.push("the validation images have one class only: nothing is measured on the way".into());
         }
         notes.extend(self.labeller.iter().flat_map(|labeller| labeller.notes()));
         notes

@@ -6,6 +6,7 @@ use super::row_store::{binding_bytes, row_bytes, window_rows};
 use crate::base::shape::pad4;
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
+use crate::kernels::sinkhorn_wide::most_slab_rows;
 
 /// The problem's sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +158,7 @@ impl Plan {
             )));
         }
         let blocks = Self::blocks_of(samples, window, block).len();
-        let slab = block.div_ceil((SLABS / blocks).max(SLABS_A_BLOCK)).max(SLAB_ROWS);
+        let slab = block.div_ceil((SLABS / blocks).max(SLABS_A_BLOCK)).max(SLAB_ROWS).min(most_slab_rows(clusters));
         let mut plan = Self { sizes, half, kept, window, block, slab, parts: Vec::new() };
         let n = samples as u64;
         let windows = n.div_ceil(window as u64) * window as u64;
@@ -178,7 +179,7 @@ impl Plan {
         }
         let k = 4 * pad4(clusters) as u64;
         let slabs = Self::blocks_of(samples, window, block).iter().map(|b| b.rows.div_ceil(slab) as u64).sum::<u64>();
-        part("sums by cluster", 2 * slabs * k + 512 * k + 8 * k);
+        part("sums by cluster", 2 * slabs * k + 512 * k + 9 * k);
         part("rows' maxima, costs and changes", 36 * n);
         part("label table", 4 * heads as u64 * pad4(samples) as u64);
         Ok(plan)
@@ -302,6 +303,20 @@ mod tests {
         let alone = Sizes { heads: 1, features: None, ..sizes };
         let plan = Plan::choose(alone, room(128 << 20, 1 << 30)).unwrap();
         assert!(plan.kept && plan.parts[0] == Part { name: "logits", bytes: 50_000 * 512 }, "{plan}");
+    }
+
+    #[test]
+    fn slabs_stay_within_a_software_adapters_loops() {
+        // Pairs of rows in `sinkhorn_pass`, columns of rows in `sinkhorn_wide`: 256 lanes at most fold in 8 steps.
+        for (samples, clusters) in [(100_000_000, 4), (10_000_000, 100), (2_000_000, 3000), (1_281_167, 65_536)] {
+            for binding in [1 << 27, (2 << 30) - 4] {
+                let sizes = Sizes { samples, clusters, heads: 1, features: None };
+                let plan =
+                    Plan::choose(sizes, Room { binding, budget: None, most_rows: None, half: Half::Auto }).unwrap();
+                assert!(plan.slab.div_ceil(2) * 10 < 65_535, "{plan}");
+                assert!(plan.slab * (2 * clusters.div_ceil(1024) + 9) < 65_535, "{plan}");
+            }
+        }
     }
 
     #[test]

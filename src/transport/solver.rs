@@ -18,8 +18,8 @@ use crate::kernels::shares::Window;
 use crate::kernels::sinkhorn_pass::{MOST_CLUSTERS, Slabs};
 use crate::kernels::sinkhorn_update::{Stop, place, row};
 use crate::kernels::{
-    choose, matmul, score_rows, sinkhorn_pass, sinkhorn_update, sinkhorn_wide, sum_all, sum_rows, top_candidates,
-    unpack_rows,
+    choose, matmul, max_rows, score_rows, sinkhorn_pass, sinkhorn_update, sinkhorn_wide, sum_all, sum_rows,
+    top_candidates, unpack_rows,
 };
 
 /// Where logits come from.
@@ -79,6 +79,7 @@ pub struct Solver {
     changes: [Tensor; 2],
     sums: Tensor,
     tops: Tensor,
+    top: Tensor,
     folds: Tensor,
     mass: Tensor,
     targets: Tensor,
@@ -134,6 +135,7 @@ impl Solver {
             changed,
             folds: tensor("folds of slabs", sum_rows::scratch(&sums.shape).sizes())?,
             tops: tensor("largest shares of slabs", &[slabs, k])?,
+            top: tensor("largest shares", &[1, k])?,
             sums,
             mass: tensor("masses", &[k])?,
             targets: tensor("shares of clusters", &[k])?,
@@ -380,9 +382,12 @@ impl Solver {
             patience: PATIENCE,
             tolerance: s.tolerance as f32,
         };
-        let slabs = if careful { self.tops.shape.rows() } else { 0 };
-        let given = [&self.mass, &self.tops, &self.targets];
-        sinkhorn_update::record(&mut r, given, slabs, stop, &self.clusters, &self.state)?;
+        if careful {
+            // Folded first: the update's one group would walk through every slab for each cluster.
+            max_rows::record(&mut r, &self.tops, &self.top)?;
+        }
+        let given = [&self.mass, &self.top, &self.targets];
+        sinkhorn_update::record(&mut r, given, usize::from(careful), stop, &self.clusters, &self.state)?;
         Ok(r)
     }
 

@@ -76,6 +76,74 @@ fn labels_are_those_of_float64() {
     }
 }
 
+/// Random problems: sizes off every multiple, weak and peaked logits, even and uneven shares.
+#[test]
+fn labels_of_random_problems_are_those_of_float64() {
+    let sizes = [(3, 2), (17, 16), (61, 5), (130, 33), (257, 64), (90, 90), (400, 7), (33, 32), (301, 129)];
+    let mut seen = 0;
+    for seed in 0..27 {
+        let (n, k) = sizes[seed as usize % sizes.len()];
+        let power = [10.0, 17.0, 25.0][seed as usize % 3];
+        // More peaked ones take float64 more than its 100,000 plain updates.
+        let sigma = [0.01, 1.0, 3.0, 6.0, 9.0][seed as usize % 5] / power;
+        let logits = match seed % 4 {
+            0 => Array::normal(&[n, k], sigma, 100 + seed).map(|v| f64::from(v as f32)),
+            _ => clustered(n, k, sigma, 100 + seed),
+        };
+        let shares = if seed % 2 == 0 { uniform(k) } else { uneven(k) };
+        let most = (seed % 3 == 0).then_some(48);
+        let (labels, solution) = assign(&logits, &shares, Settings { power, ..EXACT }, most);
+        let expected = solve(&logits, power, &shares, 1e-9);
+        let name = format!("seed {seed}: {n} x {k}, {sigma}, {power}: {:?}", solution.report);
+        let wrong = wrong(&labels, &expected.labels, &expected.margin);
+        assert!(wrong.is_empty(), "{name}: {wrong:?} with margin {}", expected.margin[wrong[0]]);
+        seen += expected.margin.iter().filter(|m| **m > 1e-3).count();
+    }
+    assert!(seen > 3000, "{seen} labels with a margin");
+}
+
+/// What ends within the limits of a software adapter's loops: many rows a slab, and many slabs of clusters that have no
+/// mass at first.
+#[test]
+fn long_slabs_and_many_slabs_are_walked_through() {
+    let (n, k) = (448, 3000);
+    let logits = Array::normal(&[n, k], 0.02, 7).map(|v| f64::from(v as f32));
+    let sizes = Sizes { samples: n, clusters: k, heads: 1, features: None };
+    // More clusters than samples are refused by a plan; what the passes do is the same.
+    let plan = Plan::choose(Sizes { samples: k, ..sizes }, Room { most_rows: None, ..room() }).unwrap();
+    let plan = Plan { sizes, window: n, block: n, slab: n, ..plan };
+    let store = RowStore::new(&engine(), "logits", n, k, false, None).unwrap();
+    store.write(&engine(), &logits.to_f32()).unwrap();
+    let solver = Solver::new(&engine(), &plan).unwrap();
+    let settings = Settings { power: 10.0, tolerance: 0.0, iterations: 1 };
+    let solution = solver.solve(&engine(), Source::Logits(&store), &uniform(k), &settings, &table(1, n), 0).unwrap();
+    let mut mass = vec![0.0; k];
+    for row in logits.data.chunks_exact(k) {
+        let sum: f64 = row.iter().map(|z| (10.0 * z).exp()).sum();
+        mass.iter_mut().zip(row).for_each(|(q, z)| *q += (10.0 * z).exp() / sum / n as f64);
+    }
+    for (cluster, (found, expected)) in solution.mass.iter().zip(&mass).enumerate() {
+        assert!((found / expected - 1.0).abs() < 1e-3, "cluster {cluster}: {found} for {expected}");
+    }
+}
+
+/// Rows of `k` logits that want the first cluster by far, and another one each a little more than the rest.
+#[test]
+fn many_clusters_without_mass_jump_in_many_slabs() {
+    let (n, k) = (16_400, 512);
+    let logits = Array::from_fn(&[n, k], |i| match (i / k % k, i % k) {
+        (_, 0) => 1000.0,
+        (own, c) if own == c => 10.0,
+        _ => 0.0,
+    });
+    let (labels, solution) =
+        assign(&logits, &uniform(k), Settings { power: 10.0, tolerance: 1e-3, iterations: 8 }, None);
+    let mut counts = vec![0; k];
+    labels.iter().for_each(|&l| counts[l as usize] += 1);
+    let right = labels.iter().enumerate().filter(|(i, l)| i % k == **l as usize).count();
+    assert!(right * 100 > 99 * n, "{right} of {n}: {:?}", solution.report);
+}
+
 #[test]
 fn logits_of_any_scale_give_labels() {
     let (n, k) = (67, 13);
@@ -267,8 +335,8 @@ fn what_does_not_fit_is_refused() {
     };
     let good = store(12, 3, false);
     for (text, part) in [
-        (refused(&good, &[0.5, 0.5], EXACT, 0), "2 shares for 3"),
-        (refused(&good, &[0.5, 0.5, 0.5], EXACT, 0), "sum to 1.5"),
+        (refused(&good, &[0.5, 0.5], EXACT, 0), "2 masses for 3"),
+        (refused(&good, &[0.5, 0.5, 0.5], EXACT, 0), "add up to 1.5"),
         (refused(&good, &uniform(3), Settings { power: 0.0, ..EXACT }, 0), "power 0"),
         (refused(&good, &uniform(3), Settings { iterations: 0, ..EXACT }, 0), "iterations 0"),
         (refused(&good, &uniform(3), EXACT, 1), "head: 1"),

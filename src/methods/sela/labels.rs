@@ -81,7 +81,7 @@ impl Labels {
         }
         let table = engine.tensor(TABLE, Shape::new(&[settings.heads, samples]), DType::U32)?;
         let assigned = match frozen {
-            true => frozen::read(settings, &data.train)?,
+            true => frozen::read(settings, config, data)?,
             false => (0..settings.heads).map(|head| random(config.seed, head, samples, clusters)).collect(),
         };
         let machine = if frozen { None } else { Some(Machine::new(settings, context)?) };
@@ -136,7 +136,14 @@ impl Machine {
         // With one head its logits are the scores themselves.
         let one = plan.sizes.features.is_none();
         let (name, columns) = if one { ("logits", clusters) } else { ("features", width) };
-        let store = RowStore::new(engine, name, samples, columns, plan.half, Some(plan.window))?;
+        // Where nobody knows the device's memory, the plan takes the fastest way and the device may refuse.
+        let full = |e: Error| match e {
+            Error::Memory(text) => Error::Memory(format!(
+                "{text}. The label assignment planned {plan}: name what it may take, such as --set sela.memory=\"4 GiB\""
+            )),
+            other => other,
+        };
+        let store = RowStore::new(engine, name, samples, columns, plan.half, Some(plan.window)).map_err(full)?;
         let build = |b: &mut Builder, images: NodeId| {
             let features = backbone.features(b, images)?;
             if one { b.linear(&head_name(0, 1), features, clusters) } else { Ok(features) }
@@ -150,7 +157,7 @@ impl Machine {
         };
         let weights =
             (0..heads).map(|head| Ok((weight(head, "weight")?, weight(head, "bias")?))).collect::<Result<_>>()?;
-        Ok(Self { extractor, store, solver: Solver::new(engine, &plan)?, weights })
+        Ok(Self { extractor, store, solver: Solver::new(engine, &plan).map_err(full)?, weights })
     }
 }
 

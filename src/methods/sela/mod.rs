@@ -57,9 +57,10 @@ impl SelfLabelling {
         Ok(Self { settings, rotation })
     }
 
-    fn tops(&self, b: &mut Builder, features: NodeId) -> Result<Vec<NodeId>> {
+    fn tops(&self, b: &mut Builder, backbone: &dyn Backbone, features: NodeId) -> Result<Vec<NodeId>> {
         let SelaSettings { heads, clusters, .. } = self.settings;
-        (0..heads).map(|h| b.linear(&head_name(h, heads), features, clusters)).collect()
+        let top = |h| b.linear_from(&head_name(h, heads), features, clusters, backbone.head_start());
+        (0..heads).map(top).collect()
     }
 
     /// Features of the upright images, logits of every head, and those of the rotation where it is asked for.
@@ -74,8 +75,9 @@ impl SelfLabelling {
         let features = backbone.features(b, x)?;
         // The clusters are learned on the upright copy alone.
         let upright = if m == 1 { features } else { b.graph.first_view(features, m)? };
-        let logits = self.tops(b, upright)?;
-        let rotation = if m == 1 { None } else { Some(b.linear("rotation", features, m)?) };
+        let logits = self.tops(b, backbone, upright)?;
+        let rotation =
+            if m == 1 { None } else { Some(b.linear_from("rotation", features, m, backbone.head_start())?) };
         Ok((upright, logits, rotation))
     }
 }
@@ -104,7 +106,7 @@ impl Method for SelfLabelling {
     fn clusters(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId) -> Result<Vec<NodeId>> {
         // The copies of the rotation task are of no use here.
         let features = backbone.features(b, images)?;
-        self.tops(b, features)
+        self.tops(b, backbone, features)
     }
 
     fn labeller(&self, context: Context<'_>) -> Result<Option<Box<dyn Labeller>>> {

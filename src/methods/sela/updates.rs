@@ -1,5 +1,5 @@
-//! When labels are made: `t_j = (E + 1)·N·(j / (n − 1))^power` images after the start (main.py and cifar.py of the
-//! official code: powers 2 and 1, n = `nopts`, E epochs).
+//! When labels are made: `t_j = L·(j / (n − 1))^power` images after the start, with L a little more than the whole run
+//! (main.py and cifar.py of the official code: powers 2 and 1, n = `nopts`).
 
 /// Places of the label updates over a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,12 +11,11 @@ pub struct Updates {
 }
 
 impl Updates {
-    /// `count` updates over a run that sees `images` images in all, `samples` an epoch. As published, the last lies one
-    /// epoch (and a hundredth, or a ten-thousandth where they are even) after the end: a run's last labels are learned
-    /// from.
+    /// `count` updates over a run that sees `images` images in all, `samples` an epoch. As published, the last lies
+    /// after the end, so that a run's last labels are learned from.
     pub fn new(count: u64, power: f64, images: u64, samples: usize) -> Self {
-        let past = if power == 1.0 { 1.0001 } else { 1.01 };
-        // cifar.py stretches by (E + 1.0001), main.py by (E + 1.01).
+        // Told E epochs, cifar.py stretches the places over E + 1.0001 and trains E; main.py over E + 1.01 and trains E + 1.
+        let past = if power == 1.0 { 1.0001 } else { 0.01 };
         Self { count, power, length: images as f64 + past * samples as f64 }
     }
 
@@ -40,7 +39,7 @@ mod tests {
     #[test]
     fn places_are_the_published_ones() {
         let n = 1_281_167;
-        let updates = Updates::new(100, 2.0, 400 * n as u64, n);
+        let updates = Updates::new(100, 2.0, 401 * n as u64, n);
         let epoch = |j| updates.after(j).expect("an update") / n as f64;
         for (j, expected) in [
             (0, 0.0),
