@@ -1,10 +1,11 @@
 //! MAXL's meta step: its three forms against each other, what it leaves alone, and the memory that it needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use relabel::base::compare::relative_error;
-use relabel::base::{DType, Result};
+use relabel::base::{Array, DType, Result};
+use relabel::graph::interpret::interpret;
 use relabel::graph::plan::{Plan, effects};
 use relabel::graph::{NodeId, Source, reverse};
 use relabel::models::Backbone;
@@ -53,6 +54,7 @@ fn forms_of_the_meta_gradient_agree() {
 struct Graphs {
     b: Builder,
     step: MetaStep,
+    inputs: [NodeId; 3],
 }
 
 /// A meta step of a network of 20 classes with 5 auxiliary labels each.
@@ -75,7 +77,50 @@ fn step(net: &dyn Backbone, batch: usize, hessian: Hessian, recompute: bool, own
     let networks = Networks { multitask: &multitask, generator: &generator };
     let settings = MetaSettings { hierarchy: vec![5; 20], gamma: 2.0, entropy_weight: 0.2, hessian, recompute };
     let step = meta_step(&mut b, networks, y, rate, &settings)?;
-    Ok(Graphs { b, step })
+    Ok(Graphs { b, step, inputs: [x, y, rate] })
+}
+
+/// In float64, on a network with biases and max-pooling: the meta-gradient against differences of what it is the gradient
+/// of, the primary loss at the look-ahead weights plus the weighted entropy.
+#[test]
+fn the_meta_gradient_is_that_of_the_meta_loss() {
+    let net = Vgg::new(&[4, 3, 4, 3, 4], Initialiser::XavierUniform).unwrap();
+    let batch = 6;
+    let made = step(&net, batch, Hessian::Exact, false, true).unwrap();
+    let mut leaves = HashMap::new();
+    let [x, y, rate] = made.inputs;
+    leaves.insert(x, Array::normal(&[batch, 32, 32, 3], 1.0, 1));
+    leaves.insert(y, Array::integers(&[batch], 20, 2));
+    leaves.insert(rate, Array::scalar(0.3));
+    for spec in made.b.parameters() {
+        let values = spec.initialise(3).unwrap().into_iter().map(f64::from).collect();
+        let node = made.b.graph.clone().parameter(&spec.name, spec.shape().sizes());
+        leaves.insert(node, Array::new(spec.shape().sizes(), values));
+    }
+    let mut outputs = vec![made.step.ahead_loss, made.step.negative_entropy];
+    let mut along = 0.0;
+    let mut directions = Vec::new();
+    outputs.extend(made.step.meta.iter().map(|(_, gradient)| *gradient));
+    let found = interpret(&made.b.graph, &leaves, &outputs).unwrap();
+    for (i, (leaf, gradient)) in made.step.meta.iter().enumerate() {
+        let direction = Array::normal(made.b.graph.shape(*leaf).sizes(), 1.0, 100 + i as u64);
+        along += found[gradient].zip(&direction, |g, d| g * d).data.iter().sum::<f64>();
+        directions.push((*leaf, direction));
+    }
+    let loss = |step: f64| -> [f64; 2] {
+        let mut moved = leaves.clone();
+        for (leaf, direction) in &directions {
+            moved.insert(*leaf, leaves[leaf].zip(direction, |v, d| v + step * d));
+        }
+        let found = interpret(&made.b.graph, &moved, &outputs[..2]).unwrap();
+        [found[&outputs[0]].data[0], found[&outputs[1]].data[0]]
+    };
+    let (up, down) = (loss(1e-6), loss(-1e-6));
+    let [ahead, entropy] = [0, 1].map(|i| (up[i] - down[i]) / 2e-6);
+    let expected = ahead + f64::from(0.2f32) * entropy;
+    println!("{along} beside {expected}, of which {ahead} of the look-ahead loss");
+    assert!(ahead.abs() > 1e-2 * expected.abs(), "the look-ahead has no part in this case");
+    assert!((along - expected).abs() < 1e-5 * expected.abs(), "{along} where {expected} was expected");
 }
 
 #[test]
