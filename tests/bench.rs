@@ -48,3 +48,17 @@ fn an_iteration_of_label_assignment_is_measured() {
     let none = relabel::bench::sinkhorn(&common::unchecked_engine(), &options, &[(3, 4)]);
     assert!(none.is_err_and(|e| e.to_string().contains("4 clusters for 3 samples")));
 }
+
+#[test]
+fn a_meta_step_is_measured_beside_a_plain_one() {
+    let options = Options { repeats: 2, sample: 0.0, ..Options::default() };
+    let rows = relabel::bench::maxl(&common::unchecked_engine(), &options).expect("rows");
+    let operations = |i: usize| rows[i].gflops * rows[i].milliseconds;
+    let work: Vec<f64> = (0..rows.len()).map(|i| 3.0 * operations(i) / operations(0)).collect();
+    // A forward counts 1, a backward 2 (the first layer's a little less): 3 at each of two weights, 2 for the tangent, 3
+    // for the generator; twice a forward again; 4 forwards less a tangent; the generator alone.
+    for (work, expected) in work.iter().zip([3.0, 11.0, 13.0, 11.0, 3.0]) {
+        assert!((work / expected - 1.0).abs() < 0.05, "{work} where {expected} was expected: {rows:?}");
+    }
+    assert!(rows[2].shape.contains("gradient off by 0.0e0"), "{rows:?}");
+}

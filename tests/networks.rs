@@ -1,4 +1,4 @@
-//! The networks that SeLa uses, beside their PyTorch twins: `tests/fixtures/networks.py` made the stored features.
+//! The networks that SeLa and MAXL use, beside their PyTorch twins: `tests/fixtures/networks.py` made the stored features.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -78,13 +78,13 @@ fn features_are_those_of_the_pytorch_twins() {
         assert!(largest > 0.1 && worst <= 2e-6 * largest, "{}: {worst:e} of {largest}", fields[0]);
         seen.insert(fields[0]);
     }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["alexnet", "cifar_resnet18", "resnetv2_50"]);
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["alexnet", "cifar_resnet18", "resnetv2_50", "vgg16"]);
 }
 
 #[test]
 fn parameter_counts_are_those_of_the_pytorch_twins() {
     let lines: Vec<&str> = STORED.lines().filter_map(|l| l.strip_prefix("parameters ")).collect();
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.len(), 5);
     for line in lines {
         let (name, count) = line.split_once(' ').expect("name and count");
         let mut b = Builder::new(Phase::Train { update: true });

@@ -12,6 +12,7 @@ mod examples;
 mod gradients;
 mod images;
 mod kernels;
+mod maxl;
 mod networks;
 mod probe;
 mod sela;

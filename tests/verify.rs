@@ -76,13 +76,19 @@ fn an_answer_one_percent_off_fails() {
         "resnet_identity",
         "metrics_small",
         "sinkhorn_mild",
+        "maxl_loss_uneven",
+        "maxl_small",
     ] {
         let original = named(stem);
         let file = TensorFile::read(&original).unwrap();
         let answers: Vec<&str> =
             file.tensors.iter().map(|t| t.name.as_str()).filter(|n| n.starts_with("out.")).collect();
         // Networks take long: the last of their answers stands for all.
-        let some = if stem == "resnet_identity" { &answers[answers.len() - 1..] } else { &answers[..] };
+        let some = if ["resnet_identity", "maxl_small"].contains(&stem) {
+            &answers[answers.len() - 1..]
+        } else {
+            &answers[..]
+        };
         assert!(!some.is_empty(), "{stem}");
         for name in some {
             changed(&original, &copy, Some(name), None);

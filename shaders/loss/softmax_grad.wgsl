@@ -46,15 +46,28 @@ fn softmax_grad(
     fold_sum(lane);
     total = partial[0];
 
+    // Where one p is close to 1, u - sum p u is a small difference of large numbers. p sums to 1, so the same is done
+    // again to the differences: what is left of them is the error of the first sum.
+    var left = 0.0;
+    if params.mode != 1u {
+        workgroupBarrier(); // every lane has read the first sum before the second overwrites it
+        for (var n = lane; n < params.columns; n += WIDTH) {
+            left += p[first + n] * (u[first + n] - total);
+        }
+        partial[lane] = left;
+        fold_sum(lane);
+        left = partial[0];
+    }
+
     for (var n = lane; n < params.stride; n += WIDTH) {
         var value = 0.0;
         if n < params.columns {
             if params.mode == 0u {
-                value = p[first + n] * (u[first + n] - total);
+                value = p[first + n] * (u[first + n] - total - left);
             } else if params.mode == 1u {
                 value = u[first + n] - p[first + n] * total;
             } else {
-                value = u[first + n] - total;
+                value = u[first + n] - total - left;
             }
         }
         out[first + n] = value;

@@ -2,12 +2,14 @@
 
 pub mod images;
 pub mod kernels;
+pub mod maxl;
 pub mod sela;
 pub mod sinkhorn;
 pub mod steps;
 
 pub use images::images;
 pub use kernels::{Options, Row, kernels};
+pub use maxl::maxl;
 pub use sela::sela;
 pub use sinkhorn::sinkhorn;
 pub use steps::{breakdown, steps};

@@ -23,6 +23,8 @@ enum Part {
     Sinkhorn,
     /// Training steps on labels of its own beside supervised ones, and an update of the labels.
     Sela,
+    /// Meta steps of MAXL in their forms, beside a plain training step.
+    Maxl,
     /// Whole training steps.
     Steps,
     /// Which kernels take the time of the training steps.
@@ -89,6 +91,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
     }
     if matches!(args.part, Part::All | Part::Sela) {
         rows.extend(bench::sela(&engine, &options)?);
+    }
+    if matches!(args.part, Part::All | Part::Maxl) {
+        rows.extend(bench::maxl(&engine, &options)?);
     }
     if matches!(args.part, Part::All | Part::Steps) {
         rows.extend(bench::steps(&engine, &options)?);

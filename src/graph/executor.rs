@@ -68,6 +68,11 @@ impl Executor {
                     engine.write(&tensor, &vec![*value; node.shape.elements()]);
                     tensor
                 }
+                (Source::Table(values), None) => {
+                    let tensor = view(&plan.slots[&id], &node.shape, node.dtype);
+                    engine.write(&tensor, values);
+                    tensor
+                }
                 (Source::Computed(op), None) if op.in_place() => {
                     let state = node.inputs.last().ok_or_else(|| Error::Shape(format!("{}: no state", node.name)))?;
                     tensors[state].clone()

@@ -42,7 +42,7 @@ pub fn forward(graph: &mut Graph, directions: &[(NodeId, NodeId)], outputs: &[No
 }
 
 /// Ancestors of `outputs` (themselves included) in evaluation order.
-pub(super) fn needed(graph: &Graph, outputs: &[NodeId]) -> Vec<NodeId> {
+pub(crate) fn needed(graph: &Graph, outputs: &[NodeId]) -> Vec<NodeId> {
     let mut wanted = vec![false; graph.nodes().len()];
     let mut stack: Vec<NodeId> = outputs.to_vec();
     while let Some(id) = stack.pop() {

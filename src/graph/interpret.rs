@@ -19,6 +19,7 @@ pub fn interpret(graph: &Graph, leaves: &HashMap<NodeId, Array>, outputs: &[Node
         let node = graph.node(id);
         let value = match &node.source {
             Source::Constant(value) => Array::full(node.shape.sizes(), f64::from(*value)),
+            Source::Table(values) => Array::from_fn(node.shape.sizes(), |i| f64::from(values[i])),
             Source::Computed(operation) => {
                 let inputs: Vec<&Array> = node.inputs.iter().map(|i| &values[i]).collect();
                 operation.interpret(&inputs)

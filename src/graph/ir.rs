@@ -21,6 +21,8 @@ pub enum Source {
     State,
     /// A fixed fill value (pads are zero).
     Constant(f32),
+    /// Fixed whole numbers: which columns belong to a class.
+    Table(Arc<[u32]>),
     /// Computed from the inputs.
     Computed(Arc<dyn Operation>),
 }
@@ -170,6 +172,12 @@ impl Graph {
     pub fn constant(&mut self, sizes: &[usize], value: f32) -> NodeId {
         let name = format!("constant {value}");
         self.push(Source::Constant(value), Vec::new(), Shape::new(sizes), DType::F32, name)
+    }
+
+    /// Fixed whole numbers `(n)`, unsigned.
+    pub fn table(&mut self, values: &[u32]) -> NodeId {
+        let shape = Shape::new(&[values.len()]);
+        self.push(Source::Table(values.into()), Vec::new(), shape, DType::U32, "table".into())
     }
 
     /// Appends a computed node.

@@ -64,7 +64,7 @@ impl Plan {
             let node = graph.node(id);
             let in_place = matches!(&node.source, Source::Computed(op) if op.in_place());
             match &node.source {
-                Source::Constant(_) => {
+                Source::Constant(_) | Source::Table(_) => {
                     // Written once before the first run, so it never shares.
                     let slot = plan.grow(node.shape.bytes(), &node.name);
                     plan.slots.insert(id, Slot(slot));

@@ -5,6 +5,7 @@ pub mod accumulate;
 pub mod adam;
 pub mod add_bias;
 pub mod add_into;
+pub mod add_scaled;
 pub mod aggregate;
 pub mod aggregate_transpose;
 pub mod argmax;
@@ -44,12 +45,16 @@ pub mod decode_augment;
 pub mod distillation;
 pub mod distillation_grad;
 pub mod dropout;
+pub mod entropy;
 pub mod flag_nonfinite;
 pub mod fma_loop;
+pub mod focal;
+pub mod focal_grad;
 pub mod gather_labels;
 pub mod gather_rows;
 pub mod gradient_norm;
 pub mod grey_sums;
+pub mod masked_softmax;
 pub mod matmul;
 pub mod matmul_subgroup;
 pub mod max_pool;
@@ -59,8 +64,10 @@ pub mod max_pool_select;
 pub mod max_rows;
 pub mod mul;
 pub mod normalize_rows;
+pub mod one_hot;
 pub mod philox_words;
 pub mod pool;
+pub mod power;
 pub mod relu;
 pub mod resized_crop;
 pub mod row_dot;
@@ -97,6 +104,7 @@ pub static REGISTRY: &[Kernel] = &[
     adam::KERNEL,
     add_bias::KERNEL,
     add_into::KERNEL,
+    add_scaled::KERNEL,
     aggregate::KERNEL,
     aggregate_transpose::KERNEL,
     argmax::KERNEL,
@@ -131,12 +139,16 @@ pub static REGISTRY: &[Kernel] = &[
     distillation::KERNEL,
     distillation_grad::KERNEL,
     dropout::KERNEL,
+    entropy::KERNEL,
     flag_nonfinite::KERNEL,
     fma_loop::KERNEL,
+    focal::KERNEL,
+    focal_grad::KERNEL,
     gather_labels::KERNEL,
     gather_rows::KERNEL,
     gradient_norm::KERNEL,
     grey_sums::KERNEL,
+    masked_softmax::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
     max_pool::KERNEL,
@@ -146,7 +158,9 @@ pub static REGISTRY: &[Kernel] = &[
     max_rows::KERNEL,
     mul::KERNEL,
     normalize_rows::KERNEL,
+    one_hot::KERNEL,
     philox_words::KERNEL,
+    power::KERNEL,
     relu::KERNEL,
     resized_crop::KERNEL,
     row_dot::KERNEL,
@@ -179,6 +193,8 @@ pub mod shared {
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.
     pub const COLOUR: &str = include_str!("../../shaders/shared/colour.wgsl");
+    /// Focal loss of one probability: `probability`, `modulation`, `focal_slope`.
+    pub const FOCAL: &str = include_str!("../../shaders/shared/focal.wgsl");
     /// Philox4x32-10: `philox4x32`, `unit`, `below`.
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.

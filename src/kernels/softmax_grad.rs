@@ -57,10 +57,11 @@ pub fn record(recording: &mut Recording, mode: Mode, p: &Tensor, u: &Tensor, out
     recording.dispatch(&SHADER, params, &[p, u, out], row_grid(rows), cost(params))
 }
 
-/// The least work: read two values and write one; a product, a sum, a difference and a product for each.
+/// The least work: read two values and write one; two sums of products, two differences and a
+/// product for each.
 pub fn cost(p: Params) -> Cost {
     let values = u64::from(p.rows) * u64::from(p.columns);
-    Cost { operations: 4 * values, bytes: 12 * values }
+    Cost { operations: 7 * values, bytes: 12 * values }
 }
 
 /// The twin.
@@ -93,5 +94,16 @@ fn cases() -> Vec<Case> {
             }));
         }
     }
+    // Nearly one-hot rows that sum to 1 to the last bit: the result is a millionth of what it is a difference of.
+    let columns = 20;
+    let p = Array::from_fn(&[6, columns], |i| {
+        let small = 2f64.powi(-20);
+        if i % columns == i / columns { 1.0 - (columns - 1) as f64 * small } else { small }
+    });
+    let u = Array::normal(&[6, columns], 3.0, 50).map(|v| f64::from((v + 10.0) as f32));
+    let expected = reference(Mode::Softmax, &p, &u);
+    cases.push(Case::new("nearly one-hot", vec![p, u], expected, SUMS, |r, i, o, _| {
+        record(r, Mode::Softmax, &i[0], &i[1], &o[0])
+    }));
     cases
 }

@@ -5,6 +5,7 @@ pub mod cifar_resnet;
 pub mod convnet;
 pub mod preact_resnet;
 pub mod resnet;
+pub mod vgg;
 
 use resnet::{Block, ResNet, Stem};
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub struct ModelSettings {
     /// `cifar_resnet` only: layers, 6n + 2 for three stages (in general 2·stages·n + 2); 0 = 32.
     pub depth: usize,
     /// Channels of each stage (`cifar_resnet`, `resnetN` and their like), of each convolution (`convnet`), or of five
-    /// convolutions and the linear layers (`alexnet`), each 1 to 65536; empty = the network's own.
+    /// convolutions and the linear layers (`alexnet`), of five blocks (`vgg16`), each 1 to 65536; empty = the network's own.
     pub widths: Vec<usize>,
     /// `convnet` only: stride of each convolution, each 1 to 16; empty = 2, 1, 2, 1 …
     pub strides: Vec<usize>,
@@ -63,6 +64,7 @@ pub const NAMES: &[&str] = &[
     "resnetv2_50",
     "alexnet",
     "alexnet_small",
+    "vgg16",
 ];
 
 fn unknown(name: &str) -> Error {
@@ -111,6 +113,7 @@ pub fn backbone(settings: &ModelSettings) -> Result<Box<dyn Backbone>> {
         "resnetv2_50" => Ok(Box::new(preact_resnet::PreActResNet::new([3, 4, 6, 3], &settings.widths)?)),
         "alexnet" => Ok(Box::new(alexnet::AlexNet::new(alexnet::BIG, &settings.widths)?)),
         "alexnet_small" => Ok(Box::new(alexnet::AlexNet::new(alexnet::SMALL, &settings.widths)?)),
+        "vgg16" => Ok(Box::new(vgg::Vgg::new(&settings.widths, Initialiser::XavierUniform)?)),
         other => Err(unknown(other)),
     }
 }
@@ -147,6 +150,8 @@ mod tests {
             // Convolutions with their biases and batch-norm, then 9216 → 4096 → 4096.
             ("alexnet", 224, 3_749_952 + 54_534_144, 4096),
             ("alexnet_small", 224, 2_472_000 + 54_534_144, 4096),
+            // The convolutional part of torchvision's `vgg16_bn`.
+            ("vgg16", 32, 14_723_136, 512),
         ] {
             let (count, width, _) = built(name, side);
             assert_eq!((count, width), (parameters, features), "{name}");
@@ -211,5 +216,6 @@ mod tests {
         refused(ModelSettings { widths: vec![8, 8, 8, 8, 6, 8], ..of("alexnet_small") }, "multiple of four");
         refused(ModelSettings { widths: vec![8; 3], ..of("resnetv2_50") }, "four stages");
         refused(ModelSettings { strides: vec![2], ..of("resnet18") }, "convnet");
+        refused(ModelSettings { widths: vec![8; 4], ..of("vgg16") }, "five blocks");
     }
 }

@@ -1,5 +1,7 @@
 //! Appends layers to a graph under PyTorch's names and keeps the list of their tensors.
 
+use std::collections::HashMap;
+
 use super::{Initialiser, Layout, TensorSpec};
 use crate::base::{DType, Error, Result, pad4};
 use crate::graph::ops::conv2d::Convolution;
@@ -34,6 +36,7 @@ pub struct Builder {
     parameters: Vec<TensorSpec>,
     states: Vec<TensorSpec>,
     prefix: Vec<String>,
+    values: HashMap<String, NodeId>,
     step: Option<NodeId>,
     dropouts: u32,
 }
@@ -48,6 +51,7 @@ impl Builder {
             parameters: Vec::new(),
             states: Vec::new(),
             prefix: Vec::new(),
+            values: HashMap::new(),
             step: None,
             dropouts: 0,
         }
@@ -80,6 +84,18 @@ impl Builder {
         out
     }
 
+    /// Runs `build` with given nodes, by name, in place of the parameters that its layers ask for: the same network at
+    /// other weights.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn at<T>(&mut self, weights: HashMap<String, NodeId>, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.values, weights);
+        let out = build(self);
+        self.values = outer;
+        out
+    }
+
     fn full(&self, name: &str) -> String {
         let mut parts: Vec<&str> = self.prefix.iter().map(String::as_str).collect();
         parts.push(name);
@@ -88,7 +104,10 @@ impl Builder {
 
     fn parameter(&mut self, name: &str, layout: Layout, start: [Initialiser; 2], fans: [usize; 2]) -> NodeId {
         let spec = TensorSpec { name: self.full(name), layout, start, fans };
-        let node = self.graph.parameter(&spec.name, spec.shape().sizes());
+        let node = match self.values.get(&spec.name) {
+            Some(&value) => value,
+            None => self.graph.parameter(&spec.name, spec.shape().sizes()),
+        };
         if !self.parameters.iter().any(|p| p.name == spec.name) {
             self.parameters.push(spec);
         }
@@ -258,6 +277,20 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_stands_at_other_weights() {
+        let mut b = Builder::new(Phase::Train { update: false });
+        let x = b.graph.input("x", &[2, 4], DType::F32);
+        let here = b.linear("head", x, 3).expect("shapes");
+        let weight = b.graph.parameter("head.weight", &[4, 3]);
+        let moved = b.graph.scale(weight, 2.0).expect("shapes");
+        let there = b.at([("head.weight".to_owned(), moved)].into(), |b| b.linear("head", x, 3)).expect("shapes");
+        let again = b.linear("head", x, 3).expect("shapes");
+        let weight_of = |y: NodeId| b.graph.node(b.graph.node(y).inputs[0]).inputs[1];
+        assert_eq!([weight_of(here), weight_of(there), weight_of(again)], [weight, moved, weight]);
+        assert_eq!(b.parameters().len(), 2);
+    }
 
     #[test]
     fn dropout_acts_in_training_alone_and_shares_the_step_leaf() {

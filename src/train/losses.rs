@@ -23,6 +23,15 @@ pub fn mean_cross_entropy(
     b.graph.mean_all(rows)
 }
 
+/// Mean over the rows of the focal loss of `logits (R, N)` with soft `targets (R, N)`; γ = 0 is cross-entropy.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn mean_focal(b: &mut Builder, logits: NodeId, targets: NodeId, gamma: f32) -> Result<NodeId> {
+    let rows = b.graph.focal_loss(logits, targets, gamma)?;
+    b.graph.mean_all(rows)
+}
+
 /// Sum over the images of the mean over their views of the cross-entropy.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub mod images;
 pub mod inference;
 pub mod labeller;
 pub mod losses;
+pub mod meta;
 pub mod method;
 pub mod network;
 pub mod optimizer;

@@ -24,14 +24,26 @@ impl Network {
     /// # Errors
     /// When memory does not suffice.
     pub fn new(engine: &Engine, b: &Builder) -> Result<Self> {
+        Self::part(engine, b, |_| true)
+    }
+
+    /// Allocates those tensors of `b` whose name `belongs` to this network, filled with zeros: a graph may hold several
+    /// networks.
+    ///
+    /// # Errors
+    /// When memory does not suffice.
+    pub fn part(engine: &Engine, b: &Builder, belongs: impl Fn(&str) -> bool) -> Result<Self> {
+        let own =
+            |specs: &[TensorSpec]| -> Vec<TensorSpec> { specs.iter().filter(|s| belongs(&s.name)).cloned().collect() };
         let named = |specs: &[TensorSpec]| -> Vec<(String, Shape)> {
             specs.iter().map(|s| (s.name.clone(), s.shape())).collect()
         };
+        let (parameter_specs, state_specs) = (own(b.parameters()), own(b.states()));
         Ok(Self {
-            parameter_specs: b.parameters().to_vec(),
-            state_specs: b.states().to_vec(),
-            parameters: Store::new(engine, "parameters", &named(b.parameters()))?,
-            states: Store::new(engine, "running statistics", &named(b.states()))?,
+            parameters: Store::new(engine, "parameters", &named(&parameter_specs))?,
+            states: Store::new(engine, "running statistics", &named(&state_specs))?,
+            parameter_specs,
+            state_specs,
         })
     }
 
@@ -94,14 +106,21 @@ impl Network {
     /// When the graph asks for a tensor that this network has not.
     pub fn place(&self, graph: &Graph, placed: &mut HashMap<NodeId, Tensor>) -> Result<()> {
         for id in graph.parameters() {
-            placed.insert(id, self.parameters.get(&graph.node(id).name)?.clone());
+            self.parameters.get(&graph.node(id).name)?;
         }
-        for id in graph.states() {
-            if let Ok(tensor) = self.states.get(&graph.node(id).name) {
-                placed.insert(id, tensor.clone());
+        self.place_own(graph, placed);
+        Ok(())
+    }
+
+    /// The device tensors of those parameters and states of `graph` that are this network's: one of several there.
+    pub fn place_own(&self, graph: &Graph, placed: &mut HashMap<NodeId, Tensor>) {
+        for (leaves, store) in [(graph.parameters(), &self.parameters), (graph.states(), &self.states)] {
+            for id in leaves {
+                if let Ok(tensor) = store.get(&graph.node(id).name) {
+                    placed.insert(id, tensor.clone());
+                }
             }
         }
-        Ok(())
     }
 }
 

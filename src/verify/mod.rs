@@ -2,6 +2,7 @@
 
 pub mod golden;
 mod loss_kinds;
+pub mod maxl_kinds;
 mod metric_kinds;
 mod network_kinds;
 mod transport_kinds;
@@ -35,8 +36,17 @@ pub struct Verdict {
 }
 
 /// The kinds that can be verified.
-pub const KINDS: &[&str] =
-    &["sla_loss", "multitask_loss", "transform", "resnet_training", "forward_tangent", "metrics", "sinkhorn"];
+pub const KINDS: &[&str] = &[
+    "sla_loss",
+    "multitask_loss",
+    "transform",
+    "resnet_training",
+    "forward_tangent",
+    "metrics",
+    "sinkhorn",
+    "maxl_loss",
+    "maxl_meta_gradient",
+];
 
 /// Runs one golden file; `None` when it is of a kind that this version does not know.
 ///
@@ -52,6 +62,8 @@ pub fn verify(engine: &Engine, path: &Path) -> Result<Option<Verdict>> {
         "forward_tangent" => network_kinds::forward_tangent(engine, &golden)?,
         "metrics" => metric_kinds::metrics(engine, &golden)?,
         "sinkhorn" => transport_kinds::sinkhorn(engine, &golden)?,
+        "maxl_loss" => maxl_kinds::maxl_loss(engine, &golden)?,
+        "maxl_meta_gradient" => maxl_kinds::maxl_meta_gradient(engine, &golden)?,
         _ => return Ok(None),
     };
     judge(&golden, path, &answers).map(Some)

@@ -3,6 +3,7 @@
 
 pub mod add;
 pub mod add_bias;
+pub mod add_scaled;
 pub mod aggregate;
 pub mod assign;
 pub mod avg_pool;
@@ -17,12 +18,17 @@ pub mod cross_entropy;
 pub mod decode_augment;
 pub mod distillation;
 pub mod dropout;
+pub mod entropy;
 pub mod flatten;
+pub mod focal;
 pub mod gather_rows;
 pub mod global_average_pool;
+pub mod masked_softmax;
 pub mod matmul;
 pub mod max_pool;
 pub mod mul;
+pub mod one_hot;
+pub mod power;
 pub mod relu;
 pub mod resized_crop;
 pub mod rows;
@@ -44,6 +50,7 @@ pub fn examples() -> Vec<Example> {
     let all = [
         add::examples(),
         add_bias::examples(),
+        add_scaled::examples(),
         aggregate::examples(),
         assign::examples(),
         avg_pool::examples(),
@@ -58,12 +65,17 @@ pub fn examples() -> Vec<Example> {
         decode_augment::examples(),
         distillation::examples(),
         dropout::examples(),
+        entropy::examples(),
         flatten::examples(),
+        focal::examples(),
         gather_rows::examples(),
         global_average_pool::examples(),
+        masked_softmax::examples(),
         matmul::examples(),
         max_pool::examples(),
         mul::examples(),
+        one_hot::examples(),
+        power::examples(),
         relu::examples(),
         resized_crop::examples(),
         rows::examples(),

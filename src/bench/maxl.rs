@@ -1,0 +1,200 @@
+//! What a meta step of MAXL costs beside a plain training step of the same network and batch: time, memory, and how far
+//! the finite differences are from the exact meta-gradient.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::kernels::median_spread;
+use super::{Options, Row};
+use crate::base::compare::relative_error;
+use crate::base::philox::{Sequence, Stream};
+use crate::base::{DType, Error, Result, Shape};
+use crate::gpu::{Engine, Program, Recording, Tensor, readback};
+use crate::graph::{Executor, NodeId, Store, reverse};
+use crate::kernels::choose;
+use crate::models::Backbone;
+use crate::models::vgg::Vgg;
+use crate::nn::{Builder, Initialiser, Phase};
+use crate::train::config::Optimizer as OptimizerSettings;
+use crate::train::losses::mean_focal;
+use crate::train::meta::{Hessian, MetaSettings, Networks, meta_step};
+use crate::train::network::Network;
+use crate::train::optimizer::Optimizer;
+use crate::train::place_gradients;
+
+/// Classes of CIFAR-100's coarse labels, and auxiliary labels of each.
+const HIERARCHY: [usize; 20] = [5; 20];
+/// VGG-16 at a quarter of its width, which a software adapter runs in seconds.
+const WIDTHS: [usize; 5] = [16, 32, 64, 128, 128];
+const BATCH: usize = 16;
+const GENERATOR: &str = "generator";
+
+/// One of the steps that are compared.
+struct Timed {
+    name: &'static str,
+    program: Program,
+    recording: Recording,
+    bytes: u64,
+    gradients: Store,
+    samples: Vec<f64>,
+}
+
+/// A builder with a batch on the device.
+struct Batch {
+    b: Builder,
+    placed: HashMap<NodeId, Tensor>,
+    images: NodeId,
+    labels: NodeId,
+    rate: NodeId,
+}
+
+/// A plain step (forward, backward, update), then meta steps with the generator's update: exact, exact with
+/// recomputation, finite differences, entropy alone. Timed in turns, so that a busy machine slows all.
+///
+/// # Errors
+/// When the adapter has no room, or fails.
+pub fn maxl(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
+    if options.repeats == 0 {
+        return Err(Error::Config("bench: repeats must be at least 1".into()));
+    }
+    let net = Vgg::new(&WIDTHS, Initialiser::XavierUniform)?;
+    let mut steps = vec![plain(engine, &net)?];
+    for (name, hessian, recompute) in [
+        ("meta step, exact", Hessian::Exact, false),
+        ("meta step, exact, recompute", Hessian::Exact, true),
+        ("meta step, finite differences", Hessian::FiniteDifference, false),
+        ("meta step, none", Hessian::None, false),
+    ] {
+        steps.push(meta(engine, &net, name, hessian, recompute)?);
+    }
+    // The first run of each from the same weights: what the errors are taken of.
+    let mut gradients = Vec::new();
+    for step in &steps {
+        step.program.run(engine, 1)?;
+        gradients.push(readback::read::<f32>(engine, step.gradients.flat())?);
+    }
+    for _ in 0..options.repeats {
+        for step in &mut steps {
+            let start = Instant::now();
+            step.program.run(engine, 1)?;
+            readback::wait(engine)?;
+            step.samples.push(start.elapsed().as_secs_f64());
+        }
+    }
+    let exact: Vec<f64> = gradients[1].iter().map(|v| f64::from(*v)).collect();
+    let mut rows: Vec<Row> = Vec::new();
+    let (plain_seconds, _) = median_spread(&mut steps[0].samples.clone());
+    let plain_bytes = steps[0].bytes as f64;
+    for (i, step) in steps.iter_mut().enumerate() {
+        let (seconds, spread) = median_spread(&mut step.samples);
+        let mut shape = format!(
+            "{BATCH} rows of 32x32x3, vgg16 {WIDTHS:?}: {:.2} of the plain step, {:.1} MB ({:.2})",
+            seconds / plain_seconds,
+            step.bytes as f64 / 1e6,
+            step.bytes as f64 / plain_bytes
+        );
+        if i > 1 {
+            shape += &format!(", gradient off by {:.1e}", relative_error(&gradients[i], &exact));
+        }
+        let cost = step.recording.cost();
+        rows.push(Row {
+            name: step.name.into(),
+            shape,
+            milliseconds: 1e3 * seconds,
+            gflops: cost.operations as f64 / seconds / 1e9,
+            gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
+            images_per_s: BATCH as f64 / seconds,
+            repeats: options.repeats,
+            spread,
+        });
+    }
+    Ok(rows)
+}
+
+fn batch(engine: &Engine, phase: Phase) -> Result<Batch> {
+    let mut b = Builder::new(phase);
+    let mut placed = HashMap::new();
+    let mut random = Sequence::new(0, Stream::Test, 0);
+    let mut leaf = |b: &mut Builder, name: &str, sizes: &[usize], dtype| -> Result<(NodeId, Tensor)> {
+        let node = b.graph.input(name, sizes, dtype);
+        let tensor = engine.tensor(name, b.graph.shape(node).clone(), dtype)?;
+        placed.insert(node, tensor.clone());
+        Ok((node, tensor))
+    };
+    let (images, tensor) = leaf(&mut b, "images", &[BATCH, 32, 32, 3], DType::F32)?;
+    let noise: Vec<f32> = (0..BATCH * 32 * 32 * 3).map(|_| random.normal()).collect();
+    engine.write(&tensor, &noise);
+    let (labels, tensor) = leaf(&mut b, "labels", &[BATCH], DType::U32)?;
+    let classes: Vec<u32> = (0..BATCH).map(|i| (i % HIERARCHY.len()) as u32).collect();
+    engine.write(&tensor, &classes);
+    let (rate, tensor) = leaf(&mut b, "rate", &[1], DType::F32)?;
+    engine.write(&tensor, &[0.01f32]);
+    Ok(Batch { b, placed, images, labels, rate })
+}
+
+fn plain(engine: &Engine, net: &Vgg) -> Result<Timed> {
+    let before = engine.allocated();
+    let Batch { mut b, mut placed, images, labels, .. } = batch(engine, Phase::Train { update: true })?;
+    let features = net.features(&mut b, images)?;
+    let logits = b.linear("primary", features, HIERARCHY.len())?;
+    let targets = b.graph.one_hot(labels, HIERARCHY.len())?;
+    let loss = mean_focal(&mut b, logits, targets, 2.0)?;
+    let parameters = b.graph.parameters();
+    let gradients = reverse(&mut b.graph, loss, &parameters)?;
+    let network = Network::new(engine, &b)?;
+    network.initialise(engine, 0)?;
+    network.place(&b.graph, &mut placed)?;
+    let pairs: Vec<(NodeId, NodeId)> = parameters.into_iter().zip(gradients).collect();
+    finish(engine, "plain training step", b, placed, &pairs, &network, before)
+}
+
+fn meta(engine: &Engine, net: &Vgg, name: &'static str, hessian: Hessian, recompute: bool) -> Result<Timed> {
+    let before = engine.allocated();
+    let Batch { mut b, mut placed, images, labels, rate } = batch(engine, Phase::Train { update: false })?;
+    let auxiliary: usize = HIERARCHY.iter().sum();
+    let multitask = |b: &mut Builder| {
+        let features = net.features(b, images)?;
+        Ok([b.linear("primary", features, HIERARCHY.len())?, b.linear("auxiliary", features, auxiliary)?])
+    };
+    let generator = |b: &mut Builder| {
+        b.within(GENERATOR, |b| {
+            let features = net.features(b, images)?;
+            b.linear("head", features, auxiliary)
+        })
+    };
+    let networks = Networks { multitask: &multitask, generator: &generator };
+    let settings = MetaSettings { hierarchy: HIERARCHY.to_vec(), gamma: 2.0, entropy_weight: 0.2, hessian, recompute };
+    let step = meta_step(&mut b, networks, labels, rate, &settings)?;
+    let first = Network::part(engine, &b, |name| !name.starts_with(GENERATOR))?;
+    let second = Network::part(engine, &b, |name| name.starts_with(GENERATOR))?;
+    for network in [&first, &second] {
+        network.initialise(engine, 0)?;
+        network.place_own(&b.graph, &mut placed);
+    }
+    finish(engine, name, b, placed, &step.meta, &second, before)
+}
+
+/// The gradients of `pairs` in a store, and the update of `network` by them.
+fn finish(
+    engine: &Engine,
+    name: &'static str,
+    mut b: Builder,
+    mut placed: HashMap<NodeId, Tensor>,
+    pairs: &[(NodeId, NodeId)],
+    network: &Network,
+    before: u64,
+) -> Result<Timed> {
+    let (parameters, gradients): (Vec<NodeId>, Vec<NodeId>) = pairs.iter().copied().unzip();
+    let store = network.parameters.same_layout(engine, "gradients")?;
+    let outputs = place_gradients(&mut b, &parameters, &gradients, &store, &mut placed)?;
+    let executor = Executor::new(engine, &b.graph, &outputs, &placed, &choose::preferred(engine))?;
+    let settings = OptimizerSettings { lr: 0.001, momentum: 0.0, weight_decay: 5e-4, ..OptimizerSettings::default() };
+    let optimizer = Optimizer::new(engine, &settings, network)?;
+    let step = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
+    engine.write_words(&step, &optimizer.step_words(0, settings.lr, 0));
+    let mut recording = executor.recording().clone();
+    optimizer.record(engine, &mut recording, network, store.flat(), 1.0, &step)?;
+    let program = Program::new(engine, &recording)?;
+    let bytes = engine.allocated() - before;
+    Ok(Timed { name, program, recording, bytes, gradients: store, samples: Vec::new() })
+}

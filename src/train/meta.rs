@@ -1,0 +1,226 @@
+//! MAXL's meta step as one graph: how the loss on the primary task after a look-ahead step depends on the label
+//! generator's weights, without a second derivative.
+//!
+//! With weights θ₁ of the multi-task network, generated labels q, `L_aux = (1/B) Σ_n ⟨q_n, f(z_n(θ₁))⟩` linear in q,
+//! `θ₁⁺ = θ₁ − α ∇(L_pri + L_aux)` and `v = ∇L_pri(θ₁⁺)`, the derivative of `L_pri(θ₁⁺)` by q_nk is `−α/B` times the
+//! directional derivative of `f_k(z_n)` along v at θ₁ (the Hessian of L_pri drops out: it holds no q). So: a gradient at
+//! θ₁, one at θ₁⁺, one forward tangent of the auxiliary head, and one backward pass through the generator.
+//!
+//! Source: Liu, Davison and Johns 2019 (MAXL), eq. 2 to 5. Batch statistics everywhere; no running statistic moves.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::losses::mean_focal;
+use crate::base::{Error, Result};
+use crate::graph::forward::needed;
+use crate::graph::reverse::reverse_from;
+use crate::graph::{NodeId, Source, forward, reverse};
+use crate::nn::{Builder, Phase};
+
+/// How the meta-gradient is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hessian {
+    /// By a forward tangent along v: equal to double backward up to rounding.
+    #[default]
+    Exact,
+    /// By central differences `θ₁ ± ε v`, `ε = 0.01/‖v‖`, as the official first-order code, which loses the entropy term;
+    /// it is kept here.
+    FiniteDifference,
+    /// The entropy term alone.
+    None,
+}
+
+/// The settings of a meta step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetaSettings {
+    /// ψ: number of auxiliary labels of each class.
+    pub hierarchy: Vec<usize>,
+    /// γ of both focal losses.
+    pub gamma: f32,
+    /// λ: weight of the negative entropy of the batch-mean label.
+    pub entropy_weight: f32,
+    /// How the meta-gradient is found.
+    pub hessian: Hessian,
+    /// Whether activations are computed again and not kept: those of the generator until its backward pass, those at θ₁
+    /// until the tangent.
+    pub recompute: bool,
+}
+
+/// How the two networks stand in a graph. Each appends its layers to the builder and is called several times.
+#[derive(Clone, Copy)]
+pub struct Networks<'a> {
+    /// Primary logits `(B, N)` and auxiliary logits `(B, K)`.
+    pub multitask: &'a dyn Fn(&mut Builder) -> Result<[NodeId; 2]>,
+    /// Logits `(B, K)` of the label generator. Its parameters' names differ from the multi-task network's.
+    pub generator: &'a dyn Fn(&mut Builder) -> Result<NodeId>,
+}
+
+/// Nodes of a meta step. What is neither asked for nor needed by what is asked for is not computed.
+#[derive(Clone, Debug)]
+pub struct MetaStep {
+    /// Generated labels q `(B, K)`.
+    pub labels: NodeId,
+    /// Primary loss at θ₁ `(1)`.
+    pub primary_loss: NodeId,
+    /// Auxiliary loss at θ₁ `(1)`.
+    pub auxiliary_loss: NodeId,
+    /// Parameters of the multi-task network and the gradient of both losses' sum by each.
+    pub inner: Vec<(NodeId, NodeId)>,
+    /// Primary loss at θ₁⁺ `(1)`.
+    pub ahead_loss: NodeId,
+    /// Negative entropy of the batch-mean label `(1)`.
+    pub negative_entropy: NodeId,
+    /// Parameters of the generator and the meta-gradient by each.
+    pub meta: Vec<(NodeId, NodeId)>,
+}
+
+/// The radius of the finite differences: `ε = RADIUS/‖v‖`.
+const RADIUS: f32 = 0.01;
+
+/// Appends a meta step for `labels (B)` with the look-ahead rate α = `rate (1)`.
+///
+/// # Errors
+/// When the shapes do not fit, an operation has no derivative, or the two networks share a parameter.
+pub fn meta_step(
+    b: &mut Builder,
+    networks: Networks<'_>,
+    labels: NodeId,
+    rate: NodeId,
+    settings: &MetaSettings,
+) -> Result<MetaStep> {
+    let phase = std::mem::replace(&mut b.phase, Phase::Train { update: false });
+    let step = Step { networks, labels, rate, settings }.build(b);
+    b.phase = phase;
+    step
+}
+
+struct Step<'a> {
+    networks: Networks<'a>,
+    labels: NodeId,
+    rate: NodeId,
+    settings: &'a MetaSettings,
+}
+
+/// A parameter: its name, its leaf, and a value, gradient or tangent of it.
+type Named = (String, NodeId, NodeId);
+
+impl Step<'_> {
+    fn build(&self, b: &mut Builder) -> Result<MetaStep> {
+        let s = self.settings;
+        let (q, generator) = self.generated(b)?;
+        let [primary, auxiliary] = (self.networks.multitask)(b)?;
+        let theta = parameters(b, &[primary, auxiliary]);
+        if let Some(shared) = theta.iter().find(|leaf| generator.contains(leaf)) {
+            let name = &b.graph.node(*shared).name;
+            return Err(Error::Shape(format!("`{name}` is a parameter of both networks of a meta step")));
+        }
+        let classes = b.graph.shape(primary).last();
+        let onehot = b.graph.one_hot(self.labels, classes)?;
+        let primary_loss = mean_focal(b, primary, onehot, s.gamma)?;
+        let costs = b.graph.focal(auxiliary, s.gamma)?;
+        let rows = b.graph.row_dot(q, costs)?;
+        let auxiliary_loss = b.graph.mean_all(rows)?;
+        let loss = b.graph.add(primary_loss, auxiliary_loss)?;
+        let gradients = reverse(&mut b.graph, loss, &theta)?;
+        let inner: Vec<(NodeId, NodeId)> = theta.iter().copied().zip(gradients).collect();
+
+        let mut ahead: Vec<Named> = Vec::new();
+        for &(leaf, gradient) in &inner {
+            let value = b.graph.add_scaled(leaf, gradient, self.rate, -1.0)?;
+            ahead.push((b.graph.node(leaf).name.clone(), leaf, value));
+        }
+        let [primary_ahead, _] = b.at(weights(&ahead), self.networks.multitask)?;
+        let ahead_loss = mean_focal(b, primary_ahead, onehot, s.gamma)?;
+        let values: Vec<NodeId> = ahead.iter().map(|(_, _, value)| *value).collect();
+        let v = reverse(&mut b.graph, ahead_loss, &values)?;
+        // The auxiliary head has no part in the primary loss: its direction is zero.
+        let moves = |b: &Builder, node: NodeId| matches!(b.graph.node(node).source, Source::Computed(_));
+        let v: Vec<Named> = ahead
+            .iter()
+            .zip(v)
+            .filter(|(_, v)| moves(b, *v))
+            .map(|((name, leaf, _), v)| (name.clone(), *leaf, v))
+            .collect();
+
+        let negative_entropy = b.graph.negative_entropy(q)?;
+        let by_entropy = reverse(&mut b.graph, negative_entropy, &[q])?[0];
+        let by_entropy = b.graph.scale(by_entropy, s.entropy_weight)?;
+        let share = 1.0 / b.graph.shape(q).rows() as f32;
+        let by_labels = match s.hessian {
+            Hessian::Exact => {
+                let tangent = self.tangent(b, costs, &v)?;
+                b.graph.add_scaled(by_entropy, tangent, self.rate, -share)?
+            }
+            Hessian::FiniteDifference => {
+                let (difference, norm) = self.difference(b, &v)?;
+                // −α/B · difference / 2ε
+                let length = b.graph.scaled_by(norm, self.rate, -share / (2.0 * RADIUS))?;
+                b.graph.add_scaled(by_entropy, difference, length, 1.0)?
+            }
+            Hessian::None => by_entropy,
+        };
+        let again = if s.recompute { self.generated(b)?.0 } else { q };
+        let gradients = reverse_from(&mut b.graph, &[(again, by_labels)], &generator)?;
+        let meta = generator.into_iter().zip(gradients).collect();
+        Ok(MetaStep { labels: q, primary_loss, auxiliary_loss, inner, ahead_loss, negative_entropy, meta })
+    }
+
+    /// Generated labels, and the generator's parameters.
+    fn generated(&self, b: &mut Builder) -> Result<(NodeId, Vec<NodeId>)> {
+        let logits = (self.networks.generator)(b)?;
+        let generator = parameters(b, &[logits]);
+        Ok((b.graph.masked_softmax(logits, self.labels, &self.settings.hierarchy)?, generator))
+    }
+
+    /// What each auxiliary label would cost `(B, K)`, with the multi-task network at given weights.
+    fn costs(&self, b: &mut Builder, weights: HashMap<String, NodeId>) -> Result<NodeId> {
+        let [_, auxiliary] = b.at(weights, self.networks.multitask)?;
+        b.graph.focal(auxiliary, self.settings.gamma)
+    }
+
+    /// The directional derivative of `costs` along v at θ₁.
+    fn tangent(&self, b: &mut Builder, costs: NodeId, v: &[Named]) -> Result<NodeId> {
+        let costs = if self.settings.recompute { self.costs(b, HashMap::new())? } else { costs };
+        let along: Vec<(NodeId, NodeId)> = v.iter().map(|(_, leaf, v)| (*leaf, *v)).collect();
+        let tangent = forward(&mut b.graph, &along, &[costs])?[0];
+        tangent.ok_or_else(|| Error::Shape("the two heads of the multi-task network share no parameter".into()))
+    }
+
+    /// The difference of the costs at `θ₁ + εv` and `θ₁ − εv`, and `‖v‖`.
+    fn difference(&self, b: &mut Builder, v: &[Named]) -> Result<(NodeId, NodeId)> {
+        let mut square: Option<NodeId> = None;
+        for &(_, _, v) in v {
+            let product = b.graph.mul(v, v)?;
+            let part = b.graph.sum_all(product, 1.0)?;
+            square = Some(match square {
+                None => part,
+                Some(square) => b.graph.add(square, part)?,
+            });
+        }
+        let square = square.ok_or_else(|| Error::Shape("the primary loss depends on no parameter".into()))?;
+        let radius = b.graph.power(square, -0.5, RADIUS)?;
+        let mut at = |sign: f32| -> Result<NodeId> {
+            let mut moved = Vec::new();
+            for (name, leaf, v) in v {
+                moved.push((name.clone(), *leaf, b.graph.add_scaled(*leaf, *v, radius, sign)?));
+            }
+            self.costs(b, weights(&moved))
+        };
+        let (above, below) = (at(1.0)?, at(-1.0)?);
+        let difference = b.graph.weighted_sum(above, 1.0, below, -1.0)?;
+        Ok((difference, b.graph.power(square, 0.5, 1.0)?))
+    }
+}
+
+/// The parameters that `outputs` depend on, in order of creation.
+fn parameters(b: &Builder, outputs: &[NodeId]) -> Vec<NodeId> {
+    let needed = needed(&b.graph, outputs);
+    needed.into_iter().filter(|&id| matches!(b.graph.node(id).source, Source::Parameter)).collect()
+}
+
+fn weights(values: &[Named]) -> HashMap<String, NodeId> {
+    values.iter().map(|(name, _, value)| (name.clone(), *value)).collect()
+}

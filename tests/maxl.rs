@@ -1,0 +1,182 @@
+//! MAXL's meta step: its three forms against each other, what it leaves alone, and the memory that it needs.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use relabel::base::compare::relative_error;
+use relabel::base::{Array, DType, Result};
+use relabel::graph::interpret::interpret;
+use relabel::graph::plan::{Plan, effects};
+use relabel::graph::{NodeId, Source, reverse};
+use relabel::models::Backbone;
+use relabel::models::convnet::ConvNet;
+use relabel::models::vgg::Vgg;
+use relabel::nn::{Builder, Initialiser, Phase};
+use relabel::train::losses::mean_focal;
+use relabel::train::meta::{Hessian, MetaSettings, MetaStep, Networks, meta_step};
+use relabel::verify::Golden;
+use relabel::verify::maxl_kinds::meta_gradient;
+
+use super::common::engine;
+
+/// The meta-gradient of a bundled file as one list of numbers.
+fn gradient(hessian: Hessian, entropy_weight: f32, recompute: bool) -> Vec<f32> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden/maxl_small.safetensors");
+    let golden = Golden::read(&path).unwrap();
+    let found = meta_gradient(&engine(), &golden, hessian, entropy_weight, recompute).unwrap();
+    found.gradient.into_iter().flat_map(|(_, values)| values).collect()
+}
+
+fn error(actual: &[f32], expected: &[f32]) -> f64 {
+    let expected: Vec<f64> = expected.iter().map(|v| f64::from(*v)).collect();
+    relative_error(actual, &expected)
+}
+
+#[test]
+fn forms_of_the_meta_gradient_agree() {
+    let exact = gradient(Hessian::Exact, 0.2, false);
+    assert_eq!(gradient(Hessian::Exact, 0.2, true), exact, "the same numbers, computed twice");
+    let differences = gradient(Hessian::FiniteDifference, 0.2, false);
+    let off = error(&differences, &exact);
+    println!("differences are off by {off:e}");
+    // Differences over a hundredth are no derivative, and a float32 loss of size 1 leaves them four digits.
+    assert!(off > 0.0 && off < 0.02, "{off}");
+
+    // The entropy term is its own gradient, whatever the form of the other.
+    let entropy = gradient(Hessian::None, 0.2, false);
+    let without = gradient(Hessian::Exact, 0.0, false);
+    let sum: Vec<f32> = entropy.iter().zip(&without).map(|(a, b)| a + b).collect();
+    assert!(error(&sum, &exact) < 1e-5);
+    assert!(error(&entropy, &exact) > 1e-3 && error(&without, &exact) > 1e-3, "both terms count");
+    assert!(gradient(Hessian::None, 0.0, false).iter().all(|v| *v == 0.0));
+}
+
+struct Graphs {
+    b: Builder,
+    step: MetaStep,
+    inputs: [NodeId; 3],
+}
+
+/// A meta step of a network of 20 classes with 5 auxiliary labels each.
+fn step(net: &dyn Backbone, batch: usize, hessian: Hessian, recompute: bool, own_generator: bool) -> Result<Graphs> {
+    let mut b = Builder::new(Phase::Train { update: true });
+    let x = b.graph.input("images", &[batch, 32, 32, 3], DType::F32);
+    let y = b.graph.input("labels", &[batch], DType::U32);
+    let rate = b.graph.input("rate", &[1], DType::F32);
+    let multitask = |b: &mut Builder| {
+        let features = net.features(b, x)?;
+        Ok([b.linear("primary", features, 20)?, b.linear("auxiliary", features, 100)?])
+    };
+    let generator = |b: &mut Builder| {
+        let layers = |b: &mut Builder| {
+            let features = net.features(b, x)?;
+            b.linear("generator", features, 100)
+        };
+        if own_generator { b.within("generator", layers) } else { layers(b) }
+    };
+    let networks = Networks { multitask: &multitask, generator: &generator };
+    let settings = MetaSettings { hierarchy: vec![5; 20], gamma: 2.0, entropy_weight: 0.2, hessian, recompute };
+    let step = meta_step(&mut b, networks, y, rate, &settings)?;
+    Ok(Graphs { b, step, inputs: [x, y, rate] })
+}
+
+/// In float64, on a network with biases and max-pooling: the meta-gradient against differences of what it is the gradient
+/// of, the primary loss at the look-ahead weights plus the weighted entropy.
+#[test]
+fn the_meta_gradient_is_that_of_the_meta_loss() {
+    let net = Vgg::new(&[4, 3, 4, 3, 4], Initialiser::XavierUniform).unwrap();
+    let batch = 6;
+    let made = step(&net, batch, Hessian::Exact, false, true).unwrap();
+    let mut leaves = HashMap::new();
+    let [x, y, rate] = made.inputs;
+    leaves.insert(x, Array::normal(&[batch, 32, 32, 3], 1.0, 1));
+    leaves.insert(y, Array::integers(&[batch], 20, 2));
+    leaves.insert(rate, Array::scalar(0.3));
+    for spec in made.b.parameters() {
+        let values = spec.initialise(3).unwrap().into_iter().map(f64::from).collect();
+        let node = made.b.graph.clone().parameter(&spec.name, spec.shape().sizes());
+        leaves.insert(node, Array::new(spec.shape().sizes(), values));
+    }
+    let mut outputs = vec![made.step.ahead_loss, made.step.negative_entropy];
+    let mut along = 0.0;
+    let mut directions = Vec::new();
+    outputs.extend(made.step.meta.iter().map(|(_, gradient)| *gradient));
+    let found = interpret(&made.b.graph, &leaves, &outputs).unwrap();
+    for (i, (leaf, gradient)) in made.step.meta.iter().enumerate() {
+        let direction = Array::normal(made.b.graph.shape(*leaf).sizes(), 1.0, 100 + i as u64);
+        along += found[gradient].zip(&direction, |g, d| g * d).data.iter().sum::<f64>();
+        directions.push((*leaf, direction));
+    }
+    let loss = |step: f64| -> [f64; 2] {
+        let mut moved = leaves.clone();
+        for (leaf, direction) in &directions {
+            moved.insert(*leaf, leaves[leaf].zip(direction, |v, d| v + step * d));
+        }
+        let found = interpret(&made.b.graph, &moved, &outputs[..2]).unwrap();
+        [found[&outputs[0]].data[0], found[&outputs[1]].data[0]]
+    };
+    let (up, down) = (loss(1e-6), loss(-1e-6));
+    let [ahead, entropy] = [0, 1].map(|i| (up[i] - down[i]) / 2e-6);
+    let expected = ahead + f64::from(0.2f32) * entropy;
+    println!("{along} beside {expected}, of which {ahead} of the look-ahead loss");
+    assert!(ahead.abs() > 1e-2 * expected.abs(), "the look-ahead has no part in this case");
+    assert!((along - expected).abs() < 1e-5 * expected.abs(), "{along} where {expected} was expected");
+}
+
+#[test]
+fn a_meta_step_moves_nothing_and_needs_two_networks() {
+    let net = ConvNet::new(&[4, 8], &[2, 2]).unwrap();
+    for hessian in [Hessian::Exact, Hessian::FiniteDifference, Hessian::None] {
+        let made = step(&net, 4, hessian, false, true).unwrap();
+        assert!(effects(&made.b.graph).is_empty(), "a running statistic would move");
+        assert_eq!(made.b.phase, Phase::Train { update: true });
+        let names = |pairs: &[(NodeId, NodeId)]| -> Vec<String> {
+            pairs.iter().map(|(leaf, _)| made.b.graph.node(*leaf).name.clone()).collect()
+        };
+        assert!(names(&made.step.meta).iter().all(|name| name.starts_with("generator.")));
+        assert!(names(&made.step.inner).iter().all(|name| !name.starts_with("generator.")));
+        assert_eq!((made.step.meta.len(), made.step.inner.len()), (6, 8));
+    }
+    let error = step(&net, 4, Hessian::Exact, false, false).map(drop).unwrap_err().to_string();
+    assert!(error.contains("`conv1.weight`") && error.contains("both networks"), "{error}");
+}
+
+/// Bytes of everything that lives while `outputs` are computed: activations, leaves, and the gradients in their stores.
+fn bytes(b: &Builder, gradients: &[NodeId], outputs: &[NodeId]) -> u64 {
+    let flat: HashSet<NodeId> = gradients.iter().copied().collect();
+    let all: Vec<NodeId> = gradients.iter().chain(outputs).copied().collect();
+    let plan = Plan::new(&b.graph, &all, &|id| flat.contains(&id));
+    let outside = plan
+        .order
+        .iter()
+        .filter(|id| flat.contains(id) || matches!(b.graph.node(**id).source, Source::Input | Source::Parameter));
+    plan.bytes() + outside.map(|id| b.graph.node(*id).shape.bytes()).sum::<u64>()
+}
+
+#[test]
+fn memory_of_a_meta_step_stays_within_its_bounds() {
+    let net = Vgg::new(&[], Initialiser::XavierUniform).unwrap();
+    let batch = 100;
+    let mut b = Builder::new(Phase::Train { update: true });
+    let x = b.graph.input("images", &[batch, 32, 32, 3], DType::F32);
+    let y = b.graph.input("labels", &[batch], DType::U32);
+    let features = net.features(&mut b, x).unwrap();
+    let logits = b.linear("primary", features, 20).unwrap();
+    let targets = b.graph.one_hot(y, 20).unwrap();
+    let loss = mean_focal(&mut b, logits, targets, 2.0).unwrap();
+    let parameters = b.graph.parameters();
+    let gradients = reverse(&mut b.graph, loss, &parameters).unwrap();
+    let plain = bytes(&b, &gradients, &[loss]) as f64;
+    for (hessian, recompute, most) in [
+        (Hessian::Exact, false, 3.2),
+        (Hessian::Exact, true, 2.2),
+        (Hessian::FiniteDifference, false, 3.2),
+        (Hessian::None, false, 1.2),
+    ] {
+        let made = step(&net, batch, hessian, recompute, true).unwrap();
+        let gradients: Vec<NodeId> = made.step.meta.iter().map(|(_, gradient)| *gradient).collect();
+        let share = bytes(&made.b, &gradients, &[made.step.negative_entropy]) as f64 / plain;
+        println!("{hessian:?}, recompute {recompute}: {share:.2} of the {:.0} MB of a training step", plain / 1e6);
+        assert!(share <= most, "{hessian:?}, recompute {recompute}: {share:.2} times a training step's memory");
+    }
+}
