@@ -131,7 +131,8 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
         let (found, sure): (Vec<u32>, Vec<f32>) = shown.iter().map(|c| (c.label, c.confidence)).unzip();
         let layout = gallery::Layout::default();
         let pages = gallery::write(folder, &set, &found, &sure, clusters, gallery::Members::Confident, layout)?;
-        text += &format!("{} contact sheets: {}\n", pages.len(), folder.display());
+        let sheets = if pages.len() == 1 { "sheet" } else { "sheets" };
+        text += &format!("{} contact {sheets}: {}\n", pages.len(), folder.display());
     }
     output::print(&text)
 }
