@@ -116,7 +116,8 @@ pub struct Relabelled {
     pub converged: bool,
     /// Mean of −log P of the labels.
     pub cost: f64,
-    /// Exact sizes: no other labels of these sizes have a mean cost below `cost − gap`.
+    /// Exact sizes: no other labels of these sizes have a mean cost below `cost − gap`; `None` where some image's
+    /// cluster is none of its candidates, whose cost is only bounded.
     pub gap: Option<f64>,
     /// Images of the smallest and of the largest cluster.
     pub sizes: [u64; 2],

@@ -169,7 +169,8 @@ struct Assigned {
     gap: Option<f64>,
 }
 
-/// Clusters that an image may move to when sizes are made exact; all of them where there are no more.
+/// Up to so many clusters an image may move to any of them when sizes are made exact, else to the best few.
+const ALL_CANDIDATES: usize = 128;
 const CANDIDATES: usize = 16;
 
 impl Machine {
@@ -225,14 +226,17 @@ impl Machine {
             let labels = all[head * samples..(head + 1) * samples].to_vec();
             return Ok(Assigned { report: solution.report, labels, gap: None });
         }
-        let found = self.solver.candidates(engine, source, lambda, CANDIDATES.min(clusters))?;
+        let count = if clusters <= ALL_CANDIDATES { clusters } else { CANDIDATES };
+        let found = self.solver.candidates(engine, source, lambda, count)?;
         let scores = Scores::Best { count: found.count, clusters: &found.clusters, scores: &found.scores };
         let prices: Vec<f64> = solution.scaling.iter().map(|&v| f64::from(v)).collect();
         let balanced = transport::balance(&Problem { samples, scores, masses: shares, prices: &prices })?;
         // Scores are λ times log-probabilities, up to a constant of each image.
         let label_cost = solution.report.label_cost + (balanced.cost - balanced.cost_before) / lambda;
         let report = Report { label_cost, ..solution.report };
-        Ok(Assigned { report, labels: balanced.labels, gap: Some(balanced.gap / lambda) })
+        // What an image costs outside its candidates is only bounded, and then the gap is not known.
+        let gap = balanced.unsure.is_empty().then_some(balanced.gap / lambda);
+        Ok(Assigned { report, labels: balanced.labels, gap })
     }
 }
 
