@@ -10,7 +10,9 @@ use crate::data::{self, ImageSet, Images, LoadOptions, Split};
 use crate::eval::knn;
 use crate::gpu::Engine;
 use crate::kernels::choose;
-use crate::methods::{self, sela::SelaSettings};
+use crate::methods;
+use crate::methods::maxl::MaxlSettings;
+use crate::methods::sela::SelaSettings;
 use crate::models::{self, Backbone};
 use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::Checkpoint;
@@ -30,6 +32,7 @@ pub fn known_sections() -> Vec<KnownSection> {
     vec![
         KnownSection::of::<ViewSettings>("sla"),
         KnownSection::of::<SelaSettings>("sela"),
+        KnownSection::of::<MaxlSettings>("maxl"),
         KnownSection::of::<knn::Settings>("knn"),
         KnownSection::of::<probe::Settings>("probe"),
     ]

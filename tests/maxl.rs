@@ -75,7 +75,8 @@ fn step(net: &dyn Backbone, batch: usize, hessian: Hessian, recompute: bool, own
         if own_generator { b.within("generator", layers) } else { layers(b) }
     };
     let networks = Networks { multitask: &multitask, generator: &generator };
-    let settings = MetaSettings { hierarchy: vec![5; 20], gamma: 2.0, entropy_weight: 0.2, hessian, recompute };
+    let hierarchy = vec![5; 20];
+    let settings = MetaSettings { hierarchy, gamma: 2.0, entropy_weight: 0.2, hessian, recompute, running: false };
     let step = meta_step(&mut b, networks, y, rate, &settings)?;
     Ok(Graphs { b, step, inputs: [x, y, rate] })
 }

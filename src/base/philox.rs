@@ -22,6 +22,8 @@ pub enum Stream {
     Labels = 7,
     /// Sizes of clusters.
     Marginals = 12,
+    /// Order of the samples of meta steps.
+    MetaShuffle = 13,
 }
 
 /// Ten rounds of Philox4x32.

@@ -85,8 +85,7 @@ impl TrainArgs {
             None => Config::parse(&checkpoint.meta.config, &source, &overrides, &known_sections())?,
         };
         let changed = config.differences(&before)?;
-        let is_fixed =
-            |key: &str| matches!(key, "method" | "seed" | "sela.heads" | "sela.clusters") || key.starts_with("model.");
+        let is_fixed = |key: &str| FIXED.contains(&key) || key.starts_with("model.");
         if let Some(fixed) = changed.iter().find(|d| is_fixed(&d.key)) {
             return Err(Error::Config(format!(
                 "{} cannot go on with {fixed}; begin a new run with --run instead",
@@ -127,6 +126,9 @@ impl Prepared {
         self.checkpoint.as_ref().map_or(0, |c| c.meta.step)
     }
 }
+
+/// Settings that the tensors of a checkpoint depend on, beside those of the network.
+const FIXED: &[&str] = &["method", "seed", "sela.heads", "sela.clusters", "maxl.hierarchy", "maxl.head", "maxl.labels"];
 
 pub(super) fn run(args: &TrainArgs, adapter: Option<&str>) -> Result<()> {
     let prepared = args.prepare(adapter)?;

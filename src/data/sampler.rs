@@ -31,6 +31,7 @@ pub struct Draw {
 pub struct Sampler {
     kind: SamplerKind,
     seed: u64,
+    stream: Stream,
     batch: usize,
     /// Epochs: the order of epoch `cached`. Independent: 0, 1, 2, ... between two calls.
     order: Vec<u32>,
@@ -54,7 +55,13 @@ impl Sampler {
         if u32::try_from(count).is_err() {
             return Err(Error::Data(format!("{count} images; at most {} can be numbered", u32::MAX)));
         }
-        Ok(Self { kind, seed, batch, order: (0..count as u32).collect(), cached: None })
+        Ok(Self { kind, seed, stream: Stream::Shuffle, batch, order: (0..count as u32).collect(), cached: None })
+    }
+
+    /// The same, in another order: that of another stream of random numbers.
+    #[must_use]
+    pub fn on(self, stream: Stream) -> Self {
+        Self { stream, cached: None, ..self }
     }
 
     /// Number of images drawn from.
@@ -86,7 +93,7 @@ impl Sampler {
                 let epoch = position / count;
                 if self.cached != Some(epoch) {
                     self.order.iter_mut().zip(0..).for_each(|(place, i)| *place = i);
-                    Sequence::new(self.seed, Stream::Shuffle, epoch).shuffle(&mut self.order);
+                    Sequence::new(self.seed, self.stream, epoch).shuffle(&mut self.order);
                     self.cached = Some(epoch);
                 }
                 Draw { index: self.order[(position % count) as usize], epoch: epoch as u32 }
@@ -96,7 +103,7 @@ impl Sampler {
 
     /// The first `B` steps of a Fisher–Yates shuffle, undone afterwards: work grows with B and not with N.
     fn independent(&mut self, step: u64) -> Vec<Draw> {
-        let mut sequence = Sequence::new(self.seed, Stream::Shuffle, step);
+        let mut sequence = Sequence::new(self.seed, self.stream, step);
         let count = self.order.len();
         let mut swaps = Vec::with_capacity(self.batch);
         let draws = (0..self.batch)
@@ -156,6 +163,15 @@ mod tests {
         }
         assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2]);
         assert_ne!(all, draws(SamplerKind::Epochs, 2, 10, 4, 10));
+    }
+
+    #[test]
+    fn another_stream_is_another_order() {
+        for kind in [SamplerKind::Epochs, SamplerKind::Independent] {
+            let mut sampler = Sampler::new(kind, 4, 30, 30).unwrap();
+            let first = sampler.batch(0);
+            assert_ne!(sampler.on(Stream::MetaShuffle).batch(0), first, "{kind:?}");
+        }
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! Floor 7: the methods. One file or folder each; they never import each other.
 
+pub mod maxl;
 pub mod sela;
 pub mod sla;
 pub mod supervised;
 
 use crate::base::{Error, Result};
+use crate::models::vgg::Vgg;
+use crate::models::{self, Backbone};
+use crate::nn::Initialiser;
 use crate::train::Method;
 use crate::train::config::Config;
 
 /// Every method's name.
-pub const NAMES: &[&str] = &["baseline", "da", "mt", "sla", "sla-sd", "sela", "sela-rot"];
+pub const NAMES: &[&str] =
+    &["baseline", "da", "mt", "sla", "sla-sd", "sela", "sela-rot", "maxl", "maxl-single", "maxl-random", "maxl-human"];
 
 /// The method that a config names.
 ///
@@ -24,6 +29,10 @@ pub fn method(config: &Config) -> Result<Box<dyn Method>> {
         "sla-sd" => Ok(Box::new(sla::LabelAugmentation::new(&config.section("sla")?, true)?)),
         "sela" => Ok(Box::new(sela::SelfLabelling::new(config.section("sela")?, false)?)),
         "sela-rot" => Ok(Box::new(sela::SelfLabelling::new(config.section("sela")?, true)?)),
+        "maxl" => maxl(config, maxl::Source::Generated),
+        "maxl-single" => maxl(config, maxl::Source::None),
+        "maxl-random" => maxl(config, maxl::Source::Random),
+        "maxl-human" => maxl(config, maxl::Source::Human),
         other => {
             let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
             Err(Error::Config(format!(
@@ -33,4 +42,13 @@ pub fn method(config: &Config) -> Result<Box<dyn Method>> {
             )))
         }
     }
+}
+
+fn maxl(config: &Config, source: maxl::Source) -> Result<Box<dyn Method>> {
+    let generator: Box<dyn Backbone> = match config.model.name.as_str() {
+        // As the official generator starts.
+        "vgg16" => Box::new(Vgg::new(&config.model.widths, Initialiser::XavierNormal)?),
+        _ => models::backbone(&config.model)?,
+    };
+    Ok(Box::new(maxl::Maxl::new(config.section("maxl")?, source, generator)?))
 }

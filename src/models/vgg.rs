@@ -68,4 +68,8 @@ impl Backbone for Vgg {
         // One pixel is left of 32 x 32, as published; of larger images their mean.
         b.graph.global_average_pool(x)
     }
+
+    fn head_start(&self) -> [Initialiser; 2] {
+        [self.start, Initialiser::Zeros]
+    }
 }

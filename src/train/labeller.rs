@@ -11,7 +11,8 @@ use crate::graph::{Graph, NodeId};
 
 /// Makes labels for the training images.
 pub trait Labeller: Debug {
-    /// The tensors of the leaves that the training graph reads labels from.
+    /// The tensors of the leaves that the training graph reads labels from, or a network that makes them there
+    /// ([`super::Method::is_labellers`]).
     ///
     /// # Errors
     /// When the graph lacks such a leaf.
@@ -22,14 +23,28 @@ pub trait Labeller: Debug {
         Vec::new()
     }
 
-    /// Whether labels are made before step `step` (from 0).
+    /// Whether there is an update (another one, after those made so far) to make before step `step` (from 0), or, once
+    /// `step` is the number of steps of the run, after the last.
     fn due(&self, step: u64) -> bool;
 
-    /// Makes labels; one message a head.
+    /// Makes one update: labels, with one message a head, or some steps of the network that makes them.
     ///
     /// # Errors
     /// When the assignment is impossible or the device fails.
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>>;
+
+    /// Whether updates count as training time.
+    fn trains(&self) -> bool {
+        false
+    }
+
+    /// Means since the last call, for the report of training metrics.
+    ///
+    /// # Errors
+    /// When the device fails, or a value of an update was not finite.
+    fn report(&mut self) -> Result<Vec<(String, f64)>> {
+        Ok(Vec::new())
+    }
 
     /// The labels, and what else an exact resumption needs, under [`super::checkpoint::LABELS`].
     ///

@@ -6,7 +6,7 @@
 //! directional derivative of `f_k(z_n)` along v at θ₁ (the Hessian of L_pri drops out: it holds no q). So: a gradient at
 //! θ₁, one at θ₁⁺, one forward tangent of the auxiliary head, and one backward pass through the generator.
 //!
-//! Source: Liu, Davison and Johns 2019 (MAXL), eq. 2 to 5. Batch statistics everywhere; no running statistic moves.
+//! Source: Liu, Davison and Johns 2019 (MAXL), eq. 2 to 5. Batch statistics everywhere; running ones stay as they are, unless asked for.
 
 use std::collections::HashMap;
 
@@ -47,6 +47,8 @@ pub struct MetaSettings {
     /// Whether activations are computed again and not kept: those of the generator until its backward pass, those at θ₁
     /// until the tangent.
     pub recompute: bool,
+    /// Whether the passes at θ₁ and at the generator's own weights move running statistics, as in the official code.
+    pub running: bool,
 }
 
 /// How the two networks stand in a graph. Each appends its layers to the builder and is called several times.
@@ -110,8 +112,10 @@ type Named = (String, NodeId, NodeId);
 impl Step<'_> {
     fn build(&self, b: &mut Builder) -> Result<MetaStep> {
         let s = self.settings;
+        b.phase = Phase::Train { update: s.running };
         let (q, generator) = self.generated(b)?;
         let [primary, auxiliary] = (self.networks.multitask)(b)?;
+        b.phase = Phase::Train { update: false };
         let theta = parameters(b, &[primary, auxiliary]);
         if let Some(shared) = theta.iter().find(|leaf| generator.contains(leaf)) {
             let name = &b.graph.node(*shared).name;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::datasets::Datasets;
+use super::events::Metrics;
 use super::feed::Feed;
 use super::labeller::Labeller;
 use super::network::Network;
@@ -132,6 +133,17 @@ pub trait Method: Debug + Send + Sync {
     /// When shapes do not fit.
     fn clusters(&self, _: &mut Builder, _: &dyn Backbone, _: NodeId) -> Result<Vec<NodeId>> {
         Ok(Vec::new())
+    }
+
+    /// Whether a tensor of the training graph belongs to a network of the labeller's, which training reads and the
+    /// labeller learns.
+    fn is_labellers(&self, _tensor: &str) -> bool {
+        false
+    }
+
+    /// What a user should know about the training metrics of a report, such as labels that have collapsed; it is told once.
+    fn warning(&self, _: &Metrics) -> Option<String> {
+        None
     }
 
     /// What makes its labels during a run; its tensors are leaves of the training graph.

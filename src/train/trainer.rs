@@ -47,6 +47,7 @@ pub struct Trainer {
     metric_names: Vec<String>,
     evaluator: Option<(&'static str, Box<dyn Measure>)>,
     pub(super) labeller: Option<Box<dyn Labeller>>,
+    warned: bool,
     pub(super) data: Datasets,
     pub(super) fingerprint: u64,
     pub(super) step: u64,
@@ -136,10 +137,12 @@ impl Trainer {
         if metric_names.len() >= SLOTS {
             return Err(Error::Shape(format!("{} metrics, at most {} fit", metric_names.len(), SLOTS - 1)));
         }
-        let parameters = b.graph.parameters();
+        let own = |name: &str| !method.is_labellers(name);
+        let mut parameters = b.graph.parameters();
+        parameters.retain(|&id| own(&b.graph.node(id).name));
         let gradients = reverse(&mut b.graph, objective.loss, &parameters)?;
 
-        let network = Network::new(&engine, &b)?;
+        let network = Network::part(&engine, &b, own)?;
         network.initialise(&engine, config.seed)?;
         let parts = network.parameters.same_layout(&engine, "gradients")?;
         let optimizer = Optimizer::new(&engine, &config.optimizer, &network)?;
@@ -147,7 +150,7 @@ impl Trainer {
         let metrics = engine.tensor("trainer.metrics", Shape::new(&[SLOTS]), DType::F32)?;
 
         let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
-        network.place(&b.graph, &mut placed)?;
+        network.place_own(&b.graph, &mut placed);
         let context = Context {
             engine: &engine,
             config: &config,
@@ -223,6 +226,7 @@ impl Trainer {
             metric_names,
             evaluator,
             labeller,
+            warned: false,
             data,
             step: 0,
             steps,
@@ -334,16 +338,21 @@ impl Trainer {
         let mut batches = self.batches(end)?;
         let mut outcome = Outcome { step: self.step, complete: false, metrics: Vec::new() };
         while self.step < end {
-            self.relabel(&mut clock, sink)?;
-            let prepared = batches
-                .next()
-                .ok_or_else(|| Error::Data("the batches ended before the run: this is an error in relabel".into()))??;
-            self.submit(&prepared)?;
-            self.step += 1;
-            self.since_report += 1;
-            clock.steps += 1;
+            let labelled = self.relabel(&mut clock, sink, interrupted)?;
+            if labelled {
+                let prepared = batches.next().ok_or_else(|| {
+                    Error::Data("the batches ended before the run: this is an error in relabel".into())
+                })??;
+                self.submit(&prepared)?;
+                self.step += 1;
+                self.since_report += 1;
+                clock.steps += 1;
+            }
+            if self.step == self.steps {
+                self.relabel(&mut clock, sink, &|| false)?;
+            }
             let at = self.step;
-            let every = |n: u64| n > 0 && at.is_multiple_of(n);
+            let every = |n: u64| labelled && n > 0 && at.is_multiple_of(n);
             if every(self.config.log.every) || at == self.steps {
                 self.report(&mut clock, start, sink)?;
             }
@@ -352,7 +361,7 @@ impl Trainer {
                 (outcome.metrics, best) = self.evaluate(sink)?;
                 clock = Clock::start();
             }
-            let stopped = interrupted();
+            let stopped = !labelled || interrupted();
             self.seconds += lap.elapsed().as_secs_f64();
             lap = Instant::now();
             if let Some(rotation) = &rotation
@@ -398,6 +407,9 @@ impl Trainer {
     /// When the device fails.
     pub fn run_unreported(&mut self, count: u64) -> Result<()> {
         for _ in 0..count {
+            if self.labeller.as_ref().is_some_and(|labeller| labeller.trains()) {
+                self.relabel(&mut Clock::start(), &mut events::Silent, &|| false)?;
+            }
             let draws = self.sampler.batch(self.step);
             self.submit(&Prepared { draws, pixels: None })?;
             self.step += 1;
@@ -405,18 +417,29 @@ impl Trainer {
         readback::wait(&self.engine)
     }
 
-    /// Makes new labels when it is time to; it does not count as training time.
-    fn relabel(&mut self, clock: &mut Clock, sink: &mut dyn Sink) -> Result<()> {
+    /// Makes the updates of labels that it is time for; false when it was interrupted between two of them.
+    fn relabel(&mut self, clock: &mut Clock, sink: &mut dyn Sink, interrupted: &dyn Fn() -> bool) -> Result<bool> {
         let (step, epoch) = (self.step, self.epoch());
-        let Some(labeller) = self.labeller.as_mut().filter(|l| l.due(step)) else { return Ok(()) };
-        // Steps still in the queue are training time.
-        readback::wait(&self.engine)?;
-        let before = Instant::now();
-        for event in labeller.update(step, epoch)? {
-            sink.event(&Event::Relabelled(event))?;
+        let Some(labeller) = self.labeller.as_mut().filter(|l| l.due(step)) else { return Ok(true) };
+        if !labeller.trains() {
+            // Steps still in the queue are training time.
+            readback::wait(&self.engine)?;
         }
-        clock.started += before.elapsed();
-        Ok(())
+        let before = Instant::now();
+        let mut done = true;
+        while labeller.due(step) {
+            if interrupted() {
+                done = false;
+                break;
+            }
+            for event in labeller.update(step, epoch)? {
+                sink.event(&Event::Relabelled(event))?;
+            }
+        }
+        if !labeller.trains() {
+            clock.started += before.elapsed();
+        }
+        Ok(done)
     }
 
     /// The metric that chooses the best checkpoint.
@@ -468,7 +491,16 @@ impl Trainer {
         let means = |slot: usize| f64::from(sums[slot]) / passes;
         let named = self.metric_names.iter().enumerate().map(|(i, name)| (name.as_str(), means(i + 1)));
         let all: Metrics = named.collect();
-        let rest = all.iter().filter(|(name, _)| *name != "loss" && *name != "accuracy");
+        let mut metrics: Metrics = all.iter().filter(|(name, _)| *name != "loss" && *name != "accuracy").collect();
+        if let Some(labeller) = &mut self.labeller {
+            labeller.report()?.iter().for_each(|(name, value)| metrics.set(name, *value));
+        }
+        if !self.warned
+            && let Some(warning) = self.method.warning(&metrics)
+        {
+            self.warned = true;
+            sink.event(&Event::Note(warning))?;
+        }
         sink.event(&Event::Step(events::Step {
             step: self.step,
             epoch: self.epoch(),
@@ -477,7 +509,7 @@ impl Trainer {
             lr: self.schedule.rate(self.step - 1),
             images_per_second: images / seconds,
             seconds: start.elapsed().as_secs_f64(),
-            metrics: rest.collect(),
+            metrics,
         }))?;
         self.engine.write_words(&self.metrics, &[0.0f32; SLOTS]);
         self.since_report = 0;

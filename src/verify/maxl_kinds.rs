@@ -85,8 +85,8 @@ pub fn meta_gradient(
     // A graph of any depth is built before its weights are looked for: look first.
     golden.input(&format!("multitask.layer1.{}.conv1.weight", net.blocks - 1))?;
     let (classes, auxiliary) = (hierarchy.len(), hierarchy.iter().sum());
-    let settings =
-        MetaSettings { hierarchy, gamma: golden.number("gamma")? as f32, entropy_weight, hessian, recompute };
+    let gamma = golden.number("gamma")? as f32;
+    let settings = MetaSettings { hierarchy, gamma, entropy_weight, hessian, recompute, running: false };
 
     let mut b = Builder::new(Phase::Train { update: false });
     let mut placed = HashMap::new();

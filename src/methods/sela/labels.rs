@@ -51,6 +51,7 @@ pub struct Labels {
     settings: SelaSettings,
     seed: u64,
     batch: u64,
+    steps: u64,
     samples: usize,
     /// Classes of the training images, for the report.
     classes: Option<Vec<u32>>,
@@ -91,6 +92,7 @@ impl Labels {
             settings: settings.clone(),
             seed: config.seed,
             batch,
+            steps,
             samples,
             classes: (data.train.classes.len() > 1).then(|| data.train.labels.clone()),
             marginals: settings.marginals()?,
@@ -279,7 +281,8 @@ impl Labeller for Labels {
     }
 
     fn due(&self, step: u64) -> bool {
-        self.machine.is_some() && self.updates.due(self.done, step * self.batch)
+        let once = self.history.last().is_none_or(|last| last.step < step);
+        self.machine.is_some() && once && step < self.steps && self.updates.due(self.done, step * self.batch)
     }
 
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>> {
