@@ -342,6 +342,37 @@ fn what_it_is_compared_with() {
     }
 }
 
+/// `relabel label` writes, for each image, a label of its class: the generator's, in evaluation mode.
+#[test]
+fn generated_labels_are_written() {
+    let (dir, data) = data();
+    let (checkpoint, _) = run(config(&data, &["maxl.hierarchy=[2, 1, 3]"]), None, None);
+    let path = dir.path().join("maxl.safetensors");
+    checkpoint.write(&path).unwrap();
+    let (out, path) = (dir.path().join("labels.csv"), path.to_str().unwrap().to_owned());
+    let gallery = dir.path().join("gallery");
+    let options = ["--out", out.to_str().unwrap(), "--gallery", gallery.to_str().unwrap()];
+    let text = done(&[&["label", &path][..], &options].concat());
+    assert!(text.contains("90 images") && text.contains("of 6 clusters"), "{text}");
+    assert!(gallery.read_dir().unwrap().next().is_some());
+    let file = LabelFile::read(&out).unwrap();
+    assert_eq!(file.rows().len(), 90);
+    for row in file.rows() {
+        let columns = [0..2, 2..3, 3..6];
+        assert!(columns[row.index as usize % 3].contains(&row.label), "{row:?}");
+        let least = [1.0 / 2.0, 1.0, 1.0 / 3.0][row.index as usize % 3];
+        assert!(row.confidence > least - 1e-4, "{row:?}");
+    }
+    // Such a file is a finer labelling, that another network can learn, when it uses two labels of a class.
+    let others = Pictures { classes: 2, ..PICTURES }.npz(dir.path(), "others.npz");
+    let args = ["label", &path, "--data", others.to_str().unwrap(), "--out", out.to_str().unwrap(), "--force"];
+    done(&args);
+    let (single, _) = run(config(&data, &["method=maxl-single"]), Some(1), None);
+    let single_path = dir.path().join("single.safetensors");
+    single.write(&single_path).unwrap();
+    refused(&["label", single_path.to_str().unwrap(), "--out", "/dev/null", "--force"], 2, &["head"]);
+}
+
 #[test]
 fn bad_settings_are_refused() {
     let (dir, data) = data();

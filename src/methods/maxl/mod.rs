@@ -113,6 +113,20 @@ impl Maxl {
         })
     }
 
+    /// The generator's logits, far below all others in the columns of other classes.
+    fn within_class(&self, b: &mut Builder, batch: Batch) -> Result<NodeId> {
+        let hierarchy = self.settings.hierarchy.of(batch.classes)?;
+        let logits = self.generated(b, batch.images, batch.classes)?;
+        let zeros = b.graph.scale(logits, 0.0)?;
+        // 1/ψ in the class's own columns, and 0 in the others.
+        let own = b.graph.masked_softmax(zeros, batch.labels, &hierarchy)?;
+        let sizes = b.graph.shape(own).sizes().to_vec();
+        let ones = b.graph.constant(&sizes, 1.0);
+        let outside = b.graph.weighted_sum(ones, 1.0, own, -1e6)?;
+        let outside = b.graph.relu(outside)?;
+        b.graph.weighted_sum(logits, 1.0, outside, -1e9)
+    }
+
     /// Auxiliary labels `(B, Σψ)` of a batch; each row sums to one.
     fn labels(&self, b: &mut Builder, batch: Batch) -> Result<NodeId> {
         let hierarchy = self.settings.hierarchy.of(batch.classes)?;
@@ -157,6 +171,14 @@ impl Method for Maxl {
             Source::Human => Box::new(given::Given::new(Some(&self.settings.labels), &hierarchy, context)?),
         };
         Ok(Some(labeller))
+    }
+
+    fn sorts_within_classes(&self) -> bool {
+        self.source == Source::Generated
+    }
+
+    fn clusters(&self, b: &mut Builder, _: &dyn Backbone, batch: Batch) -> Result<Vec<NodeId>> {
+        if self.source == Source::Generated { Ok(vec![self.within_class(b, batch)?]) } else { Ok(Vec::new()) }
     }
 
     fn warning(&self, metrics: &Metrics) -> Option<String> {
