@@ -238,6 +238,7 @@ fn the_generator_moves_along_the_meta_gradient() {
         hessian: Hessian::Exact,
         recompute: false,
         running: false,
+        cosine: false,
     };
     let step = meta_step(&mut b, networks, y, alpha, &settings).unwrap();
     let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = (0..90).map(|i| PICTURES.image(i)).unzip();
@@ -283,7 +284,8 @@ fn running_statistics_move_in_meta_steps_only_when_asked() {
 #[test]
 fn reports_tell_how_labels_are_used_and_what_the_look_ahead_does() {
     let (_dir, data) = data();
-    let (_, reports) = run(config(&data, &["maxl.order=steps", "train.steps=60"]), None, None);
+    let (_, reports) =
+        run(config(&data, &["maxl.order=steps", "train.steps=60", "maxl.gradient_cosine=true"]), None, None);
     let last = reports.last().unwrap();
     let value = |name: &str| last.metrics.get(name).unwrap_or_else(|| panic!("{name} in {:?}", last.metrics));
     assert!(last.accuracy > 0.9, "{}", last.accuracy);
@@ -292,6 +294,7 @@ fn reports_tell_how_labels_are_used_and_what_the_look_ahead_does() {
     assert!((0.02..=1.05).contains(&value("label_usage")));
     assert!(value("label_entropy") > 1.0 && value("label_entropy") < 6f64.ln() + 1e-3);
     assert!(value("meta_label_entropy") > 1.0);
+    assert!((-1.0..=1.0).contains(&value("gradient_cosine")) && value("gradient_cosine") != 0.0);
     // In passes, the first report with meta steps is the one after the first epoch.
     let (_, reports) = run(config(&data, &[]), Some(12), None);
     let has: Vec<bool> = reports.iter().map(|r| r.metrics.get("meta_primary_loss").is_some()).collect();
