@@ -292,6 +292,7 @@ fn reports_tell_how_labels_are_used_and_what_the_look_ahead_does() {
     assert!((value("primary_loss") + value("auxiliary_loss") - last.loss).abs() < 1e-4);
     assert!(value("meta_lookahead_loss") < value("meta_primary_loss"));
     assert!((0.02..=1.05).contains(&value("label_usage")));
+    assert!((0.0..=2f64.ln() + 1e-3).contains(&value("image_label_entropy")));
     assert!(value("label_entropy") > 1.0 && value("label_entropy") < 6f64.ln() + 1e-3);
     assert!(value("meta_label_entropy") > 1.0);
     assert!((-1.0..=1.0).contains(&value("gradient_cosine")) && value("gradient_cosine") != 0.0);

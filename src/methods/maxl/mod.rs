@@ -211,6 +211,8 @@ impl Method for Maxl {
             loss = b.graph.add(loss, second)?;
             let used = b.graph.negative_entropy(labels)?;
             metrics.push(Metric::new("label_entropy", b.graph.scale(used, -1.0)?));
+            let terms = b.graph.entropy_terms(labels)?;
+            metrics.push(Metric::new("image_label_entropy", b.graph.sum_all(terms, -1.0 / rows)?));
             let hierarchy = self.settings.hierarchy.of(batch.classes)?;
             let most = hierarchy.iter().map(|&n| (n as f32).ln()).sum::<f32>() / hierarchy.len() as f32;
             if most > 0.0 {
