@@ -14,8 +14,8 @@ use crate::methods;
 use crate::methods::maxl::MaxlSettings;
 use crate::methods::sela::SelaSettings;
 use crate::models::{self, Backbone};
-use crate::nn::{Builder, Phase};
-use crate::train::checkpoint::Checkpoint;
+use crate::nn::{Builder, Phase, TorchTensor};
+use crate::train::checkpoint::{Checkpoint, LABELS, TensorData};
 use crate::train::config::{Config, KnownSection, Resident};
 use crate::train::datasets::Datasets;
 use crate::train::extract::{self, Trunk};
@@ -125,10 +125,19 @@ impl Trained {
         let draws = b.graph.input("draws", &[1, 4], crate::base::DType::U32);
         let batch = crate::train::Batch { images, labels, classes: meta.classes.len(), draws, samples: 1 };
         method.evaluate(&mut b, &*backbone, batch)?;
-        let heads = method.clusters(&mut b, &*backbone, images)?;
+        let heads = method.clusters(&mut b, &*backbone, batch)?;
         let clusters = (heads.len(), heads.first().map_or(0, |&logits| b.graph.shape(logits).last()));
         let network = Network::new(engine, &b)?;
-        network.from_torch(engine, weights(&checkpoint, path)?).map_err(|e| match e {
+        let mut tensors = weights(&checkpoint, path)?;
+        for tensor in checkpoint.tensors.iter() {
+            // A second network, which the labeller learned.
+            let name = tensor.name.strip_prefix(LABELS).filter(|name| method.is_labellers(name));
+            if let (Some(name), TensorData::F32(values)) = (name, &tensor.data) {
+                let (sizes, values) = (tensor.shape.clone(), values.clone());
+                tensors.insert(name.to_owned(), TorchTensor { name: name.to_owned(), sizes, values });
+            }
+        }
+        network.from_torch(engine, tensors).map_err(|e| match e {
             Error::Checkpoint(text) => Error::Checkpoint(format!("{}: {text}", path.display())),
             other => other,
         })?;
@@ -273,10 +282,19 @@ impl Trained {
     /// # Errors
     /// When the method has no clusters, or as [`Trained::features`].
     pub fn sort(&self, set: &Arc<ImageSet>, batch: usize, assigned: Option<&[Vec<u32>]>) -> Result<Vec<Vec<Chosen>>> {
-        if !self.method.makes_labels() {
+        if self.heads() == 0 {
             return Err(Error::Config(format!(
                 "`{}` learns the data's own classes and makes no labels; use `relabel predict`",
                 self.method.name()
+            )));
+        }
+        if self.method.sorts_within_classes() && set.classes != self.classes {
+            return Err(Error::Data(format!(
+                "{}: `{}` labels images within their classes, and these have other classes than its {} ({}, …)",
+                set.name,
+                self.method.name(),
+                self.classes.len(),
+                self.classes[0]
             )));
         }
         let feed = self.feed(set, batch)?;

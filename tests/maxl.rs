@@ -59,6 +59,13 @@ struct Graphs {
 
 /// A meta step of a network of 20 classes with 5 auxiliary labels each.
 fn step(net: &dyn Backbone, batch: usize, hessian: Hessian, recompute: bool, own_generator: bool) -> Result<Graphs> {
+    let hierarchy = vec![5; 20];
+    let (running, cosine) = (false, false);
+    let settings = MetaSettings { hierarchy, gamma: 2.0, entropy_weight: 0.2, hessian, recompute, running, cosine };
+    step_of(net, batch, &settings, own_generator)
+}
+
+fn step_of(net: &dyn Backbone, batch: usize, settings: &MetaSettings, own_generator: bool) -> Result<Graphs> {
     let mut b = Builder::new(Phase::Train { update: true });
     let x = b.graph.input("images", &[batch, 32, 32, 3], DType::F32);
     let y = b.graph.input("labels", &[batch], DType::U32);
@@ -75,9 +82,7 @@ fn step(net: &dyn Backbone, batch: usize, hessian: Hessian, recompute: bool, own
         if own_generator { b.within("generator", layers) } else { layers(b) }
     };
     let networks = Networks { multitask: &multitask, generator: &generator };
-    let hierarchy = vec![5; 20];
-    let settings = MetaSettings { hierarchy, gamma: 2.0, entropy_weight: 0.2, hessian, recompute, running: false };
-    let step = meta_step(&mut b, networks, y, rate, &settings)?;
+    let step = meta_step(&mut b, networks, y, rate, settings)?;
     Ok(Graphs { b, step, inputs: [x, y, rate] })
 }
 
@@ -122,6 +127,58 @@ fn the_meta_gradient_is_that_of_the_meta_loss() {
     println!("{along} beside {expected}, of which {ahead} of the look-ahead loss");
     assert!(ahead.abs() > 1e-2 * expected.abs(), "the look-ahead has no part in this case");
     assert!((along - expected).abs() < 1e-5 * expected.abs(), "{along} where {expected} was expected");
+}
+
+/// In float64, against the cosines of each output channel taken one by one.
+#[test]
+fn the_two_losses_gradients_are_compared() {
+    let net = ConvNet::new(&[4, 6], &[2, 2]).unwrap();
+    let settings = MetaSettings {
+        hierarchy: vec![5; 20],
+        gamma: 2.0,
+        entropy_weight: 0.2,
+        hessian: Hessian::None,
+        recompute: false,
+        running: false,
+        cosine: true,
+    };
+    let mut made = step_of(&net, 5, &settings, true).unwrap();
+    let [x, y, rate] = made.inputs;
+    let mut leaves = HashMap::new();
+    leaves.insert(x, Array::normal(&[5, 32, 32, 3], 1.0, 1));
+    leaves.insert(y, Array::integers(&[5], 20, 2));
+    leaves.insert(rate, Array::scalar(0.3));
+    for spec in made.b.parameters() {
+        let values = spec.initialise(3).unwrap().into_iter().map(f64::from).collect();
+        let node = made.b.graph.clone().parameter(&spec.name, spec.shape().sizes());
+        leaves.insert(node, Array::new(spec.shape().sizes(), values));
+    }
+    let is_shared = |leaf: &NodeId| {
+        let node = made.b.graph.node(*leaf);
+        !node.name.starts_with("primary") && !node.name.starts_with("auxiliary") && node.shape.sizes().len() > 1
+    };
+    let shared: Vec<NodeId> = made.step.inner.iter().map(|(leaf, _)| *leaf).filter(is_shared).collect();
+    assert_eq!(shared.len(), 4, "two convolutions, two normalisations");
+    let gradients = [made.step.primary_loss, made.step.auxiliary_loss]
+        .map(|loss| reverse(&mut made.b.graph, loss, &shared).unwrap());
+    let cosine = made.step.cosine.unwrap();
+    let outputs: Vec<NodeId> = gradients.iter().flatten().copied().chain([cosine]).collect();
+    let found = interpret(&made.b.graph, &leaves, &outputs).unwrap();
+    let mut sum = 0.0;
+    for (first, second) in gradients[0].iter().zip(&gradients[1]) {
+        let channels = found[first].shape.last();
+        for channel in 0..channels {
+            let of = |node: &NodeId| -> Vec<f64> {
+                found[node].data.iter().skip(channel).step_by(channels).copied().collect()
+            };
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let (a, b) = (of(first), of(second));
+            sum += dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt() / channels as f64 / shared.len() as f64;
+        }
+    }
+    let value = found[&cosine].data[0];
+    assert!((value - sum).abs() < 1e-6, "{value} where {sum} was expected");
+    assert!(sum.abs() > 1e-3);
 }
 
 #[test]

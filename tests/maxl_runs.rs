@@ -238,6 +238,7 @@ fn the_generator_moves_along_the_meta_gradient() {
         hessian: Hessian::Exact,
         recompute: false,
         running: false,
+        cosine: false,
     };
     let step = meta_step(&mut b, networks, y, alpha, &settings).unwrap();
     let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = (0..90).map(|i| PICTURES.image(i)).unzip();
@@ -283,15 +284,18 @@ fn running_statistics_move_in_meta_steps_only_when_asked() {
 #[test]
 fn reports_tell_how_labels_are_used_and_what_the_look_ahead_does() {
     let (_dir, data) = data();
-    let (_, reports) = run(config(&data, &["maxl.order=steps", "train.steps=60"]), None, None);
+    let (_, reports) =
+        run(config(&data, &["maxl.order=steps", "train.steps=60", "maxl.gradient_cosine=true"]), None, None);
     let last = reports.last().unwrap();
     let value = |name: &str| last.metrics.get(name).unwrap_or_else(|| panic!("{name} in {:?}", last.metrics));
     assert!(last.accuracy > 0.9, "{}", last.accuracy);
     assert!((value("primary_loss") + value("auxiliary_loss") - last.loss).abs() < 1e-4);
     assert!(value("meta_lookahead_loss") < value("meta_primary_loss"));
     assert!((0.02..=1.05).contains(&value("label_usage")));
+    assert!((0.0..=2f64.ln() + 1e-3).contains(&value("image_label_entropy")));
     assert!(value("label_entropy") > 1.0 && value("label_entropy") < 6f64.ln() + 1e-3);
     assert!(value("meta_label_entropy") > 1.0);
+    assert!((-1.0..=1.0).contains(&value("gradient_cosine")) && value("gradient_cosine") != 0.0);
     // In passes, the first report with meta steps is the one after the first epoch.
     let (_, reports) = run(config(&data, &[]), Some(12), None);
     let has: Vec<bool> = reports.iter().map(|r| r.metrics.get("meta_primary_loss").is_some()).collect();
@@ -340,6 +344,37 @@ fn what_it_is_compared_with() {
             assert_eq!(given, &expected);
         }
     }
+}
+
+/// `relabel label` writes, for each image, a label of its class: the generator's, in evaluation mode.
+#[test]
+fn generated_labels_are_written() {
+    let (dir, data) = data();
+    let (checkpoint, _) = run(config(&data, &["maxl.hierarchy=[2, 1, 3]"]), None, None);
+    let path = dir.path().join("maxl.safetensors");
+    checkpoint.write(&path).unwrap();
+    let (out, path) = (dir.path().join("labels.csv"), path.to_str().unwrap().to_owned());
+    let gallery = dir.path().join("gallery");
+    let options = ["--out", out.to_str().unwrap(), "--gallery", gallery.to_str().unwrap()];
+    let text = done(&[&["label", &path][..], &options].concat());
+    assert!(text.contains("90 images") && text.contains("of 6 clusters"), "{text}");
+    assert!(gallery.read_dir().unwrap().next().is_some());
+    let file = LabelFile::read(&out).unwrap();
+    assert_eq!(file.rows().len(), 90);
+    for row in file.rows() {
+        let columns = [0..2, 2..3, 3..6];
+        assert!(columns[row.index as usize % 3].contains(&row.label), "{row:?}");
+        let least = [1.0 / 2.0, 1.0, 1.0 / 3.0][row.index as usize % 3];
+        assert!(row.confidence > least - 1e-4, "{row:?}");
+    }
+    // Such a file is a finer labelling, that another network can learn, when it uses two labels of a class.
+    let others = Pictures { classes: 2, ..PICTURES }.npz(dir.path(), "others.npz");
+    let args = ["label", &path, "--data", others.to_str().unwrap(), "--out", out.to_str().unwrap(), "--force"];
+    done(&args);
+    let (single, _) = run(config(&data, &["method=maxl-single"]), Some(1), None);
+    let single_path = dir.path().join("single.safetensors");
+    single.write(&single_path).unwrap();
+    refused(&["label", single_path.to_str().unwrap(), "--out", "/dev/null", "--force"], 2, &["head"]);
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn meta(engine: &Engine, net: &Vgg, name: &'static str, hessian: Hessian, recomp
     };
     let networks = Networks { multitask: &multitask, generator: &generator };
     let hierarchy = HIERARCHY.to_vec();
-    let settings = MetaSettings { hierarchy, gamma: 2.0, entropy_weight: 0.2, hessian, recompute, running: false };
+    let settings =
+        MetaSettings { hierarchy, gamma: 2.0, entropy_weight: 0.2, hessian, recompute, running: false, cosine: false };
     let step = meta_step(&mut b, networks, labels, rate, &settings)?;
     let first = Network::part(engine, &b, |name| !name.starts_with(GENERATOR))?;
     let second = Network::part(engine, &b, |name| name.starts_with(GENERATOR))?;

@@ -1,4 +1,4 @@
-//! `relabel label`: the labels that a self-labelling network gives images, as a file and as pictures.
+//! `relabel label`: the labels that a network makes for images, as a file and as pictures.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::session::Trained;
 use crate::train::datasets::Datasets;
 use crate::train::inference::Chosen;
 
-/// Label images with the clusters of a network that `sela` or `sela-rot` trained.
+/// Label images with the clusters of a network that `sela` or `sela-rot` trained, or the finer labels that `maxl` did.
 #[derive(Clone, Debug, Args)]
 pub struct LabelArgs {
     /// A checkpoint, such as runs/NAME/last.safetensors.

@@ -237,8 +237,15 @@ impl Sorter {
                 Some(leaf)
             }
         };
+        let batch = Batch {
+            images: leaves.images,
+            labels: leaves.labels,
+            classes: feed.set().classes.len(),
+            draws: leaves.draws,
+            samples: feed.set().count(),
+        };
         let mut outputs = Vec::new();
-        for (head, logits) in method.clusters(&mut b, backbone, leaves.images)?.into_iter().enumerate() {
+        for (head, logits) in method.clusters(&mut b, backbone, batch)?.into_iter().enumerate() {
             let label = match table {
                 Some(table) => b.graph.gather_labels(table, leaves.draws, leaves.labels, head)?,
                 None => b.graph.argmax(logits)?,

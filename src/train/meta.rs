@@ -49,6 +49,8 @@ pub struct MetaSettings {
     pub recompute: bool,
     /// Whether the passes at θ₁ and at the generator's own weights move running statistics, as in the official code.
     pub running: bool,
+    /// Whether the two losses' gradients are compared, which costs one more backward pass.
+    pub cosine: bool,
 }
 
 /// How the two networks stand in a graph. Each appends its layers to the builder and is called several times.
@@ -75,6 +77,9 @@ pub struct MetaStep {
     pub ahead_loss: NodeId,
     /// Negative entropy of the batch-mean label `(1)`.
     pub negative_entropy: NodeId,
+    /// Cosine similarity of the two losses' gradients at θ₁ `(1)`, where it is asked for: for each output channel of the
+    /// weights that both heads share (biases left out), the mean over the channels, then over the tensors.
+    pub cosine: Option<NodeId>,
     /// Parameters of the generator and the meta-gradient by each.
     pub meta: Vec<(NodeId, NodeId)>,
 }
@@ -131,6 +136,8 @@ impl Step<'_> {
         let gradients = reverse(&mut b.graph, loss, &theta)?;
         let inner: Vec<(NodeId, NodeId)> = theta.iter().copied().zip(gradients).collect();
 
+        let cosine = if s.cosine { Some(cosine(b, [primary, auxiliary], primary_loss, &inner)?) } else { None };
+
         let mut ahead: Vec<Named> = Vec::new();
         for &(leaf, gradient) in &inner {
             let value = b.graph.add_scaled(leaf, gradient, self.rate, -1.0)?;
@@ -169,7 +176,7 @@ impl Step<'_> {
         let again = if s.recompute { self.generated(b)?.0 } else { q };
         let gradients = reverse_from(&mut b.graph, &[(again, by_labels)], &generator)?;
         let meta = generator.into_iter().zip(gradients).collect();
-        Ok(MetaStep { labels: q, primary_loss, auxiliary_loss, inner, ahead_loss, negative_entropy, meta })
+        Ok(MetaStep { labels: q, primary_loss, auxiliary_loss, inner, ahead_loss, negative_entropy, cosine, meta })
     }
 
     /// Generated labels, and the generator's parameters.
@@ -217,6 +224,34 @@ impl Step<'_> {
         let difference = b.graph.weighted_sum(above, 1.0, below, -1.0)?;
         Ok((difference, b.graph.power(square, 0.5, 1.0)?))
     }
+}
+
+/// See [`MetaStep::cosine`]; `inner` holds the gradients of the losses' sum.
+fn cosine(b: &mut Builder, heads: [NodeId; 2], primary_loss: NodeId, inner: &[(NodeId, NodeId)]) -> Result<NodeId> {
+    let [own, others] = heads.map(|head| parameters(b, &[head]));
+    let mut shared: Vec<(NodeId, NodeId)> = inner.to_vec();
+    shared.retain(|(leaf, _)| own.contains(leaf) && others.contains(leaf) && b.graph.shape(*leaf).sizes().len() > 1);
+    let leaves: Vec<NodeId> = shared.iter().map(|(leaf, _)| *leaf).collect();
+    let first = reverse(&mut b.graph, primary_loss, &leaves)?;
+    let share = 1.0 / shared.len() as f32;
+    let mut sum: Option<NodeId> = None;
+    for ((_, total), first) in shared.into_iter().zip(first) {
+        let second = b.graph.weighted_sum(total, 1.0, first, -1.0)?;
+        let mut dot = |a: NodeId, c: NodeId| {
+            let product = b.graph.mul(a, c)?;
+            b.graph.sum_rows(product)
+        };
+        let [both, one, two] = [dot(first, second)?, dot(first, first)?, dot(second, second)?];
+        let (one, two) = (b.graph.power(one, -0.5, 1.0)?, b.graph.power(two, -0.5, 1.0)?);
+        let scaled = b.graph.mul(both, one)?;
+        let cosines = b.graph.mul(scaled, two)?;
+        let mean = b.graph.mean_all(cosines)?;
+        sum = Some(match sum {
+            None => b.graph.scale(mean, share)?,
+            Some(sum) => b.graph.weighted_sum(sum, 1.0, mean, share)?,
+        });
+    }
+    sum.ok_or_else(|| Error::Shape("the two heads of the multi-task network share no weight".into()))
 }
 
 /// The parameters that `outputs` depend on, in order of creation.

@@ -127,11 +127,12 @@ pub trait Method: Debug + Send + Sync {
         false
     }
 
-    /// Appends the logits `(B, K)` of every head that sorts images into clusters; none where it makes no labels.
+    /// Appends the logits `(B, K)` of every head that sorts images into clusters or finer labels; none where there is none.
+    /// The batch's labels are read by what sorts within a class ([`Method::sorts_within_classes`]).
     ///
     /// # Errors
     /// When shapes do not fit.
-    fn clusters(&self, _: &mut Builder, _: &dyn Backbone, _: NodeId) -> Result<Vec<NodeId>> {
+    fn clusters(&self, _: &mut Builder, _: &dyn Backbone, _: Batch) -> Result<Vec<NodeId>> {
         Ok(Vec::new())
     }
 
@@ -144,6 +145,11 @@ pub trait Method: Debug + Send + Sync {
     /// What a user should know about the training metrics of a report, such as labels that have collapsed; it is told once.
     fn warning(&self, _: &Metrics) -> Option<String> {
         None
+    }
+
+    /// Whether [`Method::clusters`] needs the images' classes.
+    fn sorts_within_classes(&self) -> bool {
+        false
     }
 
     /// What makes its labels during a run; its tensors are leaves of the training graph.

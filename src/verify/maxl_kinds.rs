@@ -86,7 +86,7 @@ pub fn meta_gradient(
     golden.input(&format!("multitask.layer1.{}.conv1.weight", net.blocks - 1))?;
     let (classes, auxiliary) = (hierarchy.len(), hierarchy.iter().sum());
     let gamma = golden.number("gamma")? as f32;
-    let settings = MetaSettings { hierarchy, gamma, entropy_weight, hessian, recompute, running: false };
+    let settings = MetaSettings { hierarchy, gamma, entropy_weight, hessian, recompute, running: false, cosine: false };
 
     let mut b = Builder::new(Phase::Train { update: false });
     let mut placed = HashMap::new();

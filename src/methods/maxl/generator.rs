@@ -34,7 +34,8 @@ const DONE: &str = "labels.meta_steps";
 const SUMS: &str = "labels.meta_sums";
 
 /// Sums of a meta step, after a flag for a value that is not finite.
-const METRICS: [&str; 4] = ["meta_primary_loss", "meta_auxiliary_loss", "meta_lookahead_loss", "meta_label_entropy"];
+const METRICS: [&str; 5] =
+    ["meta_primary_loss", "meta_auxiliary_loss", "meta_lookahead_loss", "meta_label_entropy", "gradient_cosine"];
 /// Slots of the tensor of sums.
 const SLOTS: usize = 8;
 /// Crops of meta steps are numbered apart from those of training.
@@ -72,6 +73,8 @@ impl Pace {
 #[derive(Debug)]
 pub struct Generator {
     engine: Arc<Engine>,
+    /// Names of the sums after the flag.
+    metrics: &'static [&'static str],
     hierarchy: Vec<usize>,
     lr: f64,
     network: Network,
@@ -151,7 +154,9 @@ impl Generator {
         let ahead = b.graph.weighted_sum(made.ahead_loss, 1.0, made.negative_entropy, 1.0)?;
         b.graph.flag_nonfinite(ahead, step_leaf, sums_leaf, 0)?;
         let entropy = b.graph.scale(made.negative_entropy, -1.0)?;
-        for (slot, node) in [made.primary_loss, made.auxiliary_loss, made.ahead_loss, entropy].into_iter().enumerate() {
+        let means = [made.primary_loss, made.auxiliary_loss, made.ahead_loss, entropy];
+        let means: Vec<NodeId> = means.into_iter().chain(made.cosine).collect();
+        for (slot, &node) in means.iter().enumerate() {
             b.graph.accumulate(node, sums_leaf, 1 + slot)?;
         }
 
@@ -179,6 +184,7 @@ impl Generator {
         Ok(Self {
             engine: Arc::clone(engine),
             program: Program::new(engine, &recording)?,
+            metrics: &METRICS[..means.len()],
             hierarchy: meta.hierarchy,
             lr: settings.generator_lr,
             network,
@@ -255,7 +261,12 @@ impl Labeller for Generator {
             return Ok(Vec::new());
         }
         self.engine.write_words(&self.sums, &[0.0f32; SLOTS]);
-        Ok(METRICS.iter().zip(&sums[1..]).map(|(name, sum)| ((*name).to_owned(), f64::from(*sum) / since)).collect())
+        Ok(self
+            .metrics
+            .iter()
+            .zip(&sums[1..])
+            .map(|(name, sum)| ((*name).to_owned(), f64::from(*sum) / since))
+            .collect())
     }
 
     fn tensors(&self) -> Result<Vec<NamedTensor>> {

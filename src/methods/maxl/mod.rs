@@ -113,6 +113,20 @@ impl Maxl {
         })
     }
 
+    /// The generator's logits, far below all others in the columns of other classes.
+    fn within_class(&self, b: &mut Builder, batch: Batch) -> Result<NodeId> {
+        let hierarchy = self.settings.hierarchy.of(batch.classes)?;
+        let logits = self.generated(b, batch.images, batch.classes)?;
+        let zeros = b.graph.scale(logits, 0.0)?;
+        // 1/ψ in the class's own columns, and 0 in the others.
+        let own = b.graph.masked_softmax(zeros, batch.labels, &hierarchy)?;
+        let sizes = b.graph.shape(own).sizes().to_vec();
+        let ones = b.graph.constant(&sizes, 1.0);
+        let outside = b.graph.weighted_sum(ones, 1.0, own, -1e6)?;
+        let outside = b.graph.relu(outside)?;
+        b.graph.weighted_sum(logits, 1.0, outside, -1e9)
+    }
+
     /// Auxiliary labels `(B, Σψ)` of a batch; each row sums to one.
     fn labels(&self, b: &mut Builder, batch: Batch) -> Result<NodeId> {
         let hierarchy = self.settings.hierarchy.of(batch.classes)?;
@@ -159,6 +173,14 @@ impl Method for Maxl {
         Ok(Some(labeller))
     }
 
+    fn sorts_within_classes(&self) -> bool {
+        self.source == Source::Generated
+    }
+
+    fn clusters(&self, b: &mut Builder, _: &dyn Backbone, batch: Batch) -> Result<Vec<NodeId>> {
+        if self.source == Source::Generated { Ok(vec![self.within_class(b, batch)?]) } else { Ok(Vec::new()) }
+    }
+
     fn warning(&self, metrics: &Metrics) -> Option<String> {
         let usage = metrics.get("label_usage").filter(|_| self.source == Source::Generated)?;
         (usage < COLLAPSED).then(|| {
@@ -189,6 +211,8 @@ impl Method for Maxl {
             loss = b.graph.add(loss, second)?;
             let used = b.graph.negative_entropy(labels)?;
             metrics.push(Metric::new("label_entropy", b.graph.scale(used, -1.0)?));
+            let terms = b.graph.entropy_terms(labels)?;
+            metrics.push(Metric::new("image_label_entropy", b.graph.sum_all(terms, -1.0 / rows)?));
             let hierarchy = self.settings.hierarchy.of(batch.classes)?;
             let most = hierarchy.iter().map(|&n| (n as f32).ln()).sum::<f32>() / hierarchy.len() as f32;
             if most > 0.0 {

@@ -146,6 +146,8 @@ pub struct MaxlSettings {
     pub running: Running,
     /// What stands on the trunks: `linear | hidden`.
     pub head: Head,
+    /// Report the cosine similarity of the two losses' gradients, which costs one more backward pass a meta step.
+    pub gradient_cosine: bool,
     /// `maxl-human`: a label file finer than the classes, or `fine` for CIFAR-100's fine labels.
     pub labels: String,
 }
@@ -167,6 +169,7 @@ impl Default for MaxlSettings {
             data: MetaData::Train,
             running: Running::Train,
             head: Head::Hidden,
+            gradient_cosine: false,
             labels: String::new(),
         }
     }
@@ -213,6 +216,7 @@ impl MaxlSettings {
             hessian: self.hessian,
             recompute: self.recompute,
             running: self.running == Running::Both,
+            cosine: self.gradient_cosine,
         })
     }
 }

@@ -63,6 +63,12 @@ impl SelfLabelling {
         (0..heads).map(top).collect()
     }
 
+    /// Logits of every head on upright images: the copies of the rotation task are of no use there.
+    fn sorted(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId) -> Result<Vec<NodeId>> {
+        let features = backbone.features(b, images)?;
+        self.tops(b, backbone, features)
+    }
+
     /// Features of the upright images, logits of every head, and those of the rotation where it is asked for.
     fn heads(
         &self,
@@ -103,10 +109,8 @@ impl Method for SelfLabelling {
         true
     }
 
-    fn clusters(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId) -> Result<Vec<NodeId>> {
-        // The copies of the rotation task are of no use here.
-        let features = backbone.features(b, images)?;
-        self.tops(b, backbone, features)
+    fn clusters(&self, b: &mut Builder, backbone: &dyn Backbone, batch: Batch) -> Result<Vec<NodeId>> {
+        self.sorted(b, backbone, batch.images)
     }
 
     fn labeller(&self, context: Context<'_>) -> Result<Option<Box<dyn Labeller>>> {
@@ -163,7 +167,7 @@ impl Method for SelfLabelling {
     }
 
     fn predict(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId, _: usize) -> Result<Prediction> {
-        let logits = self.clusters(b, backbone, images)?;
+        let logits = self.sorted(b, backbone, images)?;
         let probabilities = b.graph.softmax(logits[0])?;
         Ok(Prediction { probabilities, view_probabilities: probabilities })
     }
