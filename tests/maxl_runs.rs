@@ -19,7 +19,7 @@ use relabel::train::events::{Event, Metrics, Silent, Sink, Step};
 use relabel::train::meta::{Hessian, MetaSettings, Networks, meta_step};
 
 use super::common::engine;
-use super::small::{Pictures, done, refused};
+use super::small::{self, Pictures, done, refused};
 
 const PICTURES: Pictures = Pictures { train: 90, test: 30, size: [8, 8], channels: 3, classes: 3 };
 
@@ -67,8 +67,7 @@ every = 4
 }
 
 fn try_config(data: &Path, overrides: &[&str]) -> relabel::base::Result<Config> {
-    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    session::config(&config_text(data), "the test's config", &overrides)
+    small::parsed(&config_text(data), overrides)
 }
 
 fn config(data: &Path, overrides: &[&str]) -> Config {

@@ -62,8 +62,7 @@ every = 6
 }
 
 fn config(data: &Path, overrides: &[&str]) -> Config {
-    let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    session::config(&config_text(data), "the test's config", &overrides).unwrap()
+    small::parsed(&config_text(data), overrides).unwrap()
 }
 
 fn data() -> (tempfile::TempDir, PathBuf) {

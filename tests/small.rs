@@ -157,8 +157,13 @@ every = 3
 
 /// That config with overrides.
 pub fn config(data: &Path, overrides: &[&str]) -> Config {
+    parsed(&config_text(data), overrides).unwrap()
+}
+
+/// A config's text with overrides.
+pub fn parsed(text: &str, overrides: &[&str]) -> relabel::base::Result<Config> {
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    session::config(&config_text(data), "the test's config", &overrides).unwrap()
+    session::config(text, "the test's config", &overrides)
 }
 
 /// The program; no variable of the caller's changes what it does but the choice of the adapter.

@@ -35,28 +35,7 @@ fn focal(
     }
     let first = row * params.stride;
 
-    var sums: Softmax;
-    sums.highest = LOWEST;
-    for (var n = lane; n < params.columns; n += WIDTH) {
-        sums.highest = max(sums.highest, logits[first + n]);
-    }
-    partial[lane] = sums.highest;
-    fold_maximum(lane);
-    sums.highest = partial[0];
-    workgroupBarrier(); // every lane has read the maximum before the sums overwrite it
-
-    for (var n = lane; n < params.columns; n += WIDTH) {
-        let e = exp(logits[first + n] - sums.highest);
-        sums.total += e;
-        sums.others += select(0.0, e, logits[first + n] < sums.highest);
-    }
-    partial[lane] = sums.total;
-    fold_sum(lane);
-    sums.total = partial[0];
-    workgroupBarrier();
-    partial[lane] = sums.others;
-    fold_sum(lane);
-    sums.others = partial[0];
+    let sums = softmax_sums(first, lane);
 
     for (var n = lane; n < params.stride; n += WIDTH) {
         var value = 0.0;

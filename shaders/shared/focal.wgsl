@@ -1,5 +1,5 @@
 // The focal loss of one softmax probability, exact also where it is close to 1. Appended after a kernel that declares
-// `override WIDTH: u32` and `var<workgroup> partial: array<f32, WIDTH>`, before `reduce.wgsl`.
+// `override WIDTH: u32`, `var<workgroup> partial: array<f32, WIDTH>`, `logits` and `params.columns`, before `reduce.wgsl`.
 
 const FLOOR: f32 = 1e-20;
 
@@ -22,6 +22,33 @@ fn log1p_over(s: f32) -> f32 {
     let q = t * t;
     let tail = q * (1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0 + q * (1.0 / 15.0))));
     return 2.0 / (2.0 + s) * (1.0 + q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + tail))));
+}
+
+// The sums of one row of `logits` from `first` on, known to every lane; all lanes of the workgroup call it.
+fn softmax_sums(first: u32, lane: u32) -> Softmax {
+    var sums: Softmax;
+    sums.highest = LOWEST;
+    for (var n = lane; n < params.columns; n += WIDTH) {
+        sums.highest = max(sums.highest, logits[first + n]);
+    }
+    partial[lane] = sums.highest;
+    fold_maximum(lane);
+    sums.highest = partial[0];
+    workgroupBarrier(); // every lane has read the maximum before the sums overwrite it
+
+    for (var n = lane; n < params.columns; n += WIDTH) {
+        let e = exp(logits[first + n] - sums.highest);
+        sums.total += e;
+        sums.others += select(0.0, e, logits[first + n] < sums.highest);
+    }
+    partial[lane] = sums.total;
+    fold_sum(lane);
+    sums.total = partial[0];
+    workgroupBarrier();
+    partial[lane] = sums.others;
+    fold_sum(lane);
+    sums.others = partial[0];
+    return sums;
 }
 
 fn probability(logit: f32, row: Softmax) -> Probability {

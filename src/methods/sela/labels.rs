@@ -288,15 +288,14 @@ impl Labeller for Labels {
     fn update(&mut self, step: u64, epoch: f64) -> Result<Vec<Relabelled>> {
         let Some(machine) = &mut self.machine else { return Ok(Vec::new()) };
         let start = Instant::now();
-        let banked = self.settings.features == Features::Bank;
-        let mut order: Vec<u32> = (0..self.samples as u32).collect();
-        if self.settings.features != Features::Evaluate {
-            // Batches share statistics, so they must not follow the classes of a sorted folder.
-            Sequence::new(self.seed, Stream::Labels, ORDERS + self.done).shuffle(&mut order);
-        }
-        // Crops of their own, apart from those of the training epochs.
         // Training has not filled the bank before the first update.
-        if !banked || self.done == 0 {
+        if self.settings.features != Features::Bank || self.done == 0 {
+            let mut order: Vec<u32> = (0..self.samples as u32).collect();
+            if self.settings.features != Features::Evaluate {
+                // Batches share statistics, so they must not follow the classes of a sorted folder.
+                Sequence::new(self.seed, Stream::Labels, ORDERS + self.done).shuffle(&mut order);
+            }
+            // Crops of their own, apart from those of the training epochs.
             machine.extractor.run(&self.engine, &order, FIRST_EPOCH + self.done as u32, step)?;
         }
         let heads = match self.settings.update {
@@ -336,7 +335,10 @@ impl Labeller for Labels {
         }
         self.done += 1;
         self.history.extend(events.iter().cloned());
-        self.send();
+        // The device has written the argmax itself.
+        if self.settings.balance == Balance::Exact {
+            self.send();
+        }
         Ok(events)
     }
 
