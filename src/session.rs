@@ -192,7 +192,8 @@ impl Trained {
     ///
     /// # Errors
     /// When the set's images or classes are not what the network was trained on.
-    pub fn evaluate(&self, set: ImageSet, batch: usize) -> Result<Vec<(String, f64)>> {
+    pub fn evaluate(&self, set: impl Into<Arc<ImageSet>>, batch: usize) -> Result<Vec<(String, f64)>> {
+        let set = set.into();
         if set.classes.len() != self.classes.len() {
             return Err(Error::Data(format!(
                 "{}: {} classes, and the checkpoint was trained on {}; if these images only lack the last classes, say \
@@ -211,7 +212,7 @@ impl Trained {
         }
         self.check_image([set.height, set.width, set.channels], &set.name)?;
         let rows = batch.clamp(1, set.count().max(1));
-        let feed = Feed::new(&self.engine, Arc::new(set), rows, Resident::Auto)?;
+        let feed = Feed::new(&self.engine, set, rows, Resident::Auto)?;
         let variants = choose::preferred(&self.engine);
         let mut evaluator =
             Evaluator::new(&self.engine, feed, self.decode, &*self.method, &*self.backbone, &self.network, &variants)?;
@@ -219,19 +220,27 @@ impl Trained {
     }
 
     /// Loads the named split of a labelled data set at the size and channels of the training images. With `subset` it
-    /// may lack images of some classes; else it must show as many classes as the network has.
+    /// may lack images of some classes; else it must show as many classes as the network has. `data.groups` are made of the
+    /// set's classes, unless these are the network's already.
     ///
     /// # Errors
     /// When data is missing or corrupt, or its images or classes do not fit.
     pub fn load(&self, path: &Path, split: Split, options: LoadOptions, subset: bool) -> Result<ImageSet> {
         let [height, width, channels] = self.image;
         let mut options = LoadOptions { allow_empty_classes: true, size: None, classes: None, ..options };
-        if options.format.map_or_else(|| data::detect(path), Ok)? == data::Format::Folder {
+        let groups = std::mem::take(&mut options.groups);
+        let format = options.format.map_or_else(|| data::detect(path), Ok)?;
+        if format == data::Format::Folder {
             (options.size, options.channels) = (Some((height, width)), Some(channels));
         } else if subset {
-            options.classes = Some(self.classes.len());
+            options.classes = Some(if groups.is_empty() { self.classes.len() } else { groups.classes() });
         }
-        data::load(path, split, &options)
+        let name = if format == data::Format::Cifar100 { options.labels.name() } else { data::OWN };
+        if format != data::Format::Cifar100 {
+            options.labels = data::Labels::Fine;
+        }
+        let set = data::load(path, split, &options)?;
+        if set.classes == self.classes { Ok(set) } else { groups.apply(set, name) }
     }
 
     /// Class probabilities of image files, each cropped and resized to the training images' size.
@@ -250,6 +259,7 @@ impl Trained {
             pixels: images.pixels.clone(),
             labels: vec![0; count],
             classes: self.classes.clone(),
+            finer: Vec::new(),
             files: Vec::new(),
             skipped: Vec::new(),
             ignored: 0,
@@ -288,6 +298,13 @@ impl Trained {
                 self.method.name()
             )));
         }
+        self.check_sorted(set)?;
+        let feed = self.feed(set, batch)?;
+        let variants = choose::preferred(&self.engine);
+        Sorter::new(self.trunk(&variants), feed, self.decode, &*self.method, assigned)?.run(&self.engine)
+    }
+
+    fn check_sorted(&self, set: &ImageSet) -> Result<()> {
         if self.method.sorts_within_classes() && set.classes != self.classes {
             return Err(Error::Data(format!(
                 "{}: `{}` labels images within their classes, and these have other classes than its {} ({}, …)",
@@ -297,9 +314,7 @@ impl Trained {
                 self.classes[0]
             )));
         }
-        let feed = self.feed(set, batch)?;
-        let variants = choose::preferred(&self.engine);
-        Sorter::new(self.trunk(&variants), feed, self.decode, &*self.method, assigned)?.run(&self.engine)
+        Ok(())
     }
 
     fn trunk<'a>(&'a self, variants: &'a HashMap<&'static str, usize>) -> Trunk<'a> {

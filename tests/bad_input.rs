@@ -425,6 +425,38 @@ fn label_assignments_that_do_not_fit() {
     with(&[&frozen[..], &["sela.heads=2"]].concat(), 2, &["labels.csv", "1 heads", "now 2"]);
 }
 
+/// Auxiliary labels and groups of classes that `maxl` and its like cannot use.
+#[test]
+fn auxiliary_labels_that_do_not_fit() {
+    let bench = Bench::new(Pictures::default());
+    let maxl = ["method=maxl", "maxl.hierarchy=2", "train.steps=2", "evaluate.every=0"];
+    let with = |more: &[&str], code: i32, parts: &[&str]| {
+        bench.train_refused(&[&maxl[..], more].concat(), code, parts);
+    };
+    with(&["maxl.hierarchy=[2, 2]"], 2, &["2 numbers ([2, 2])", "3 classes"]);
+    with(&["maxl.hierarchy=[2, 0, 2]"], 2, &["`maxl.hierarchy` is [2, 0, 2]", "from 1"]);
+    with(&["maxl.lookahead_lr=0"], 2, &["`maxl.lookahead_lr` is 0", "above 0", "hessian = \"none\""]);
+    with(&["data.labels=10"], 2, &["data.labels = \"10\"", "set.npz", "only CIFAR-100"]);
+    with(&["data.groups=[[0, 1], [1, 2]]"], 2, &["data.groups", "class 1 is in group 0 and in group 1"]);
+    with(&["data.groups=[[0], [1]]"], 2, &["data.groups", "class 2 of set.npz is in no group"]);
+    with(&["data.groups=[[0, 1], [\"cat\"]]"], 2, &["data.groups", "`cat`, which is no class", "there are 0, 1, 2"]);
+    let human = |labels: &str, groups: &str, code: i32, parts: &[&str]| {
+        with(&["method=maxl-human", &format!("maxl.labels={labels}"), groups], code, parts);
+    };
+    human("own", "seed=1", 2, &["maxl.labels = \"own\"", "no labels that are finer", "data.groups"]);
+    human("coarse", "data.groups=[[0, 1], [2]]", 2, &["maxl.labels = \"coarse\"", "as finer labels own"]);
+    human("own", "data.groups=[[0], [1], [2]]", 3, &["maxl.labels: own", "not finer than the classes"]);
+    let rows: String = (0..60).map(|i| format!(",{i},0,{},0.5\n", i % 4)).collect();
+    fs::write(bench.path("labels.csv"), format!("file,index,head,label,confidence\n{rows}")).unwrap();
+    human(&bench.text("labels.csv"), "seed=1", 3, &["labels.csv", "label 0 is on images of", "not finer"]);
+    let last = bench.trained("run", &maxl);
+    let before = fs::read(&last).unwrap();
+    let resume = ["train", "--resume", &bench.text("run"), "--set"];
+    refused(&[&resume[..], &["maxl.hierarchy=3"]].concat(), 2, &["`maxl.hierarchy` = 3 (before: 2)", "--run"]);
+    refused(&[&resume[..], &["data.groups=[[0, 1], [2]]"]].concat(), 6, &["trained on 3 classes", "have 2"]);
+    assert_eq!(fs::read(&last).unwrap(), before);
+}
+
 #[test]
 fn folders_without_labels() {
     let bench = Bench::new(Pictures::default());

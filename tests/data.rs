@@ -2,6 +2,7 @@
 
 mod binary;
 mod bundled;
+mod coarser;
 mod folder;
 mod labels;
 mod npz;

@@ -408,7 +408,7 @@ fn bad_settings_are_refused() {
         (&["train.accumulate=3"], &["train.accumulate = 3", "maxl.recompute"]),
         (&["maxl.data=validation"], &["maxl.data", "data.validation"]),
         (&["maxl.data=validation", "data.validation=10"], &["maxl.data", "15", "10"]),
-        (&["method=maxl-human"], &["maxl.labels is empty", "fine"]),
+        (&["method=maxl-human"], &["maxl.labels is empty", "own"]),
         (&["method=maxl-human", "maxl.labels=fine"], &["maxl.labels = \"fine\"", "CIFAR-100"]),
         (&["method=maxl-human", &same], &["same.csv", "not finer"]),
         (&["method=maxl-human", &across], &["across.csv", "label 0", "not finer"]),

@@ -88,6 +88,7 @@ pub(super) fn trainer(engine: &Arc<Engine>, config: &str, image: [usize; 3], cla
         pixels: (0..count * height * width * channels).map(|_| random.below(256) as u8).collect(),
         labels: (0..count).map(|i| (i % classes) as u32).collect(),
         classes: (0..classes).map(|i| i.to_string()).collect(),
+        finer: Vec::new(),
         files: Vec::new(),
         skipped: Vec::new(),
         ignored: 0,

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{device_options, known_sections, load_config, output};
 use crate::base::Result;
-use crate::data::{Format, ImageSet, LoadOptions, Split, detect, has_split, load, load_both};
+use crate::data::{Format, ImageSet, Labels, LoadOptions, Split, detect, has_split, load, load_both};
 use crate::gpu::Engine;
 use crate::report::write_sheet;
 use crate::train::config::Config;
@@ -29,9 +29,9 @@ pub struct InspectArgs {
     /// How it is stored: cifar10, cifar100, idx, folder or npz; found out when not given.
     #[arg(long)]
     format: Option<String>,
-    /// CIFAR-100: the 20 coarse labels in place of the 100 fine ones.
-    #[arg(long)]
-    coarse: bool,
+    /// CIFAR-100: which labels are the classes: fine (100), coarse (20), 10 or 3.
+    #[arg(long, value_parser = Labels::ALL.map(Labels::name), default_value = "fine")]
+    labels: String,
     /// Image folders: crop and resize each image to a square of this many pixels.
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
@@ -178,7 +178,7 @@ pub(super) fn run(command: &DataCommand, adapter: Option<&str>) -> Result<()> {
         format: args.format.as_deref().map(str::parse).transpose()?,
         size: side.map(|side| (side, side)),
         skip_bad: args.skip_bad,
-        coarse: args.coarse,
+        labels: Labels::ALL.into_iter().find(|labels| labels.name() == args.labels).unwrap_or_default(),
         unlabelled: args.unlabelled,
         ..LoadOptions::default()
     };

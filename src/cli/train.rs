@@ -10,7 +10,6 @@ use clap::Args;
 use super::settings::{known_sections, load_config};
 use super::{install_interrupt, progress};
 use crate::base::{Error, Result};
-use crate::data::ImageSet;
 use crate::gpu::Engine;
 use crate::report::{RunDir, RunResult, Session};
 use crate::session::{self, Trained};
@@ -191,7 +190,7 @@ fn test_of_best(
     let start = Instant::now();
     let trained = Trained::open(engine, &best)?;
     let images = test.count();
-    let metrics = trained.evaluate(ImageSet::clone(test), trainer.config().train.micro_batch())?;
+    let metrics = trained.evaluate(Arc::clone(test), trainer.config().train.micro_batch())?;
     sinks.event(&Event::Note(format!("the best checkpoint, of step {}, on the test images:", trained.step)))?;
     sinks.event(&Event::Evaluated(Evaluated {
         step: trainer.step(),

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cifar100;
 use super::classes;
 use super::file;
 use super::load::{Format, LoadOptions, Split};
@@ -93,21 +94,27 @@ pub(super) fn load(dir: &Path, split: Split, format: Format, options: &LoadOptio
             dir.display(),
         )));
     }
-    let hundred = format == Format::Cifar100;
-    let (label_at, default, name_files): (usize, usize, &[&str]) = match (hundred, options.coarse) {
-        (false, _) => (0, 10, &["batches.meta.txt", "classes.txt"]),
-        (true, false) => (1, 100, &["fine_label_names.txt", "classes.txt"]),
-        (true, true) => (0, 20, &["coarse_label_names.txt"]),
+    let hundred = if format == Format::Cifar100 { Some(cifar100::Names::read(dir, options)?) } else { None };
+    let classes = match hundred {
+        Some(_) => Vec::new(),
+        None => classes::resolve(Some(dir), &["batches.meta.txt", "classes.txt"], options, Some(10), &[])?,
     };
-    let classes = classes::resolve(Some(dir), name_files, options, Some(default), &[])?;
     let record = record_bytes(format);
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    // Of CIFAR-100 the fine ones, and the coarse ones beside them.
+    let (mut pixels, mut labels, mut coarse) = (Vec::new(), Vec::new(), Vec::new());
     for path in &paths {
         let bytes = file::read_all(path, file::UNPACKED_LIMIT)?;
         check_length(path, bytes.len() as u64, format)?;
         let first = labels.len();
-        labels.extend(bytes.chunks_exact(record).map(|r| u32::from(r[label_at])));
-        classes::check_labels(&path.display().to_string(), &labels[first..], classes.len())?;
+        labels.extend(bytes.chunks_exact(record).map(|r| u32::from(r[record - 3 * PLANE - 1])));
+        let place = path.display().to_string();
+        match &hundred {
+            Some(names) => {
+                coarse.extend(bytes.chunks_exact(record).map(|r| u32::from(r[0])));
+                names.check(&place, &labels[first..], &coarse[first..])?;
+            }
+            None => classes::check_labels(&place, &labels[first..], classes.len())?,
+        }
         pixels.reserve(bytes.len() / record * 3 * PLANE);
         for image in bytes.chunks_exact(record).map(|r| &r[record - 3 * PLANE..]) {
             let (red, rest) = image.split_at(PLANE);
@@ -117,7 +124,7 @@ pub(super) fn load(dir: &Path, split: Split, format: Format, options: &LoadOptio
             }
         }
     }
-    Ok(ImageSet {
+    let set = ImageSet {
         name: file::name_of(dir),
         height: SIDE,
         width: SIDE,
@@ -125,9 +132,14 @@ pub(super) fn load(dir: &Path, split: Split, format: Format, options: &LoadOptio
         pixels,
         labels,
         classes,
+        finer: Vec::new(),
         files: Vec::new(),
         skipped: Vec::new(),
         ignored: 0,
+    };
+    Ok(match hundred {
+        Some(names) => names.label(set, coarse, options.labels),
+        None => set,
     })
 }
 

@@ -82,6 +82,7 @@ pub(super) fn load(dir: &Path, split: Split, options: &LoadOptions) -> Result<Im
         pixels,
         labels,
         classes,
+        finer: Vec::new(),
         files: Vec::new(),
         skipped: Vec::new(),
         ignored: 0,

@@ -192,6 +192,7 @@ fn decoded(dir: &Path, listing: Listing, classes: Vec<String>, options: &LoadOpt
         pixels: batch.pixels,
         labels: batch.kept.iter().map(|&i| listing.labels[i]).collect(),
         classes,
+        finer: Vec::new(),
         files: batch.kept.iter().map(|&i| relative(&listing.paths[i])).collect(),
         skipped,
         ignored: listing.ignored,

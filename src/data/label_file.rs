@@ -284,6 +284,7 @@ impl LabelFile {
             )));
         }
         set.labels = labels;
+        set.finer.clear();
         set.classes = (0..count).map(|k| k.to_string()).collect();
         Ok(set)
     }

@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::cifar100::Labels;
+use super::finer::OWN;
+use super::groups::Groups;
 use super::set::ImageSet;
 use super::{cifar, idx, image_folder, npz};
 use crate::base::{Error, Result};
@@ -87,8 +90,10 @@ pub struct LoadOptions {
     pub channels: Option<usize>,
     /// Class folders: leave out images that cannot be decoded, and list them in [`ImageSet::skipped`].
     pub skip_bad: bool,
-    /// CIFAR-100: the 20 coarse labels in place of the 100 fine ones.
-    pub coarse: bool,
+    /// CIFAR-100: which of its labels are the classes.
+    pub labels: Labels,
+    /// Groups of those classes to take for classes.
+    pub groups: Groups,
     /// Number of classes, when neither the format nor a file of names says it and the largest label does not either.
     pub classes: Option<usize>,
     /// Accept classes without an image.
@@ -186,7 +191,7 @@ pub fn has_split(path: &Path, split: Split, options: &LoadOptions) -> Result<boo
 /// # Errors
 /// [`Error::Data`] for data that is missing, truncated, too long, corrupt or inconsistent, for a label outside the
 /// classes and for a class without an image (see [`LoadOptions::allow_empty_classes`]); [`Error::Config`] for options
-/// out of range; [`Error::Io`] when the system fails to read. Messages name the file and the numbers.
+/// out of range, labels that the format does not have and groups that do not fit the classes; [`Error::Io`] when the system fails to read. Messages name the file and the numbers.
 pub fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet> {
     options.check()?;
     let format = resolve_format(path, options)?;
@@ -194,6 +199,14 @@ pub fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet
         return Err(Error::Config(format!(
             "{} is of the format {format}, whose images have labels; only image folders are read without \
              (`data.labelled = false`, `--unlabelled`)",
+            path.display(),
+        )));
+    }
+    if options.labels != Labels::Fine && format != Format::Cifar100 {
+        return Err(Error::Config(format!(
+            "data.labels = \"{}\": {} is of the format {format}; only CIFAR-100 has labels of several sizes \
+             (`data.groups` makes coarser classes of any)",
+            options.labels.name(),
             path.display(),
         )));
     }
@@ -216,7 +229,7 @@ pub fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<ImageSet
         )));
     }
     set.check_content(&format!("{} ({split} images)", path.display()), options.allow_empty_classes)?;
-    Ok(set)
+    options.groups.apply(set, if format == Format::Cifar100 { options.labels.name() } else { OWN })
 }
 
 /// Loads the training set, and the test set to fit it where there is one.

@@ -1,9 +1,12 @@
 //! Floor 3: image data sets in host memory: formats, splits, the order of samples, batches prepared ahead.
 
 mod cifar;
+mod cifar100;
 mod classes;
 mod decode;
 mod file;
+mod finer;
+mod groups;
 mod idx;
 mod image_folder;
 mod label_file;
@@ -16,7 +19,10 @@ mod set;
 mod split;
 mod text_file;
 
+pub use cifar100::Labels;
 pub use decode::{Images, load_images};
+pub use finer::{Finer, OWN};
+pub use groups::{ClassRef, Groups};
 pub use label_file::{Label, LabelFile, LabelTable};
 pub use load::{Format, LoadOptions, Split, detect, has_split, load, load_both};
 pub use prefetch::Prefetch;

@@ -92,6 +92,7 @@ pub(super) fn load(path: &Path, split: Split, options: &LoadOptions) -> Result<I
         pixels,
         labels,
         classes,
+        finer: Vec::new(),
         files: Vec::new(),
         skipped: Vec::new(),
         ignored: 0,

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::finer::Finer;
 use crate::base::{Error, Result};
 
 /// Labelled images of one size: bytes, row-major, `[count, H, W, C]`.
@@ -24,6 +25,8 @@ pub struct ImageSet {
     pub labels: Vec<u32>,
     /// The name of each class; its number stands in where the data has no names.
     pub classes: Vec<String>,
+    /// Finer labels that came with the data, the finest first.
+    pub finer: Vec<Finer>,
     /// The file of each image, relative to the set's folder; empty for formats that hold many images in a file.
     pub files: Vec<String>,
     /// Images that were left out because they could not be decoded.
@@ -109,6 +112,7 @@ impl ImageSet {
             pixels,
             labels: indices.iter().map(|&i| self.labels[i as usize]).collect(),
             classes: self.classes.clone(),
+            finer: self.finer.iter().map(|finer| finer.subset(indices)).collect(),
             files,
             skipped: Vec::new(),
             ignored: 0,
@@ -228,6 +232,7 @@ pub(super) mod tests {
             pixels: (0..count * 6 * channels).map(|i| (i * 7 % 251) as u8).collect(),
             labels: (0..count as u32).map(|i| i % classes).collect(),
             classes: (0..classes).map(|c| c.to_string()).collect(),
+            finer: Vec::new(),
             files: Vec::new(),
             skipped: Vec::new(),
             ignored: 0,

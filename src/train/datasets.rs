@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::config::{ChannelValues, Config, EvaluateSplit};
 use super::images::Decode;
 use crate::base::{Error, Result};
-use crate::data::{self, ImageSet, LabelFile, LoadOptions, Partition, Split};
+use crate::data::{self, Finer, Groups, ImageSet, LabelFile, LoadOptions, Partition, Split};
 
 /// Everything that a config's `[data]` section names.
 #[derive(Clone, Debug)]
@@ -68,6 +68,23 @@ impl Datasets {
         Ok((whole, parts))
     }
 
+    /// Finer labels of the training images, or of those held out for validation: a name of labels that came with the data, or
+    /// a label file of all of both. `setting` stands for the setting in messages.
+    ///
+    /// # Errors
+    /// As [`ImageSet::finer_labels`].
+    pub fn finer(&self, config: &Config, source: &str, setting: &str, held_out: bool) -> Result<Vec<u32>> {
+        let set = if held_out { self.validation.as_ref().unwrap_or(&self.train) } else { &self.train };
+        if Finer::is_name(source) {
+            return set.finer_labels(source, setting);
+        }
+        // A file numbers all training images, those held out for validation included.
+        let (whole, parts) = self.undivided(config)?;
+        let all = whole.finer_labels(source, setting)?;
+        let places = if held_out { parts.validation } else { parts.train };
+        Ok(places.into_iter().map(|place| all[place as usize]).collect())
+    }
+
     /// The set that `evaluate.split` names: "validation", "test", or "auto": validation when there is one, else test
     /// unless `cautious`, since what chooses a checkpoint by test labels is not unsupervised.
     ///
@@ -104,7 +121,8 @@ fn labelled(config: &Config) -> Result<(ImageSet, Option<ImageSet>)> {
     let (data, options) = (&config.data, config.data.load_options()?);
     let Some(path) = data.labels_file() else { return data::load_both(data.path(), &options) };
     let labels = LabelFile::read(path)?;
-    let own = LoadOptions { classes: None, allow_empty_classes: true, ..options };
+    let groups = options.groups.clone();
+    let own = LoadOptions { classes: None, groups: Groups::default(), allow_empty_classes: true, ..options };
     let set = data::load(data.path(), Split::Train, &own)?;
-    Ok((labels.apply(set, data.labels_head as u32, options.classes)?, None))
+    Ok((groups.apply(labels.apply(set, data.labels_head as u32, options.classes)?, data::OWN)?, None))
 }

@@ -1,7 +1,7 @@
 //! CIFAR and IDX files.
 
 use relabel::base::Error;
-use relabel::data::{Format, LoadOptions, Split, detect, has_split, load, load_both};
+use relabel::data::{Format, Labels, LoadOptions, Split, detect, has_split, load, load_both};
 use tempfile::tempdir;
 
 use super::{gzip, refused, train, write};
@@ -77,7 +77,7 @@ fn record_size_tells_cifar10_from_cifar100() {
     let fine = train(dir.path()).unwrap();
     assert_eq!((fine.classes.len(), fine.labels[57]), (100, 57));
     assert_eq!(fine.image(57)[..3], [byte(57, 0, 0), byte(57, 1, 0), byte(57, 2, 0)]);
-    let options = LoadOptions { coarse: true, ..Default::default() };
+    let options = LoadOptions { labels: Labels::Coarse, ..Default::default() };
     let coarse = load(dir.path(), Split::Train, &options).unwrap();
     assert_eq!((coarse.classes.len(), coarse.labels[57]), (20, 17));
     assert_eq!(coarse.pixels, fine.pixels);

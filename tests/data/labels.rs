@@ -20,6 +20,7 @@ fn set(count: usize, files: &[&str]) -> ImageSet {
         pixels: (0..count as u8).collect(),
         labels: vec![0; count],
         classes: vec!["unlabelled".into()],
+        finer: Vec::new(),
         files: files.iter().map(|f| (*f).to_owned()).collect(),
         skipped: Vec::new(),
         ignored: 0,

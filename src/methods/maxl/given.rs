@@ -1,24 +1,19 @@
 //! Auxiliary labels that do not change: random ones within each class, or a finer labelling that people made.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
 
 use super::TABLE;
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
-use crate::data::{self, ImageSet, LabelFile, LoadOptions, Split};
+use crate::data::ImageSet;
 use crate::gpu::{Engine, Tensor};
 use crate::graph::{Graph, NodeId};
 use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
-use crate::train::config::Config;
-use crate::train::datasets::Datasets;
 use crate::train::events::Relabelled;
 use crate::train::{Context, Labeller};
 
 /// The checkpoint's tensor of the labels, `(1, N)`.
 const AUXILIARY: &str = "labels.auxiliary";
-/// In place of a file: the fine labels of CIFAR-100.
-const FINE: &str = "fine";
 
 /// One auxiliary label for each image, in the columns of its class.
 #[derive(Debug)]
@@ -42,23 +37,10 @@ fn random(set: &ImageSet, hierarchy: &[usize], seed: u64) -> Vec<u32> {
 
 /// Labels `fine` in the columns of their classes, ascending within each. `source` names them in messages.
 fn within(set: &ImageSet, fine: &[u32], hierarchy: &[usize], source: &str) -> Result<Vec<u32>> {
-    let mut owner: BTreeMap<u32, u32> = BTreeMap::new();
+    set.check_finer(fine, &format!("maxl.labels: {source}"))?;
     let mut owned = vec![BTreeSet::new(); hierarchy.len()];
     for (&label, &class) in fine.iter().zip(&set.labels) {
-        let first = *owner.entry(label).or_insert(class);
-        if first != class {
-            return Err(Error::Data(format!(
-                "maxl.labels: {source}: label {label} is on images of `{}` and of `{}`: the labels are not finer than the \
-                 classes",
-                set.classes[first as usize], set.classes[class as usize]
-            )));
-        }
         owned[class as usize].insert(label);
-    }
-    if owned.iter().all(|labels| labels.len() < 2) {
-        return Err(Error::Data(format!(
-            "maxl.labels: {source}: no class has two labels: the labels are not finer than the classes"
-        )));
     }
     if let Some(class) = owned.iter().zip(hierarchy).position(|(labels, &most)| labels.len() > most) {
         let fitting: Vec<usize> = owned.iter().map(|labels| labels.len().max(1)).collect();
@@ -77,24 +59,12 @@ fn within(set: &ImageSet, fine: &[u32], hierarchy: &[usize], source: &str) -> Re
     Ok(fine.iter().zip(&set.labels).map(column).collect())
 }
 
-/// The labels that `source` (a file, or `fine`) has for the training images.
-fn read(source: &str, config: &Config, data: &Datasets) -> Result<Vec<u32>> {
-    // Both number all training images, those held out for validation included.
-    let (whole, parts) = data.undivided(config)?;
-    let all = if source == FINE {
-        let options = LoadOptions { coarse: false, classes: None, ..config.data.load_options()? };
-        let format = options.format.map_or_else(|| data::detect(config.data.path()), Ok)?;
-        if format != data::Format::Cifar100 {
-            return Err(Error::Config(format!(
-                "maxl.labels = \"{FINE}\": {} is {format}; only CIFAR-100 has fine labels beside others",
-                config.data.path
-            )));
-        }
-        data::load(config.data.path(), Split::Train, &options)?.labels
-    } else {
-        LabelFile::read(Path::new(source))?.labels(&whole, 0)?
-    };
-    Ok(parts.train.iter().map(|&place| all[place as usize]).collect())
+/// The auxiliary labels that a checkpoint keeps of the training images; none where the generator gives them, or nothing.
+pub fn labels_of(checkpoint: &Checkpoint) -> Option<Vec<u32>> {
+    match &checkpoint.get(AUXILIARY).ok()?.data {
+        TensorData::I32(labels) => Some(labels.iter().map(|&label| label as u32).collect()),
+        _ => None,
+    }
 }
 
 impl Given {
@@ -108,7 +78,7 @@ impl Given {
         let set = &data.train;
         let labels = match source {
             None => random(set, hierarchy, config.seed),
-            Some(source) => within(set, &read(source, config, data)?, hierarchy, source)?,
+            Some(source) => within(set, &data.finer(config, source, "maxl.labels", false)?, hierarchy, source)?,
         };
         Self::from(engine, labels)
     }
@@ -173,6 +143,7 @@ mod tests {
             pixels: vec![0; labels.len()],
             labels: labels.to_vec(),
             classes: classes.iter().map(ToString::to_string).collect(),
+            finer: Vec::new(),
             files: Vec::new(),
             skipped: Vec::new(),
             ignored: 0,

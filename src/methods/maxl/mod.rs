@@ -5,6 +5,7 @@ mod generator;
 mod given;
 mod settings;
 
+pub use given::labels_of;
 pub use settings::{Head, Hierarchy, MaxlSettings, MetaData, Order, Running};
 
 use crate::base::labels::LabelRule;
@@ -53,8 +54,8 @@ impl Maxl {
     pub fn new(settings: MaxlSettings, source: Source, generator: Box<dyn Backbone>) -> Result<Self> {
         if source == Source::Human && settings.labels.is_empty() {
             return Err(Error::Config(
-                "maxl.labels is empty: `maxl-human` learns a finer labelling; name a label file, or \"fine\" for \
-                 CIFAR-100's fine labels"
+                "maxl.labels is empty: `maxl-human` learns a finer labelling; name a label file, or \"own\" for the finest \
+                 labels that came with the data"
                     .into(),
             ));
         }

@@ -148,7 +148,7 @@ pub struct MaxlSettings {
     pub head: Head,
     /// Report the cosine similarity of the two losses' gradients, which costs one more backward pass a meta step.
     pub gradient_cosine: bool,
-    /// `maxl-human`: a label file finer than the classes, or `fine` for CIFAR-100's fine labels.
+    /// `maxl-human`: labels finer than the classes: a label file, or `own | fine | coarse | 10` for some that came with the data.
     pub labels: String,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::section::{Fault, Section, need};
 use super::values::{self, ChannelValues, MemorySize};
 use crate::base::Result;
-use crate::data::{Format, LoadOptions, SamplerKind, Validation};
+use crate::data::{ClassRef, Format, Groups, LoadOptions, SamplerKind, Validation};
 use crate::gpu::{AdapterChoice, Options};
 
 type Check = std::result::Result<(), Fault>;
@@ -34,15 +34,8 @@ impl Section for General {
     }
 }
 
-/// CIFAR-100's two sets of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Labels {
-    /// 100 classes.
-    Fine,
-    /// 20 superclasses.
-    Coarse,
-}
+/// `data.labels`.
+pub use crate::data::Labels;
 
 /// Where the images lie during training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,8 +56,14 @@ pub struct Data {
     pub path: String,
     /// `auto | cifar10 | cifar100 | idx | folder | npz`.
     pub format: String,
-    /// CIFAR-100: `fine | coarse`.
+    /// CIFAR-100: `fine | coarse | 10 | 3`.
+    #[serde(with = "values::labels")]
     pub labels: Labels,
+    /// Groups of classes, by name or number, that are taken for classes; empty leaves them as they are.
+    #[serde(with = "values::groups")]
+    pub groups: Vec<Vec<ClassRef>>,
+    /// Names of the groups; empty makes them of the classes' names.
+    pub group_names: Vec<String>,
     /// Image folders: side in pixels that images are cropped and resized to, 0 to 8192; 0 keeps their size.
     pub size: usize,
     /// `none`, a fraction, a count, or a file of indices.
@@ -96,6 +95,8 @@ impl Default for Data {
             path: String::new(),
             format: "auto".into(),
             labels: Labels::Fine,
+            groups: Vec::new(),
+            group_names: Vec::new(),
             size: 0,
             validation: Validation::None,
             skip_bad: false,
@@ -124,6 +125,14 @@ impl Section for Data {
             "at most 1048576, or 0 to take the largest label plus one",
         )?;
         need(self.labels_head < 1 << 16, "labels_head", self.labels_head, "at most 65535")?;
+        let (groups, names) = (&self.groups, &self.group_names);
+        let seen = || values::groups::shown(groups);
+        need(groups.iter().all(|group| !group.is_empty()), "groups", seen(), "groups of at least one class each")?;
+        need(groups.len() != 1, "groups", seen(), "at least two groups, or none to leave the classes as they are")?;
+        let allowed = format!("one name for each of the {} groups in `data.groups`, or none", groups.len());
+        need(names.is_empty() || names.len() == groups.len(), "group_names", format!("{names:?}"), allowed)?;
+        let distinct = names.iter().enumerate().all(|(i, name)| !name.is_empty() && !names[..i].contains(name));
+        need(distinct, "group_names", format!("{names:?}"), "names that differ and are not empty")?;
         if let ChannelValues::Values(mean) = &self.mean {
             need(mean.iter().all(|&m| (m as f32).is_finite()), "mean", &self.mean, "finite numbers")?;
         }
@@ -159,7 +168,8 @@ impl Data {
             format: if self.format == "auto" { None } else { Some(self.format.parse()?) },
             size: (self.size > 0).then_some((self.size, self.size)),
             skip_bad: self.skip_bad,
-            coarse: self.labels == Labels::Coarse,
+            labels: self.labels,
+            groups: Groups { members: self.groups.clone(), names: self.group_names.clone() },
             classes: (self.classes > 0).then_some(self.classes),
             allow_empty_classes: self.allow_empty_classes,
             unlabelled: !self.labelled,

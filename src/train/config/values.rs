@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Value;
 
 use crate::base::{Error, Result};
-use crate::data::Validation;
+use crate::data::{ClassRef, Labels, Validation};
 
 fn unexpected<E: serde::de::Error>(expected: &str) -> E {
     E::custom(format!("invalid type, expected {expected}"))
@@ -184,6 +184,62 @@ pub(super) mod validation {
             }
             _ => Err(unexpected(expected)),
         }
+    }
+}
+
+/// serde for [`Labels`]: a word, or the number of classes, which a text or a number may be.
+pub(super) mod labels {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &Labels, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(value.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Labels, D::Error> {
+        let text = match Value::deserialize(deserializer)? {
+            Value::Integer(number) => number.to_string(),
+            other => other.as_str().unwrap_or_default().to_owned(),
+        };
+        let found = Labels::ALL.into_iter().find(|labels| labels.name() == text);
+        found.ok_or_else(|| unexpected("\"fine\", \"coarse\", \"10\" or \"3\""))
+    }
+}
+
+/// serde for groups of classes: an array of arrays of names and numbers.
+pub(super) mod groups {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(value: &[Vec<ClassRef>], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        array(value).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Vec<Vec<ClassRef>>, D::Error> {
+        let class = |value: &Value| match value {
+            Value::String(name) => Some(ClassRef::Name(name.clone())),
+            Value::Integer(number) => u32::try_from(*number).ok().map(ClassRef::Number),
+            _ => None,
+        };
+        let group = |value: &Value| value.as_array()?.iter().map(class).collect::<Option<Vec<_>>>();
+        let value = Value::deserialize(deserializer)?;
+        let read = value.as_array().and_then(|groups| groups.iter().map(group).collect());
+        read.ok_or_else(|| {
+            unexpected("an array of groups, each an array of class names or numbers, such as [[\"cat\", \"dog\"], [2]]")
+        })
+    }
+
+    /// As it stands in a file.
+    pub fn shown(value: &[Vec<ClassRef>]) -> String {
+        Value::Array(array(value)).to_string()
+    }
+
+    fn array(value: &[Vec<ClassRef>]) -> Vec<Value> {
+        let class = |class: &ClassRef| match class {
+            ClassRef::Name(name) => Value::String(name.clone()),
+            ClassRef::Number(number) => Value::Integer(i64::from(*number)),
+        };
+        value.iter().map(|group| Value::Array(group.iter().map(class).collect())).collect()
     }
 }
 
