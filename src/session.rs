@@ -23,6 +23,7 @@ use crate::train::feed::Feed;
 use crate::train::images::Decode;
 use crate::train::inference::{Chosen, Evaluator, Predicted, Predictor, Sorter};
 use crate::train::snapshot::{keys, weights};
+use crate::train::soft_labels::SoftLabels;
 use crate::train::views::ViewSettings;
 use crate::train::{Measure, Method, Network, Trainer, probe};
 use crate::transport::RowStore;
@@ -302,6 +303,17 @@ impl Trained {
         let feed = self.feed(set, batch)?;
         let variants = choose::preferred(&self.engine);
         Sorter::new(self.trunk(&variants), feed, self.decode, &*self.method, assigned)?.run(&self.engine)
+    }
+
+    /// The labels that the network gives the images of a set by its first head, with the mean probability of each label.
+    ///
+    /// # Errors
+    /// When the method gives none, or as [`Trained::features`].
+    pub fn soft_labels(&self, set: &Arc<ImageSet>, batch: usize) -> Result<SoftLabels> {
+        self.check_sorted(set)?;
+        let feed = self.feed(set, batch)?;
+        let variants = choose::preferred(&self.engine);
+        SoftLabels::of(self.trunk(&variants), feed, self.decode, &*self.method)
     }
 
     fn check_sorted(&self, set: &ImageSet) -> Result<()> {

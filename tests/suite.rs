@@ -13,6 +13,7 @@ mod gradients;
 mod images;
 mod kernels;
 mod maxl;
+mod maxl_eval;
 mod maxl_runs;
 mod networks;
 mod probe;

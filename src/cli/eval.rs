@@ -1,10 +1,12 @@
 //! `relabel eval`: accuracy of a checkpoint, or how good its features and clusters are.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::eval_labels::{self, Place};
 use super::{device_options, eval_features, output};
 use crate::base::{Error, Result};
 use crate::data::{self, LoadOptions, Split};
@@ -46,6 +48,10 @@ pub struct EvalArgs {
     /// With the features of a network: change a setting of [knn] or [probe], such as knn.k=20 (may be repeated).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Auxiliary labels (`maxl`): the finer true labels that they are compared with: a label file, or own, fine, coarse or
+    /// 10; without it, those of maxl.labels, else the finest that came with the data.
+    #[arg(long, value_name = "LABELS")]
+    pub finer: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -55,6 +61,9 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
     if args.features || trained.method().makes_labels() {
+        if args.finer.is_some() {
+            return Err(Error::Config("--finer is for auxiliary labels (`maxl`), and not for features".into()));
+        }
         if args.untrained {
             trained.initialise()?;
         }
@@ -75,20 +84,19 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
         (None, Some(path)) if !data::has_split(path, Split::Test, &LoadOptions::default())? => "train",
         (None, _) => "test",
     };
-    let set = match (&args.data, split) {
+    let mut config = trained.config.clone();
+    config.data.skip_bad |= args.skip_bad;
+    let (set, data) = match (&args.data, split) {
         (None, split) => {
-            let mut config = trained.config.clone();
-            config.data.skip_bad |= args.skip_bad;
             let data = Datasets::load(&config)?;
             let found = match split {
-                "train" => Some(data.train),
-                "validation" => data.validation,
-                _ => data.test,
+                "train" => Some(Arc::clone(&data.train)),
+                "validation" => data.validation.clone(),
+                _ => data.test.clone(),
             };
             let missing =
                 || Error::Data(format!("the checkpoint's data have no {split} images; name others with --data"));
-            let set = found.ok_or_else(missing)?;
-            std::sync::Arc::unwrap_or_clone(set)
+            (found.ok_or_else(missing)?, Some(data))
         }
         (Some(_), "validation") => {
             return Err(Error::Config(
@@ -98,17 +106,30 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
         (Some(path), split) => {
             let split = if split == "train" { Split::Train } else { Split::Test };
             let options = LoadOptions { skip_bad: args.skip_bad, ..trained.config.data.load_options()? };
-            trained.load(path, split, LoadOptions { format: None, ..options }, args.subset)?
+            (Arc::new(trained.load(path, split, LoadOptions { format: None, ..options }, args.subset)?), None)
         }
     };
     let (images, name, skipped) = (set.count(), set.name.clone(), set.skipped.len());
-    let metrics = trained.evaluate(set, args.batch.filter(|&n| n > 0).unwrap_or(trained.config.train.batch))?;
+    let batch = args.batch.filter(|&n| n > 0).unwrap_or(trained.config.train.batch);
+    let mut metrics = trained.evaluate(Arc::clone(&set), batch)?;
+    let place = match &data {
+        Some(data) if split != "test" => Place::Training { data, config: &config, held_out: split == "validation" },
+        _ => Place::Other,
+    };
+    let labels = eval_labels::measure(args, &trained, &set, &place, batch)?;
+    metrics.extend(labels.iter().flat_map(eval_labels::metrics));
+    let agreement = labels.as_ref().and_then(|labels| labels.agreement.as_ref());
     if args.json {
         let values: Map<String, Value> = metrics.into_iter().map(|(n, v)| (n, json!(v))).collect();
-        return output::print_json(&json!({
+        let mut report = json!({
             "checkpoint": args.checkpoint, "method": trained.method().name(), "step": trained.step,
             "data": name, "split": split, "images": images, "skipped": skipped, "metrics": values,
-        }));
+        });
+        if let Some(labels) = &labels {
+            report["labels"] = json!(labels.labels);
+            report["agreement"] = agreement.map_or(Value::Null, eval_labels::to_json);
+        }
+        return output::print_json(&report);
     }
     let mut text = format!(
         "{} after {} steps, {images} {} images of {name}{}\n",
@@ -118,11 +139,12 @@ pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
         if skipped > 0 { format!(" ({skipped} skipped)") } else { String::new() }
     );
     for (name, value) in metrics {
-        text += &if name.ends_with("accuracy") {
-            format!("{name:>22}  {:6.2} %\n", 100.0 * value)
-        } else {
-            format!("{name:>22}  {value:8.4}\n")
+        text += &match (name.as_str(), &labels) {
+            ("labels_used", Some(labels)) => format!("{name:>22}  {:>6} of {}\n", labels.used, labels.labels),
+            _ if name.ends_with("accuracy") => format!("{name:>22}  {:6.2} %\n", 100.0 * value),
+            _ => format!("{name:>22}  {value:8.4}\n"),
         };
     }
+    text += &agreement.map_or_else(String::new, eval_labels::to_text);
     output::print(&text)
 }

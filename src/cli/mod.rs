@@ -8,6 +8,7 @@ mod config;
 mod data;
 mod eval;
 mod eval_features;
+mod eval_labels;
 mod interrupt;
 mod label;
 mod output;

@@ -4,6 +4,8 @@ pub mod clusters;
 pub mod information;
 pub mod knn;
 pub mod ranking;
+pub mod within;
 
 pub use clusters::{Contingency, Sizes};
 pub use ranking::auroc;
+pub use within::WithinClasses;

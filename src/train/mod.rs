@@ -19,6 +19,7 @@ pub mod preview;
 pub mod probe;
 pub mod schedule;
 pub mod snapshot;
+pub mod soft_labels;
 pub mod trainer;
 pub mod views;
 
