@@ -5,7 +5,7 @@ use relabel::data;
 use relabel::eval::knn::{self, Neighbours, SCRATCH, Settings};
 use relabel::eval::{Contingency, Sizes, auroc};
 use relabel::gpu::{Engine, Tensor};
-use relabel::report::gallery::{self, Layout, Members};
+use relabel::report::gallery::{self, Layout, Members, Section};
 
 use super::common::engine;
 
@@ -259,7 +259,8 @@ fn a_gallery_of_the_bundled_images() {
     let sure: Vec<f32> = (0..set.count()).map(brightness).collect();
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::default();
-    let paths = gallery::write(dir.path(), &set, &set.labels, &sure, 10, Members::Confident, layout).unwrap();
+    let sections = Section::plain(10);
+    let paths = gallery::write(dir.path(), &set, &set.labels, &sure, &sections, Members::Confident, layout).unwrap();
     assert_eq!(paths.len(), 1);
     let sheet = image::open(&paths[0]).unwrap().into_rgb8();
     // The first place of the last row holds the brightest ankle boot, twice as large.

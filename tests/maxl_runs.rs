@@ -373,7 +373,8 @@ fn generated_labels_are_written() {
     let (single, _) = run(config(&data, &["method=maxl-single"]), Some(1), None);
     let single_path = dir.path().join("single.safetensors");
     single.write(&single_path).unwrap();
-    refused(&["label", single_path.to_str().unwrap(), "--out", "/dev/null", "--force"], 2, &["head"]);
+    let single = single_path.to_str().unwrap();
+    refused(&["label", single, "--out", "/dev/null", "--force"], 2, &["`maxl-single` has no head", "relabel predict"]);
 }
 
 #[test]

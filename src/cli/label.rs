@@ -10,6 +10,7 @@ use crate::assess::{self, Origin};
 use crate::base::{Error, Result};
 use crate::data::{ImageSet, Label, LabelFile, LoadOptions, Split};
 use crate::gpu::Engine;
+use crate::methods::maxl::MaxlSettings;
 use crate::report::gallery;
 use crate::session::Trained;
 use crate::train::datasets::Datasets;
@@ -35,7 +36,7 @@ pub struct LabelArgs {
     /// Where labels come from: auto (assigned for the training images, else predicted), assigned or predicted.
     #[arg(long, value_parser = ["auto", "assigned", "predicted"], default_value = "auto")]
     pub labels: String,
-    /// Also write contact sheets of every cluster (PNG) into this folder.
+    /// Also write contact sheets of every cluster, the surest images first (PNG), into this folder.
     #[arg(long, value_name = "DIR")]
     pub gallery: Option<PathBuf>,
     /// Replace files that are there.
@@ -63,6 +64,14 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
     let engine = Engine::open(&device_options(adapter)?)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
     let heads = trained.heads();
+    if heads == 0 {
+        return Err(Error::Config(format!(
+            "{}: `{}` has no head that labels images (`sela`, `sela-rot` and `maxl` have); `relabel predict` gives their \
+             classes",
+            args.checkpoint.display(),
+            trained.method().name()
+        )));
+    }
     let head = match args.head.as_str() {
         "all" => None,
         text => match text.parse::<usize>() {
@@ -130,11 +139,22 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
         let (found, sure): (Vec<u32>, Vec<f32>) = shown.iter().map(|c| (c.label, c.confidence)).unzip();
         let layout = gallery::Layout::default();
-        let pages = gallery::write(folder, &set, &found, &sure, clusters, gallery::Members::Confident, layout)?;
+        let sections = sections(&trained, clusters)?;
+        let pages = gallery::write(folder, &set, &found, &sure, &sections, gallery::Members::Confident, layout)?;
         let sheets = if pages.len() == 1 { "sheet" } else { "sheets" };
         text += &format!("{} contact {sheets}: {}\n", pages.len(), folder.display());
     }
     output::print(&text)
+}
+
+/// How the clusters stand on the contact sheets: those of a class below its name, where they belong to classes.
+fn sections(trained: &Trained, clusters: usize) -> Result<Vec<gallery::Section>> {
+    if !trained.method().sorts_within_classes() {
+        return Ok(gallery::Section::plain(clusters));
+    }
+    let hierarchy = trained.config.section::<MaxlSettings>("maxl")?.hierarchy.of(trained.classes.len())?;
+    let section = |(class, clusters): (&String, usize)| gallery::Section { heading: class.clone(), clusters };
+    Ok(trained.classes.iter().zip(hierarchy).map(section).collect())
 }
 
 /// The images to label.

@@ -1,4 +1,5 @@
-//! Contact sheets of clusters: a row a cluster, so that a person sees what each of them holds.
+//! Contact sheets of clusters: a row a cluster, so that a person sees what each of them holds; the clusters of a class can
+//! stand below its name.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,7 @@ use std::path::{Path, PathBuf};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
 
+use super::font;
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{Error, Result};
 use crate::data::ImageSet;
@@ -42,29 +44,73 @@ impl Default for Layout {
 const GAP: usize = 2;
 /// Pixels left of the images: room for the cluster's number and its count.
 const MARGIN: usize = 84;
+/// Height of a line with a heading, in pixels.
+const HEADING: usize = 26;
 /// The largest width or height of a sheet; viewers open it everywhere.
 const MOST: usize = 16_384;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const NUMBER: Rgb<u8> = Rgb([0, 0, 0]);
 const COUNT: Rgb<u8> = Rgb([120, 120, 120]);
 
-/// Digits 0 to 9, five pixels by seven, a row a number with the leftmost pixel in bit 4.
-const DIGITS: [[u8; 7]; 10] = [
-    [0x0e, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0e],
-    [0x04, 0x0c, 0x04, 0x04, 0x04, 0x04, 0x0e],
-    [0x0e, 0x11, 0x01, 0x06, 0x08, 0x10, 0x1f],
-    [0x0e, 0x11, 0x01, 0x06, 0x01, 0x11, 0x0e],
-    [0x02, 0x06, 0x0a, 0x12, 0x1f, 0x02, 0x02],
-    [0x1f, 0x10, 0x1e, 0x01, 0x01, 0x11, 0x0e],
-    [0x06, 0x08, 0x10, 0x1e, 0x11, 0x11, 0x0e],
-    [0x1f, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08],
-    [0x0e, 0x11, 0x11, 0x0e, 0x11, 0x11, 0x0e],
-    [0x0e, 0x11, 0x11, 0x0f, 0x01, 0x02, 0x0c],
-];
+/// Clusters that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// What stands above them; empty for nothing.
+    pub heading: String,
+    /// How many there are.
+    pub clusters: usize,
+}
+
+impl Section {
+    /// All clusters, without a heading.
+    pub fn plain(clusters: usize) -> Vec<Self> {
+        vec![Self { heading: String::new(), clusters }]
+    }
+}
+
+/// A line of a sheet.
+#[derive(Clone, Copy, Debug)]
+enum Band<'a> {
+    Heading(&'a str),
+    Cluster(usize),
+}
+
+impl Band<'_> {
+    /// Its height with the gap below it, in pixels.
+    fn height(self, layout: Layout) -> usize {
+        match self {
+            Self::Heading(_) => HEADING,
+            Self::Cluster(_) => layout.side.saturating_add(GAP),
+        }
+    }
+}
+
+/// What stands on each page. A section that a page could hold is not broken; the heading of a longer one comes again.
+fn pages(sections: &[Section], most: usize) -> Vec<Vec<Band<'_>>> {
+    let mut pages: Vec<Vec<Band<'_>>> = Vec::new();
+    let (mut rows, mut next) = (most, 0);
+    for section in sections {
+        let mut left = section.clusters;
+        while left > 0 {
+            if rows == most || (left == section.clusters && left <= most && rows + left > most) {
+                pages.push(Vec::new());
+                rows = 0;
+            }
+            let Some(page) = pages.last_mut() else { return pages };
+            if !section.heading.is_empty() {
+                page.push(Band::Heading(&section.heading));
+            }
+            let taken = left.min(most - rows);
+            page.extend((next..next + taken).map(Band::Cluster));
+            (rows, next, left) = (rows + taken, next + taken, left - taken);
+        }
+    }
+    pages
+}
 
 /// Writes `clusters-N.png` into `folder`, which must be there, as many as the clusters take, and returns their paths;
-/// sheets that were there before go. Each row has the cluster's number, below it in grey the number of its images, then the images. `labels` and
-/// `confidences` belong to the images of `set` in order; clusters are 0 to `clusters - 1`.
+/// sheets that were there before go. Each row has the cluster's number, below it in grey the number of its images, then the
+/// images. `labels` and `confidences` belong to the images of `set` in order; clusters are numbered through all sections.
 ///
 /// # Errors
 /// When lengths do not fit, a label is no cluster, a confidence is NaN, the layout makes sheets of no size or of more
@@ -74,7 +120,7 @@ pub fn write(
     set: &ImageSet,
     labels: &[u32],
     confidences: &[f32],
-    clusters: usize,
+    sections: &[Section],
     members: Members,
     layout: Layout,
 ) -> Result<Vec<PathBuf>> {
@@ -87,6 +133,7 @@ pub fn write(
             confidences.len()
         )));
     }
+    let clusters = sections.iter().map(|section| section.clusters).sum();
     let mut chosen: Vec<Vec<u32>> = vec![Vec::new(); clusters];
     for (i, (&label, confidence)) in labels.iter().zip(confidences).enumerate() {
         let bad = |what: String| Error::Data(format!("{}: image {i} {what}", set.name));
@@ -97,30 +144,36 @@ pub fn write(
         }
         cluster.push(i as u32);
     }
-    let size = layout.size();
-    if size.iter().any(|s| !(1..=MOST).contains(s)) || layout.rows * layout.columns * layout.side == 0 {
-        return Err(Error::Config(format!(
-            "{layout:?} makes sheets of {} by {} pixels, at most {MOST}",
-            size[0], size[1]
-        )));
+    let width = layout.width();
+    let height = |page: &[Band<'_>]| page.iter().fold(GAP, |sum, band| sum.saturating_add(band.height(layout)));
+    let pages = pages(sections, layout.rows.clamp(1, MOST));
+    let highest = pages.iter().map(|page| height(page)).max().unwrap_or(GAP);
+    let empty = [layout.rows, layout.columns, layout.side].contains(&0);
+    if width > MOST || highest > MOST || layout.rows > MOST || empty {
+        return Err(Error::Config(format!("{layout:?} makes sheets of {width} by {highest} pixels, at most {MOST}")));
     }
-    let digits = (clusters.div_ceil(layout.rows).max(1) - 1).max(1).ilog10() as usize + 1;
+    let digits = (pages.len().max(1) - 1).max(1).ilog10() as usize + 1;
     let mut paths = Vec::new();
-    for (page, clusters) in chosen.chunks_mut(layout.rows).enumerate() {
-        let size = Layout { rows: clusters.len(), ..layout }.size();
-        let mut sheet = RgbImage::from_pixel(size[0] as u32, size[1] as u32, PAPER);
-        for (row, cluster) in clusters.iter_mut().enumerate() {
-            let number = page * layout.rows + row;
-            let (count, top) = (cluster.len(), GAP + row * (layout.side + GAP));
-            members.order(cluster, number, confidences);
-            draw_number(&mut sheet, number, [GAP + 2, top + 2], 3, NUMBER);
-            draw_number(&mut sheet, count, [GAP + 2, top + 2 + 8 * 3], 2, COUNT);
-            for (column, &image) in cluster.iter().take(layout.columns).enumerate() {
-                let tile = thumbnail(set, image as usize, layout.side);
-                let centre = |held: u32| ((layout.side - held as usize) / 2) as i64;
-                let left = (MARGIN + column * (layout.side + GAP)) as i64 + centre(tile.width());
-                imageops::replace(&mut sheet, &tile, left, top as i64 + centre(tile.height()));
+    for (page, bands) in pages.iter().enumerate() {
+        let mut sheet = RgbImage::from_pixel(width as u32, height(bands) as u32, PAPER);
+        let mut top = GAP;
+        for &band in bands {
+            match band {
+                Band::Heading(text) => font::draw(&mut sheet, text, [GAP + 2, top + 6], 2, NUMBER),
+                Band::Cluster(number) => {
+                    let cluster = &mut chosen[number];
+                    members.order(cluster, number, confidences);
+                    font::draw(&mut sheet, &number.to_string(), [GAP + 2, top + 2], 3, NUMBER);
+                    font::draw(&mut sheet, &cluster.len().to_string(), [GAP + 2, top + 2 + 8 * 3], 2, COUNT);
+                    for (column, &image) in cluster.iter().take(layout.columns).enumerate() {
+                        let tile = thumbnail(set, image as usize, layout.side);
+                        let centre = |held: u32| ((layout.side - held as usize) / 2) as i64;
+                        let left = (MARGIN + column * (layout.side + GAP)) as i64 + centre(tile.width());
+                        imageops::replace(&mut sheet, &tile, left, top as i64 + centre(tile.height()));
+                    }
+                }
             }
+            top += band.height(layout);
         }
         let path = folder.join(format!("clusters-{page:0digits$}.png"));
         let mut bytes = Vec::new();
@@ -143,10 +196,9 @@ pub fn write(
 }
 
 impl Layout {
-    /// Width and height of a full page in pixels.
-    fn size(&self) -> [usize; 2] {
-        let place = self.side.saturating_add(GAP);
-        [place.saturating_mul(self.columns).saturating_add(MARGIN), place.saturating_mul(self.rows).saturating_add(GAP)]
+    /// Width of a page in pixels.
+    fn width(&self) -> usize {
+        self.side.saturating_add(GAP).saturating_mul(self.columns).saturating_add(MARGIN)
     }
 }
 
@@ -181,21 +233,6 @@ fn thumbnail(set: &ImageSet, index: usize, side: usize) -> RgbImage {
     imageops::resize(&image, reduced(w), reduced(h), FilterType::Triangle)
 }
 
-/// Draws a number with its upper left corner at `[x, y]`, each pixel of a digit `scale` wide; what passes the sheet is
-/// cut off.
-fn draw_number(sheet: &mut RgbImage, number: usize, [x, y]: [usize; 2], scale: usize, colour: Rgb<u8>) {
-    for (place, digit) in number.to_string().bytes().enumerate() {
-        let rows = DIGITS[usize::from(digit - b'0')];
-        for (dy, dx) in (0..7 * scale).flat_map(|dy| (0..5 * scale).map(move |dx| (dy, dx))) {
-            let (px, py) = ((x + place * 6 * scale + dx) as u32, (y + dy) as u32);
-            let set = rows[dy / scale] >> (4 - dx / scale) & 1 == 1;
-            if set && px < sheet.width() && py < sheet.height() {
-                sheet.put_pixel(px, py, colour);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +249,7 @@ mod tests {
             pixels,
             labels: vec![0; count],
             classes: vec!["none".into()],
+            finer: Vec::new(),
             files: Vec::new(),
             skipped: Vec::new(),
             ignored: 0,
@@ -232,7 +270,9 @@ mod tests {
         let sure = [0.5, 0.1, 0.9, 0.5, 0.2, 0.3, 0.7];
         let layout = Layout { rows: 2, columns: 3, side: 9 };
         for sizes in [[3, 4, 3], [30, 20, 1]] {
-            let paths = write(dir.path(), &set(7, sizes), &labels, &sure, 5, Members::Confident, layout).unwrap();
+            let paths =
+                write(dir.path(), &set(7, sizes), &labels, &sure, &Section::plain(5), Members::Confident, layout)
+                    .unwrap();
             let names: Vec<_> = paths.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
             assert_eq!(names, ["clusters-0.png", "clusters-1.png", "clusters-2.png"]);
             assert!(!dir.path().join("clusters-7.png").exists(), "of an earlier gallery");
@@ -252,7 +292,9 @@ mod tests {
         let layout = Layout { rows: 1, columns: 5, side: 4 };
         let shown = |seed| {
             let members = Members::Random(seed);
-            let paths = write(dir.path(), &set(20, [4, 4, 1]), &[0; 20], &[1.0; 20], 1, members, layout).unwrap();
+            let paths =
+                write(dir.path(), &set(20, [4, 4, 1]), &[0; 20], &[1.0; 20], &Section::plain(1), members, layout)
+                    .unwrap();
             row(&image::open(&paths[0]).unwrap().into_rgb8(), 0, layout)
         };
         assert_eq!(shown(1), shown(1));
@@ -264,22 +306,32 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_legible() {
-        let mut sheet = RgbImage::from_pixel(12, 7, PAPER);
-        draw_number(&mut sheet, 14, [0, 0], 1, NUMBER);
-        let lines: Vec<String> = (0..7)
-            .map(|y| (0..12).map(|x| if *sheet.get_pixel(x, y) == NUMBER { '#' } else { '.' }).collect())
+    fn sections_stay_together_below_their_heading() {
+        let section = |heading: &str, clusters| Section { heading: heading.into(), clusters };
+        let sections = [section("a", 2), section("b", 2), section("c", 5), section("d", 1)];
+        let shown: Vec<String> = pages(&sections, 3)
+            .iter()
+            .map(|page| {
+                let band = |band: &Band<'_>| match band {
+                    Band::Heading(text) => (*text).to_owned(),
+                    Band::Cluster(number) => number.to_string(),
+                };
+                page.iter().map(band).collect::<Vec<_>>().join(" ")
+            })
             .collect();
-        let expected = [
-            "..#......#..",
-            ".##.....##..",
-            "..#....#.#..",
-            "..#...#..#..",
-            "..#...#####.",
-            "..#......#..",
-            ".###.....#..",
-        ];
-        assert_eq!(lines, expected);
+        assert_eq!(shown, ["a 0 1", "b 2 3 c 4", "c 5 6 7", "c 8 d 9"]);
+
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { rows: 4, columns: 2, side: 20 };
+        let sections = [section("I", 1), section("I", 1)];
+        let paths = write(dir.path(), &set(3, [4, 4, 1]), &[1, 0, 1], &[0.5; 3], &sections, Members::Confident, layout)
+            .unwrap();
+        let sheet = image::open(&paths[0]).unwrap().into_rgb8();
+        assert_eq!((paths.len(), sheet.height()), (1, 2 * (26 + 22) as u32 + 2));
+        let at = |x: u32, y: u32| sheet.get_pixel(x, y)[0];
+        // The second heading's stem stands above the second cluster's two images.
+        assert_eq!((at(8, 2 + 48 + 12), at(MARGIN as u32 + 10, 2 + 48 + 26 + 10)), (0, 5));
+        assert_eq!((at(MARGIN as u32 + 10, 2 + 26 + 10), at(MARGIN as u32 + 32, 2 + 26 + 10)), (15, 255));
     }
 
     #[test]
@@ -287,7 +339,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let images = set(3, [2, 2, 1]);
         let run = |labels: &[u32], sure: &[f32], layout| {
-            write(dir.path(), &images, labels, sure, 2, Members::Confident, layout).unwrap_err().to_string()
+            write(dir.path(), &images, labels, sure, &Section::plain(2), Members::Confident, layout)
+                .unwrap_err()
+                .to_string()
         };
         let usual = Layout::default();
         let is = |text: String, words: &[&str]| assert!(words.iter().all(|w| text.contains(w)), "{text}");

@@ -1,5 +1,6 @@
 //! Floor 7: what remains of a run: its directory and its metrics; and sheets of images. Reads events, cannot change a run.
 
+mod font;
 pub mod gallery;
 mod metrics;
 mod run_dir;
