@@ -424,6 +424,12 @@ fn clusters_of_latent_values_and_of_a_trunks_features_are_labels() {
         run(config(&data, &set), Some(steps), None).0
     };
     assert!(are_the_kinds(&kmeans("autoencoder", 1)));
+    // Pixels are noise of deviation 14 around what the class and the kind say, in units of 64.
+    let set = ["method=maxl-kmeans", "maxl.autoencoder_epochs=150", "maxl.latent=6"];
+    let (_, reports) = run(config(&data, &set), Some(8), None);
+    let losses: Vec<Option<f64>> = reports.iter().map(|r| r.metrics.get("autoencoder_loss")).collect();
+    let noise = (14.4f64 / 64.0).powi(2);
+    assert!((0.8 * noise..6.0 * noise).contains(&losses[0].unwrap()) && losses[1].is_none(), "{losses:?}");
     // A network that learned the finer labels tells them apart; of a checkpoint, only the trunk is read.
     let labels = finer(&dir.path().join("kinds.csv"), |i| i % 3 + 3 * (i / 3 % 2));
     let (human, _) = run(config(&data, &["method=maxl-human", &labels, "train.steps=60"]), None, None);

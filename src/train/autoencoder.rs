@@ -17,13 +17,13 @@ use crate::kernels::choose;
 use crate::nn::{Builder, Initialiser, Phase};
 
 /// Channels of the convolutions.
-const WIDTHS: [usize; 3] = [16, 32, 64];
-/// Width of the decoder's hidden layer.
-const HIDDEN: usize = 256;
+const WIDTHS: [usize; 3] = [8, 16, 32];
+/// Width of the decoder's hidden layer. Without one the best decoder is that of principal components.
+const HIDDEN: usize = 128;
 /// Images of a step, or all where there are fewer.
-const BATCH: usize = 128;
+const BATCH: usize = 64;
 /// Adam's rate, which falls to 0 as a cosine.
-const RATE: f64 = 1e-3;
+const RATE: f64 = 2e-3;
 
 /// What is trained, and how long.
 #[derive(Clone, Copy, Debug)]

@@ -42,6 +42,8 @@ pub struct Clusters {
     seed: u64,
     features: Option<Features>,
     given: Given,
+    /// The autoencoder's loss, until it is reported.
+    loss: Option<f64>,
 }
 
 impl Clusters {
@@ -66,6 +68,7 @@ impl Clusters {
             seed: config.seed,
             features: Some(features),
             set,
+            loss: None,
         })
     }
 }
@@ -156,11 +159,17 @@ impl Labeller for Clusters {
                 store.read(&self.engine)?
             }
             Features::Autoencoder { settings, mean, std } => {
-                latents(&self.engine, &self.set, &mean, &std, settings, self.seed)?.values
+                let latents = latents(&self.engine, &self.set, &mean, &std, settings, self.seed)?;
+                self.loss = Some(latents.loss);
+                latents.values
             }
         };
         self.given.set(&self.engine, within_classes(&values, &self.set, &self.hierarchy, self.seed)?);
         Ok(Vec::new())
+    }
+
+    fn report(&mut self) -> Result<Vec<(String, f64)>> {
+        Ok(self.loss.take().map(|loss| ("autoencoder_loss".into(), loss)).into_iter().collect())
     }
 
     fn tensors(&self) -> Result<Vec<NamedTensor>> {

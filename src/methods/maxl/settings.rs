@@ -183,7 +183,7 @@ impl Default for MaxlSettings {
             labels: String::new(),
             features: AUTOENCODER.into(),
             latent: 64,
-            autoencoder_epochs: 20,
+            autoencoder_epochs: 10,
         }
     }
 }
