@@ -1,5 +1,6 @@
 //! The kernel bench runs, measures every kernel that it promises, and its rows survive JSON.
 
+use relabel::bench::maxl::Size;
 use relabel::bench::{Options, Row, kernels};
 
 use crate::common;
@@ -52,7 +53,7 @@ fn an_iteration_of_label_assignment_is_measured() {
 #[test]
 fn a_meta_step_is_measured_beside_a_plain_one() {
     let options = Options { repeats: 2, sample: 0.0, ..Options::default() };
-    let rows = relabel::bench::maxl(&common::unchecked_engine(), &options).expect("rows");
+    let rows = relabel::bench::maxl(&common::unchecked_engine(), &options, Size::default()).expect("rows");
     let operations = |i: usize| rows[i].gflops * rows[i].milliseconds;
     let work: Vec<f64> = (0..rows.len()).map(|i| 3.0 * operations(i) / operations(0)).collect();
     // A forward counts 1, a backward 2 (the first layer's a little less): 3 at each of two weights, 2 for the tangent, 3

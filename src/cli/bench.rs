@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{device_options, output};
 use crate::base::{Error, Result};
+use crate::bench::maxl::Size as MetaSize;
 use crate::bench::{self, Options, Row};
 use crate::gpu::Engine;
 
@@ -55,6 +56,12 @@ pub struct BenchArgs {
     /// Clusters of the assignment.
     #[arg(long, requires = "samples", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     clusters: Option<u32>,
+    /// Rows of MAXL's steps (100 as published).
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    maxl_batch: u32,
+    /// Channels of VGG-16's five blocks in MAXL's steps (64 128 256 512 512 as published).
+    #[arg(long, num_args = 5, value_name = "N", default_values_t = [16, 32, 64, 128, 128], value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    maxl_widths: Vec<u32>,
     /// Timed samples of each; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
@@ -93,7 +100,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
         rows.extend(bench::sela(&engine, &options)?);
     }
     if matches!(args.part, Part::All | Part::Maxl) {
-        rows.extend(bench::maxl(&engine, &options)?);
+        let mut size = MetaSize { batch: args.maxl_batch as usize, ..MetaSize::default() };
+        size.widths.iter_mut().zip(&args.maxl_widths).for_each(|(width, &given)| *width = given as usize);
+        rows.extend(bench::maxl(&engine, &options, size)?);
     }
     if matches!(args.part, Part::All | Part::Steps) {
         rows.extend(bench::steps(&engine, &options)?);

@@ -96,6 +96,23 @@ impl Builder {
         out
     }
 
+    /// How many dropouts stand in the graph, those that repeat masks not counted: the number of the next one.
+    pub fn dropouts(&self) -> u32 {
+        self.dropouts
+    }
+
+    /// Runs `build` with the dropout masks from number `first` on: those of the pass that began there. The same network
+    /// once more is the same function then.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn with_masks<T>(&mut self, first: u32, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.dropouts, first);
+        let out = build(self);
+        self.dropouts = outer.max(self.dropouts);
+        out
+    }
+
     fn full(&self, name: &str) -> String {
         let mut parts: Vec<&str> = self.prefix.iter().map(String::as_str).collect();
         parts.push(name);
@@ -290,6 +307,26 @@ mod tests {
         let weight_of = |y: NodeId| b.graph.node(b.graph.node(y).inputs[0]).inputs[1];
         assert_eq!([weight_of(here), weight_of(there), weight_of(again)], [weight, moved, weight]);
         assert_eq!(b.parameters().len(), 2);
+    }
+
+    #[test]
+    fn a_pass_repeats_its_masks_only_when_asked() {
+        let mut b = Builder::new(Phase::Train { update: false });
+        let x = b.graph.parameter("x", &[2, 5]);
+        let pass = |b: &mut Builder| {
+            let first = b.dropout(x, 0.5)?;
+            b.dropout(first, 0.5)
+        };
+        let kind = |b: &Builder, node: NodeId| format!("{:?}", b.graph.node(node).source);
+        b.dropout(x, 0.5).expect("p in range");
+        let start = b.dropouts();
+        let once = pass(&mut b).expect("p in range");
+        let other = pass(&mut b).expect("p in range");
+        let again = b.with_masks(start, pass).expect("p in range");
+        assert_eq!(kind(&b, again), kind(&b, once));
+        assert_ne!(kind(&b, other), kind(&b, once));
+        let next = pass(&mut b).expect("p in range");
+        assert!([once, other].iter().all(|&node| kind(&b, node) != kind(&b, next)), "numbers go on behind all");
     }
 
     #[test]

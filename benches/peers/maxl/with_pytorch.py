@@ -91,12 +91,14 @@ def main():
     peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     before = peak()
     step()
-    seconds = []
+    seconds, processor = [], []
     for _ in range(a.repeats):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         step()
         seconds.append(time.perf_counter() - start)
-    out = {"step": a.step, "milliseconds": round(1e3 * statistics.median(seconds), 1), "megabytes": round(peak() - before, 1)}
+        processor.append(time.process_time() - used)
+    median = lambda values: round(1e3 * statistics.median(values), 1)
+    out = {"step": a.step, "milliseconds": median(seconds), "processor_milliseconds": median(processor), "megabytes": round(peak() - before, 1)}
     print(json.dumps(out), flush=True)
 
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::settings::{MaxlSettings, MetaData, Order};
-use super::{GENERATOR, Maxl};
+use super::{GENERATOR, HIERARCHY, Maxl};
 use crate::base::philox::Stream;
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::Sampler;
@@ -26,8 +26,6 @@ use crate::train::{Context, Labeller, Network, place_gradients};
 const WEIGHTS: &str = "labels.";
 /// Where those of its optimizer do.
 const OPTIMIZER: &str = "labels.optimizer.";
-/// ψ, `(N)`.
-const HIERARCHY: &str = "labels.hierarchy";
 /// Meta steps done, and those since the last report.
 const DONE: &str = "labels.meta_steps";
 /// Bits of the sums since the last report.
