@@ -16,6 +16,7 @@ pub mod kernels;
 pub mod methods;
 pub mod models;
 pub mod nn;
+pub mod profile;
 pub mod report;
 pub mod session;
 pub mod train;

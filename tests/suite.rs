@@ -16,6 +16,7 @@ mod maxl;
 mod maxl_runs;
 mod networks;
 mod probe;
+mod profile;
 mod sela;
 mod small;
 mod tidy;
