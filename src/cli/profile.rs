@@ -15,7 +15,7 @@ use crate::gpu::{self, Engine};
 use crate::graph::Way;
 use crate::kernels::ceilings;
 use crate::profile::kernel::{Forms, forms};
-use crate::profile::{self, By, Group, Measured, Options, Profile, Roofline, group, languages, plot, timeline};
+use crate::profile::{self, By, Group, Options, Profile, Roofline, group, languages, plot, timeline};
 use crate::session;
 use crate::session::synthetic::{Noise, Step};
 use crate::train::Trainer;
@@ -159,13 +159,17 @@ impl ProfileArgs {
             (None, Some(file)) => (load_config(file, &overrides)?, asked),
             (None, None) => return Err(Error::Config("neither a config nor --step nor --kernel is given".into())),
         };
-        // Meta steps that come in passes would hardly ever fall into the few steps that are measured.
-        let meta = config.method == "maxl" && !self.set.iter().any(|s| s.starts_with("maxl.order"));
-        if !meta {
+        if !self.orders_meta_steps(&config) {
             return Ok((config, noise));
         }
         let by_steps = Self { set: [&self.set[..], &["maxl.order=steps".into()]].concat(), ..self.clone() };
         by_steps.resolve(adapter)
+    }
+
+    /// Meta steps that come in passes would hardly ever fall into the few steps that are measured: they come one by one
+    /// unless the user orders them.
+    fn orders_meta_steps(&self, config: &Config) -> bool {
+        config.method == "maxl" && !self.set.iter().any(|s| s.starts_with("maxl.order"))
     }
 
     fn adjust(&self, device: &mut gpu::Options) {
@@ -181,7 +185,8 @@ impl ProfileArgs {
             (None, None) => String::new(),
         };
         let images = noise.map_or(String::new(), |noise| format!(", images of noise {noise}"));
-        format!("{name}: {}, {}, batch {}{images}", config.method, config.model.name, config.train.batch)
+        let meta = if self.orders_meta_steps(config) { ", a meta step before each step" } else { "" };
+        format!("{name}: {}, {}, batch {}{images}{meta}", config.method, config.model.name, config.train.batch)
     }
 }
 
@@ -361,9 +366,8 @@ fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>) -> Result<(
         bytes_per_s / 1e9,
         of_forms(&found, &roofline)
     ))?;
-    let measured: Vec<&Measured> = found.timed.iter().map(|t| &t.measured).collect();
     if let Some(path) = &args.json {
-        let report = json!({ "version": env!("CARGO_PKG_VERSION"), "adapter": engine.describe(), "roofline": roofline, "forms": measured });
+        let report = json!({ "version": env!("CARGO_PKG_VERSION"), "adapter": engine.describe(), "roofline": roofline, "forms": found.timed });
         write(path, "the profile", format!("{report:#}\n").as_bytes())?;
     }
     if let Some(folder) = &args.dump {

@@ -1,5 +1,7 @@
 //! One kernel over its variants and over the other forms of the same work, at a shape or at its test cases.
 
+use serde::Serialize;
+
 use super::measure::Measured;
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
@@ -12,10 +14,11 @@ use crate::kernels::{
 };
 
 /// A form of a kernel at a shape, with its time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Timed {
     /// The form; `node` is the shape in words. Its time is that of all dispatches that the form takes, such as the second
     /// stage of a sum; its work is that of the first.
+    #[serde(flatten)]
     pub measured: Measured,
     /// Whether it is the form that training takes on this adapter.
     pub chosen: bool,
