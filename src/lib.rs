@@ -17,6 +17,7 @@ pub mod kmeans;
 pub mod methods;
 pub mod models;
 pub mod nn;
+pub mod profile;
 pub mod report;
 pub mod session;
 pub mod train;

@@ -17,6 +17,7 @@ mod maxl_eval;
 mod maxl_runs;
 mod networks;
 mod probe;
+mod profile;
 mod sela;
 mod small;
 mod tidy;

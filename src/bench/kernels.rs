@@ -1,11 +1,11 @@
 //! Kernels one by one: the two ceilings, matrix products, and convolutions with both gradients.
 
-use std::time::Instant;
-
 use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::{Engine, Program, Recording, Tensor, readback};
+use crate::gpu::timing::{Sampling, timed};
+use crate::gpu::{Engine, Recording};
+use crate::kernels::ceilings::{self, Ceiling, Ceilings, noise};
 use crate::kernels::conv2d::{Convolution, Geometry};
-use crate::kernels::{choose, conv2d, conv2d_input_grad, conv2d_weight_grad, copy, fma_loop, matmul};
+use crate::kernels::{choose, conv2d, conv2d_input_grad, conv2d_weight_grad, matmul};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { rows: 32, demo_rows: 256, side: 512, repeats: 5, sample: 0.02 }
+    }
+}
+
+impl Options {
+    /// How often and how long each kernel is timed.
+    pub fn sampling(&self) -> Sampling {
+        Sampling { repeats: self.repeats, seconds: self.sample }
     }
 }
 
@@ -75,20 +82,24 @@ fn layers(options: &Options) -> Vec<(String, [usize; 4], usize, usize)> {
 }
 
 fn ceilings(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    let out = engine.tensor("lanes", Shape::new(&[65_536]), DType::F32)?;
-    let fma = measure(engine, options, "ceiling: multiply-adds", "registers alone", |r| {
-        fma_loop::record(r, 256, 0.5, 0.25, &out)
-    })?;
-    let sizes = [4096, 1024];
-    let (x, y) = (filled(engine, &sizes)?, filled(engine, &sizes)?);
-    let shape = format!("{} MiB", x.shape.bytes() >> 20);
-    let copy = measure(engine, options, "ceiling: copy", &shape, |r| copy::record(r, &x, &y))?;
-    Ok(vec![fma, copy])
+    let Ceilings { operations, bytes } = ceilings::ceilings(engine, options.sampling())?;
+    let row = |name: &str, shape: String, Ceiling { cost, seconds, spread }: Ceiling| Row {
+        name: format!("ceiling: {name}"),
+        shape,
+        milliseconds: seconds * 1e3,
+        gflops: cost.operations as f64 / seconds / 1e9,
+        gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
+        images_per_s: 0.0,
+        repeats: options.repeats,
+        spread,
+    };
+    let copied = format!("{} MiB", Shape::new(&ceilings::COPIED).bytes() >> 20);
+    Ok(vec![row("multiply-adds", "registers alone".into(), operations), row("copy", copied, bytes)])
 }
 
 fn products(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     let side = options.side;
-    let [a, b, out] = [filled(engine, &[side, side])?, filled(engine, &[side, side])?, filled(engine, &[side, side])?];
+    let [a, b, out] = [noise(engine, &[side, side])?, noise(engine, &[side, side])?, noise(engine, &[side, side])?];
     let mut rows = Vec::new();
     for (mark, ta, tb) in [("a·b", false, false), ("a·bᵀ", false, true), ("aᵀ·b", true, false), ("aᵀ·bᵀ", true, true)]
     {
@@ -109,7 +120,7 @@ fn convolutions(
 ) -> Result<Vec<Row>> {
     let convolution = Convolution { stride, padding: 1 };
     let g = Geometry::new(input, [3, 3], outputs, convolution)?;
-    let [x, w, y] = [filled(engine, &g.input)?, filled(engine, &g.weights())?, filled(engine, &g.output)?];
+    let [x, w, y] = [noise(engine, &g.input)?, noise(engine, &g.weights())?, noise(engine, &g.output)?];
     let part = engine.tensor("part", conv2d_weight_grad::scratch(&g), DType::F32)?;
     let [r, h, width, c] = input;
     let shape = format!("{label} {r}x{h}x{width}x{c} to {outputs}, stride {stride}");
@@ -122,14 +133,6 @@ fn convolutions(
             conv2d_weight_grad::record(r, &x, &y, convolution, &part, &w)
         })?,
     ])
-}
-
-/// A tensor of values in [-0.5, 0.5): zeros and special values may be computed at another speed.
-pub(super) fn filled(engine: &Engine, sizes: &[usize]) -> Result<Tensor> {
-    let tensor = engine.tensor("bench", Shape::new(sizes), DType::F32)?;
-    let values = (0..tensor.shape.elements() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32);
-    engine.write(&tensor, &values.map(|v| v / 16_777_216.0 - 0.5).collect::<Vec<f32>>());
-    Ok(tensor)
 }
 
 pub(super) fn measure(
@@ -145,7 +148,7 @@ pub(super) fn measure(
     record(&mut recording)?;
     // Only what the mathematics needs: the second stage of a split sum is overhead, not work.
     let cost = recording.dispatches[0].cost;
-    let (median, spread) = timed(engine, options, &recording)?;
+    let (median, spread) = timed(engine, options.sampling(), &recording)?;
     Ok(Row {
         name: name.to_owned(),
         shape: shape.to_owned(),
@@ -156,30 +159,4 @@ pub(super) fn measure(
         repeats: options.repeats,
         spread,
     })
-}
-
-/// Median seconds of one run of a recording, and their spread.
-pub(super) fn timed(engine: &Engine, options: &Options, recording: &Recording) -> Result<(f64, f64)> {
-    let program = Program::new(engine, recording)?;
-    let run = |times: usize| -> Result<f64> {
-        let start = Instant::now();
-        program.run(engine, times)?;
-        readback::wait(engine)?;
-        Ok(start.elapsed().as_secs_f64())
-    };
-    // The first run compiles the pipeline; the second tells how often to replay.
-    run(1)?;
-    let times = (options.sample / run(1)?.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize;
-    let mut samples = Vec::with_capacity(options.repeats);
-    for _ in 0..options.repeats {
-        samples.push(run(times)? / times as f64);
-    }
-    Ok(median_spread(&mut samples))
-}
-
-/// The median, and (slowest − fastest) / median. There must be a sample.
-pub(super) fn median_spread(samples: &mut [f64]) -> (f64, f64) {
-    samples.sort_by(f64::total_cmp);
-    let median = samples[samples.len() / 2];
-    (median, (samples[samples.len() - 1] - samples[0]) / median)
 }

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::kernels::median_spread;
 use super::{Options, Row};
 use crate::base::compare::relative_error;
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
+use crate::gpu::timing::median_spread;
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
 use crate::graph::{Executor, NodeId, Store, reverse};
 use crate::kernels::choose;

@@ -3,50 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::kernels::median_spread;
 use super::{Options, Row};
 use crate::base::Result;
-use crate::base::philox::{Sequence, Stream};
-use crate::data::ImageSet;
+use crate::gpu::timing::median_spread;
 use crate::gpu::{Engine, Program, Recording, readback};
-use crate::session;
-use crate::train::Trainer;
-use crate::train::datasets::Datasets;
-
-/// A training step to time.
-struct Case {
-    name: &'static str,
-    config: &'static str,
-    image: [usize; 3],
-    classes: usize,
-}
-
-const CASES: &[Case] = &[
-    Case {
-        name: "step demo sla",
-        config: "method = \"sla\"\n[model]\nname = \"convnet\"\nwidths = [16, 32, 64, 64]\nstrides = [2, 1, 2, 1]\n\
-                 [train]\nbatch = 32\nsteps = 1000000\n[augment]\ncrop_padding = 2",
-        image: [28, 28, 1],
-        classes: 10,
-    },
-    Case {
-        name: "step resnet32 sla",
-        config: "method = \"sla\"\n[model]\nname = \"resnet32\"\n[train]\nbatch = 8\nsteps = 1000000",
-        image: [32, 32, 3],
-        classes: 10,
-    },
-];
+use crate::session::synthetic::{STEPS, Step};
 
 /// Times the steps with the variants that training takes: forward, loss, backward and update of SLA with rotation.
 ///
 /// # Errors
 /// When the adapter has no room, or fails.
 pub fn steps(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
-    CASES.iter().map(|case| step(engine, options, case)).collect()
+    STEPS.iter().map(|case| step(engine, options, case)).collect()
 }
 
-fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
-    let mut trainer = trainer(engine, case.config, case.image, case.classes)?;
+fn step(engine: &Arc<Engine>, options: &Options, case: &Step) -> Result<Row> {
+    let mut trainer = case.noise.trainer(engine, case.config(&[])?)?;
     let batch = trainer.config().train.batch as f64;
     trainer.run_unreported(2)?;
     let start = Instant::now();
@@ -61,9 +33,9 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
     }
     let (seconds, spread) = median_spread(&mut samples);
     let cost = trainer.recording().cost();
-    let [h, w, c] = case.image;
+    let [h, w, c] = case.noise.image;
     Ok(Row {
-        name: case.name.into(),
+        name: format!("step {}", case.name),
         shape: format!("{batch} x 4 rows of {h}x{w}x{c}"),
         milliseconds: 1e3 * seconds,
         gflops: cost.operations as f64 / seconds / 1e9,
@@ -74,30 +46,6 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
     })
 }
 
-/// A trainer for a config on 512 images of noise.
-pub(super) fn trainer(engine: &Arc<Engine>, config: &str, image: [usize; 3], classes: usize) -> Result<Trainer> {
-    let config = session::config(config, "the bench's config", &[])?;
-    let [height, width, channels] = image;
-    let count = 512;
-    let mut random = Sequence::new(0, Stream::Test, 0);
-    let set = ImageSet {
-        name: "noise".into(),
-        height,
-        width,
-        channels,
-        pixels: (0..count * height * width * channels).map(|_| random.below(256) as u8).collect(),
-        labels: (0..count).map(|i| (i % classes) as u32).collect(),
-        classes: (0..classes).map(|i| i.to_string()).collect(),
-        finer: Vec::new(),
-        files: Vec::new(),
-        skipped: Vec::new(),
-        ignored: 0,
-    };
-    let (mean, std) = (vec![0.5; channels], vec![0.5; channels]);
-    let data = Datasets { train: Arc::new(set), validation: None, test: None, mean, std };
-    session::trainer_on(engine, config, data)
-}
-
 /// Time of each kernel within one step, largest first: every dispatch is replayed alone, so sums are a little above a
 /// whole step's time.
 ///
@@ -105,8 +53,12 @@ pub(super) fn trainer(engine: &Arc<Engine>, config: &str, image: [usize; 3], cla
 /// When the adapter fails, or no step is called `name`.
 pub fn breakdown(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
-    for case in CASES.iter().filter(|c| c.name.contains(name)) {
-        let trainer = trainer(engine, case.config, case.image, case.classes)?;
+    for case in STEPS {
+        let step = format!("step {}", case.name);
+        if !step.contains(name) {
+            continue;
+        }
+        let trainer = case.noise.trainer(engine, case.config(&[])?)?;
         for dispatch in &trainer.recording().dispatches {
             let mut one = Recording::new();
             one.dispatches.push(dispatch.clone());
@@ -118,13 +70,13 @@ pub fn breakdown(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<
             readback::wait(engine)?;
             let seconds = start.elapsed().as_secs_f64() / options.repeats as f64;
             let kernel = dispatch.shader.name;
-            let place = rows.iter().position(|r| r.name == kernel && r.shape.starts_with(case.name));
+            let place = rows.iter().position(|r| r.name == kernel && r.shape == step);
             let row = match place {
                 Some(place) => &mut rows[place],
                 None => {
                     rows.push(Row {
                         name: kernel.into(),
-                        shape: case.name.into(),
+                        shape: step.clone(),
                         milliseconds: 0.0,
                         gflops: 0.0,
                         gbytes_per_s: 0.0,

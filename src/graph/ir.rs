@@ -38,7 +38,8 @@ pub struct Node {
     pub shape: Shape,
     /// Element type.
     pub dtype: DType,
-    /// Unique for leaves; scope and operation for the rest. Labels on the device are these names.
+    /// Unique for leaves; scope and operation for the rest ([`super::Place`] reads it). Labels on the device are these
+    /// names.
     pub name: String,
 }
 
@@ -180,13 +181,17 @@ impl Graph {
         self.push(Source::Table(values.into()), Vec::new(), shape, DType::U32, "table".into())
     }
 
-    /// Appends a computed node.
+    /// Appends a computed node. Outside all scopes it stands in that of the first computed node that it reads: a ReLU
+    /// belongs to the layer before it.
     ///
     /// # Errors
     /// When the operation's shape rule refuses the inputs; the message carries the scope.
     pub fn apply(&mut self, operation: impl Operation + 'static, inputs: &[NodeId]) -> Result<NodeId> {
         let shapes: Vec<&Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
-        let name = self.scoped(operation.name());
+        let name = match self.scope.is_empty() {
+            true => self.following(operation.name(), inputs),
+            false => self.scoped(operation.name()),
+        };
         let shape = operation.infer(&shapes).map_err(|e| Error::Shape(format!("{name}: {e}")))?;
         let dtype = operation.dtype();
         Ok(self.push(Source::Computed(Arc::new(operation)), inputs.to_vec(), shape, dtype, name))
@@ -198,6 +203,26 @@ impl Graph {
         let out = build(self);
         self.scope.pop();
         out
+    }
+
+    /// Adds a name to the scope until [`Graph::close_scope`]; for builders that a closure does not suit.
+    pub fn open_scope(&mut self, name: &str) {
+        self.scope.push(name.to_owned());
+    }
+
+    /// Takes the last name off the scope.
+    pub fn close_scope(&mut self) {
+        self.scope.pop();
+    }
+
+    /// `name` with the scope of the first computed input in front.
+    fn following(&self, name: &str, inputs: &[NodeId]) -> String {
+        let mut inputs = inputs.iter().map(|&input| self.node(input));
+        let before = inputs.find(|node| matches!(node.source, Source::Computed(_)));
+        match before.and_then(|node| node.name.rsplit_once('.')) {
+            Some((scope, _)) => format!("{scope}.{name}"),
+            None => name.to_owned(),
+        }
     }
 
     /// `name` with the current scope in front.

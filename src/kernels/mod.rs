@@ -20,6 +20,7 @@ pub mod batch_norm_stats;
 pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
+pub mod ceilings;
 pub mod channel_window;
 pub mod choose;
 pub mod clip_scale;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::losses::mean_focal;
 use crate::base::{Error, Result};
 use crate::graph::forward::needed;
+use crate::graph::place::update;
 use crate::graph::reverse::reverse_from;
 use crate::graph::{NodeId, Source, forward, reverse};
 use crate::nn::{Builder, Phase};
@@ -90,6 +91,10 @@ pub struct MetaStep {
 
 /// The radius of the finite differences: `ε = RADIUS/‖v‖`.
 const RADIUS: f32 = 0.01;
+/// Scope of the nodes at the look-ahead weights.
+const AHEAD: &str = "ahead";
+/// Scope of passes that are computed once more.
+const AGAIN: &str = "again";
 
 /// Appends a meta step for `labels (B)` with the look-ahead rate α = `rate (1)`.
 ///
@@ -146,10 +151,12 @@ impl Step<'_> {
 
         let mut ahead: Vec<Named> = Vec::new();
         for &(leaf, gradient) in &inner {
-            let value = b.graph.add_scaled(leaf, gradient, self.rate, -1.0)?;
-            ahead.push((b.graph.node(leaf).name.clone(), leaf, value));
+            let name = b.graph.node(leaf).name.clone();
+            let scope = update(&format!("{AHEAD}.{name}"));
+            let value = b.graph.scope(&scope, |g| g.add_scaled(leaf, gradient, self.rate, -1.0))?;
+            ahead.push((name, leaf, value));
         }
-        let [primary_ahead, _] = b.at(weights(&ahead), self.networks.multitask)?;
+        let [primary_ahead, _] = b.scope(AHEAD, |b| b.at(weights(&ahead), self.networks.multitask))?;
         let ahead_loss = mean_focal(b, primary_ahead, onehot, s.gamma)?;
         let values: Vec<NodeId> = ahead.iter().map(|(_, _, value)| *value).collect();
         let v = reverse(&mut b.graph, ahead_loss, &values)?;
@@ -179,7 +186,7 @@ impl Step<'_> {
             }
             Hessian::None => by_entropy,
         };
-        let again = if s.recompute { b.with_masks(own_masks, |b| self.generated(b))?.0 } else { q };
+        let again = if s.recompute { b.scope(AGAIN, |b| b.with_masks(own_masks, |b| self.generated(b)))?.0 } else { q };
         let gradients = reverse_from(&mut b.graph, &[(again, by_labels)], &generator)?;
         let meta = generator.into_iter().zip(gradients).collect();
         Ok(MetaStep { labels: q, primary_loss, auxiliary_loss, inner, ahead_loss, negative_entropy, cosine, meta })
@@ -195,7 +202,7 @@ impl Step<'_> {
     /// What each auxiliary label would cost `(B, K)`, with the multi-task network at given weights and under the dropout
     /// masks from number `masks` on.
     fn costs(&self, b: &mut Builder, weights: HashMap<String, NodeId>, masks: u32) -> Result<NodeId> {
-        let [_, auxiliary] = b.with_masks(masks, |b| b.at(weights, self.networks.multitask))?;
+        let [_, auxiliary] = b.scope(AGAIN, |b| b.with_masks(masks, |b| b.at(weights, self.networks.multitask)))?;
         b.graph.focal(auxiliary, self.settings.gamma)
     }
 

@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("verify", 8),
     ("assess", 9),
     ("bench", 9),
+    ("profile", 9),
     ("cli", 10),
 ];
 

@@ -181,7 +181,7 @@ impl Generator {
         let schedule = |settings: &ScheduleSettings, rate| Schedule::new(settings, rate, steps);
         Ok(Self {
             engine: Arc::clone(engine),
-            program: Program::new(engine, &recording)?,
+            program: Program::named(engine, &recording, "meta step")?,
             metrics: &METRICS[..means.len()],
             hierarchy: meta.hierarchy,
             lr: settings.generator_lr,
@@ -201,13 +201,17 @@ impl Generator {
     }
 
     fn meta_step(&mut self) -> Result<()> {
+        let sampling = self.engine.span("sample");
         let mut draws = self.sampler.batch(self.done);
         draws.iter_mut().for_each(|draw| draw.epoch = draw.epoch.wrapping_add(FIRST_EPOCH));
+        drop(sampling);
+        let feeding = self.engine.span("feed");
         self.feed.write(&self.engine, &draws, None);
         let [own, ahead] = &self.schedules;
         let words = self.optimizer.step_words(self.done, own.rate(self.done), MICRO_BATCH);
         self.engine.write_words(&self.step, &words);
         self.engine.write(&self.rate, &[ahead.rate(self.done + self.early) as f32]);
+        drop(feeding);
         self.program.run(&self.engine, 1)?;
         self.done += 1;
         self.since += 1;
