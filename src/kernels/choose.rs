@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use super::{
     assign_labels, colour_jitter, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, crop_taps, grey_sums, matmul_subgroup, resized_crop, score_rows, sinkhorn_pass,
-    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, top_candidates, top_k,
+    conv2d_weight_grad_subgroup, conv2d_winograd, crop_taps, grey_sums, matmul_subgroup, matmul_wide, resized_crop,
+    score_rows, shared, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop,
+    top_candidates, top_k,
 };
 use crate::gpu::Engine;
 
 /// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
 ///
 /// A software adapter (lavapipe, WARP) pays for every lane of every load, so its products share loads through subgroup
-/// broadcasts: about twice as fast on Mesa 22.3 and a fifth faster on Mesa 26 (docs/performance.md). A GPU broadcasts such loads in its caches and
-/// would leave most of a subgroup idle in groups of 8 lanes.
+/// broadcasts and load two floats at a time (docs/performance.md). A GPU broadcasts such loads in its caches and would
+/// leave most of a subgroup idle in groups of 8 lanes.
 pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
     let mut chosen = HashMap::new();
     let info = engine.info();
@@ -30,17 +31,21 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
             chosen.insert(shader.name, 1);
         }
     }
-    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
+    if software && engine.features().contains(shared::SOFTWARE_FORMS) && info.subgroup_min_size >= 8 {
         let shaders = [
             &conv2d_subgroup::SHADER,
             &conv2d_input_grad_subgroup::SHADER,
             &conv2d_weight_grad_sliding::SHADER,
             &conv2d_weight_grad_subgroup::SHADER,
+            &conv2d_winograd::SHADER,
             &matmul_subgroup::SHADER,
+            &matmul_wide::SHADER,
         ];
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
+    }
+    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
         chosen.insert(sinkhorn_pass_subgroup::SHADER.name, 0);
     }
     if !software {

@@ -35,6 +35,7 @@ pub mod conv2d_subgroup;
 pub mod conv2d_weight_grad;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
+pub mod conv2d_winograd;
 pub mod copy;
 pub mod count_matches;
 pub mod counted;
@@ -58,6 +59,7 @@ pub mod grey_sums;
 pub mod masked_softmax;
 pub mod matmul;
 pub mod matmul_subgroup;
+pub mod matmul_wide;
 pub mod max_pool;
 pub mod max_pool_grad;
 pub mod max_pool_index;
@@ -130,6 +132,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
+    conv2d_winograd::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
     counted::KERNEL,
@@ -152,6 +155,7 @@ pub static REGISTRY: &[Kernel] = &[
     masked_softmax::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
+    matmul_wide::KERNEL,
     max_pool::KERNEL,
     max_pool_grad::KERNEL,
     max_pool_index::KERNEL,
@@ -188,8 +192,15 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// What the products' forms for software adapters need: values passed round a subgroup, and `PAIRS`.
+    pub const SOFTWARE_FORMS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
+
     /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
+    /// Loads of two floats at a time: `floats`.
+    pub const PAIRS: &str = include_str!("../../shaders/shared/pairs.wgsl");
+    /// Loads, blocks and stores of the matrix products for subgroups: `quad`, `panel_at`, `add_product`, `store`.
+    pub const FACTORS: &str = include_str!("../../shaders/shared/factors.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.
