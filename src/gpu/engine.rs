@@ -58,7 +58,8 @@ pub struct Engine {
 const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
     .union(wgpu::Features::SUBGROUP)
-    .union(wgpu::Features::SHADER_F16);
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_INT64);
 
 impl Engine {
     /// Opens the adapter that fits, with the limits it offers.
@@ -212,7 +213,7 @@ impl Engine {
     }
 
     fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
-        let text = shader.text();
+        let text = shader.text_of(&shader.variants[variant]);
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
             let path = Path::new(&folder).join(format!("{}.wgsl", shader.name));
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;

@@ -8,6 +8,7 @@ pub mod readback;
 pub mod recording;
 pub mod shader;
 pub mod tensor;
+pub mod wide;
 
 pub use adapter::AdapterChoice;
 pub use engine::{Engine, Options, WAY_OUT};
