@@ -1,8 +1,7 @@
 //! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate. The copy
 //! and all kernels are timed in turns, so that a busy machine slows all.
 
-use std::time::Instant;
-
+use super::clock::Moment;
 use super::kernels::{filled, median_spread};
 use super::{Options, Row};
 use crate::base::{DType, Error, Result, Shape};
@@ -144,26 +143,9 @@ fn ready(engine: &Engine, name: &str, shape: &str, record: impl FnOnce(&mut Reco
 impl Timed {
     /// Seconds of `times` runs.
     fn run(&self, engine: &Engine, times: usize) -> Result<f64> {
-        let (start, before) = (Instant::now(), processor_seconds());
+        let start = Moment::now(engine);
         self.program.run(engine, times)?;
         readback::wait(engine)?;
-        let wall = start.elapsed().as_secs_f64();
-        let software = engine.info().device_type == wgpu::DeviceType::Cpu;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        match (software, before, processor_seconds()) {
-            // A software adapter's kernels run on this process' threads; what else the machine does is left out.
-            (true, Some(before), Some(after)) => Ok((after - before) / cores as f64),
-            _ => Ok(wall),
-        }
+        Ok(start.seconds(engine))
     }
-}
-
-/// Processor time of all threads of this process, where the system tells (Linux).
-fn processor_seconds() -> Option<f64> {
-    let mut nanoseconds = 0.0;
-    for thread in std::fs::read_dir("/proc/self/task").ok()? {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        nanoseconds += text.split(' ').next()?.parse::<f64>().ok()?;
-    }
-    Some(1e-9 * nanoseconds)
 }
