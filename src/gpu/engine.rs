@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::adapter::{self, AdapterChoice};
+use super::wide::wide_loads;
 use super::{Access, Shader, Tensor};
 use crate::base::{DType, Error, Result, Shape};
 
@@ -212,13 +213,21 @@ impl Engine {
         Ok(made)
     }
 
+    /// Whether storage inputs are read as 64-bit words: the drivers of software adapters load word by word, so these are half
+    /// as many loads. Checked shaders are built as they stand in their files.
+    fn loads_words(&self) -> bool {
+        let software = self.info.device_type == wgpu::DeviceType::Cpu;
+        software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
+    }
+
     fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
-        let text = shader.text_of(&shader.variants[variant]);
+        let text = shader.text();
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
             let path = Path::new(&folder).join(format!("{}.wgsl", shader.name));
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
+        let text = if self.loads_words() { wide_loads(&text) } else { text };
         let chosen = &shader.variants[variant];
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =

@@ -1,7 +1,5 @@
 //! A compute shader as data: its text, what it binds, and its variants.
 
-use super::wide::wide_loads;
-
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -61,11 +59,6 @@ impl Variant {
         Self { name, constants, needs: wgpu::Features::empty() }
     }
 
-    /// A variant that reads storage inputs of `vec4<f32>` as 64-bit words, for adapters that have them.
-    pub const fn wide(name: &'static str, constants: &'static [(&'static str, f64)]) -> Self {
-        Self { name, constants, needs: wgpu::Features::SHADER_INT64 }
-    }
-
     /// The value of an override constant as an integer; panics when the variant does not set it.
     pub fn constant(&self, name: &str) -> u32 {
         let found = self.constants.iter().find(|(n, _)| *n == name);
@@ -91,13 +84,7 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// The text that the device gets for one of the variants.
-    pub fn text_of(&self, variant: &Variant) -> String {
-        let text = self.text();
-        if variant.needs.contains(wgpu::Features::SHADER_INT64) { wide_loads(&text) } else { text }
-    }
-
-    /// The whole text: the kernel's own, then what it shares.
+    /// The kernel's own text, then what it shares.
     pub fn text(&self) -> String {
         let mut text = String::from(self.source);
         for part in self.shared {

@@ -297,8 +297,8 @@ mod tests {
         let product = m.graph.mul(y, weight).unwrap();
         let loss = m.graph.sum_all(product, 1.0).unwrap();
         let gradient = reverse(&mut m.graph, loss, &[x]).unwrap()[0];
-        let masked = (0..m.graph.nodes().len() as u32).map(NodeId);
-        let masked = masked.filter(|&id| m.graph.node(id).name.ends_with("relu_derivative")).last().unwrap();
+        let mut ids = (0..m.graph.nodes().len() as u32).map(NodeId);
+        let masked = ids.rfind(|&id| m.graph.node(id).name.ends_with("relu_derivative")).unwrap();
         let changed = |after: &[&str]| after.iter().filter(|n| n.contains("relu_") || **n == "batch_norm_relu").count();
         let [before, after] = m.fused(&[gradient, y], &[]);
         assert_eq!(changed(&before), 1, "{before:?}");

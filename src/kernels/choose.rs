@@ -56,10 +56,8 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
         }
     }
     if software {
-        // Loads go word by word there: 64-bit words are half as many.
-        let form = if engine.features().contains(wgpu::Features::SHADER_INT64) { "8 wide" } else { "8" };
         for shader in STREAMING {
-            let place = shader.variants.iter().position(|v| v.name == form);
+            let place = shader.variants.iter().position(|v| v.name == "8");
             chosen.insert(shader.name, place.expect("its variants are those of flat or columns"));
         }
     }

@@ -20,7 +20,6 @@ pub const WIDTHS: &[Variant] = &[
     Variant::base("64", &[("WIDTH", 64.0)]),
     Variant::base("256", &[("WIDTH", 256.0)]),
     Variant::base("8", &[("WIDTH", 8.0)]),
-    Variant::wide("8 wide", &[("WIDTH", 8.0)]),
 ];
 
 /// A tensor as rows of vec4 values.
