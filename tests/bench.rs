@@ -33,6 +33,31 @@ fn nothing_to_measure_is_refused() {
 }
 
 #[test]
+fn kernels_that_go_through_memory_once_are_measured_beside_a_copy() {
+    let options = Options { rows: 1, repeats: 3, sample: 0.0, ..Options::default() };
+    let rows = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows");
+    assert_eq!((rows[0].name.as_str(), rows[0].shape.as_str()), ("ceiling: copy", "16 MiB: 100 % of the copy's rate"));
+    for name in ["relu", "batch_norm_stats", "batch_norm_relu_project", "axpby", "sum_rows", "broadcast_rows"] {
+        assert_eq!(rows.iter().filter(|r| r.name == name).count(), 3, "{name}: 3 layers of ResNet-32");
+    }
+    for row in &rows {
+        assert!(row.milliseconds > 0.0 && row.gbytes_per_s > 0.0 && row.spread >= 0.0 && row.repeats == 3, "{row:?}");
+        let share =
+            row.shape.rsplit_once(": ").and_then(|(_, s)| s.split(' ').next()).and_then(|s| s.parse::<f64>().ok());
+        let expected = 100.0 * row.gbytes_per_s / rows[0].gbytes_per_s;
+        assert!((share.expect("a share") - expected).abs() <= 0.5, "{row:?} of {:?}", rows[0]);
+    }
+    let add = rows.iter().find(|r| r.name == "axpby").expect("a sum");
+    // Two values read and one written.
+    assert!(
+        (add.gbytes_per_s * add.milliseconds * 1e6 / (3.0 * 4.0 * 32.0 * 32.0 * 16.0) - 1.0).abs() < 1e-9,
+        "{add:?}"
+    );
+    let none = Options { repeats: 0, ..Options::default() };
+    assert!(relabel::bench::elementwise(&common::unchecked_engine(), &none).is_err());
+}
+
+#[test]
 fn an_iteration_of_label_assignment_is_measured() {
     let options = Options { repeats: 2, sample: 0.0, ..Options::default() };
     let rows = relabel::bench::sinkhorn(&common::unchecked_engine(), &options, &[(300, 20), (700, 131)]).expect("rows");

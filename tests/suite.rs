@@ -9,6 +9,7 @@ mod config;
 mod data;
 mod eval;
 mod examples;
+mod fusion;
 mod gradients;
 mod images;
 mod kernels;

@@ -1,5 +1,7 @@
 //! Floor 9: timings of kernels, label assignment and training steps at the sizes that matter, beside what the adapter can do at most.
 
+mod clock;
+pub mod elementwise;
 pub mod images;
 pub mod kernels;
 pub mod maxl;
@@ -7,6 +9,7 @@ pub mod sela;
 pub mod sinkhorn;
 pub mod steps;
 
+pub use elementwise::elementwise;
 pub use images::images;
 pub use kernels::{Options, Row, kernels};
 pub use maxl::maxl;

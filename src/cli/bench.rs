@@ -18,6 +18,8 @@ enum Part {
     All,
     /// The adapter's two ceilings, matrix products and convolutions.
     Kernels,
+    /// Kernels that go through memory once, beside a copy.
+    Elementwise,
     /// Random-resized crops and colour jitter.
     Images,
     /// Iterations of label assignment (Sinkhorn-Knopp), beside a copy of as many bytes.
@@ -85,6 +87,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
     let mut rows = Vec::new();
     if matches!(args.part, Part::All | Part::Kernels) {
         rows.extend(bench::kernels(&engine, &options)?);
+    }
+    if matches!(args.part, Part::All | Part::Elementwise) {
+        rows.extend(bench::elementwise(&engine, &options)?);
     }
     if matches!(args.part, Part::All | Part::Images) {
         rows.extend(bench::images(&engine, &options)?);

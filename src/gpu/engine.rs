@@ -8,6 +8,7 @@ use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
 use super::trace::Tracing;
+use super::wide::wide_loads;
 use super::{Access, Shader, Tensor, readback};
 use crate::base::{DType, Error, Result, Shape};
 
@@ -234,6 +235,13 @@ impl Engine {
         Ok(made)
     }
 
+    /// Whether storage inputs are read as 64-bit words: the drivers of software adapters load word by word, so these are half
+    /// as many loads. Checked shaders are built as they stand in their files.
+    fn loads_words(&self) -> bool {
+        let software = self.info.device_type == wgpu::DeviceType::Cpu;
+        software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
+    }
+
     fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
         let text = shader.text();
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
@@ -241,6 +249,7 @@ impl Engine {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
+        let text = if self.loads_words() { wide_loads(&text) } else { text };
         let chosen = &shader.variants[variant];
         let label = format!("{} ({})", shader.name, chosen.name);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);

@@ -10,6 +10,7 @@ pub mod shader;
 pub mod tensor;
 pub mod timing;
 pub mod trace;
+pub mod wide;
 
 pub use adapter::AdapterChoice;
 pub use engine::{Engine, Options, WAY_OUT};

@@ -1,5 +1,6 @@
 //! The graph: nodes with an operation, inputs, a shape and a name.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -61,7 +62,9 @@ pub struct Io<'a> {
 ///   loss silently wrong; the tests put every operation in the middle of a graph for that reason.)
 /// - `jvp` is linear in the tangents: no tangent in, no tangent out.
 /// - Both build nodes in the same graph, with operations of the same closed set.
-pub trait Operation: Debug + Send + Sync {
+/// - Operations that only [`super::fuse`] makes have neither: they stand for nodes that had, in a copy of the graph that
+///   is planned and never differentiated.
+pub trait Operation: Any + Debug + Send + Sync {
     /// Name in reports, after PyTorch's where there is one.
     fn name(&self) -> &'static str;
 
@@ -124,6 +127,11 @@ pub trait Operation: Debug + Send + Sync {
 /// The error of a rule that does not exist.
 pub fn no_derivative(operation: &str, what: &str) -> Error {
     Error::Shape(format!("{operation}: no derivative with respect to {what}"))
+}
+
+/// The error of an operation that only [`super::fuse`] makes.
+pub(super) fn fused(operation: &str) -> Error {
+    no_derivative(operation, "anything: it stands in a planned graph; differentiate the graph that was planned")
 }
 
 /// A directed acyclic graph in evaluation order.
@@ -240,6 +248,23 @@ impl Graph {
     /// All states, in order of creation.
     pub fn states(&self) -> Vec<NodeId> {
         self.leaves(|s| matches!(s, Source::State))
+    }
+
+    /// Computes a node's value by another operation from other nodes before it; what reads the node is left as it is.
+    ///
+    /// # Errors
+    /// When the operation's shape rule refuses the inputs or gives another shape.
+    pub(super) fn replace(&mut self, id: NodeId, operation: Arc<dyn Operation>, inputs: Vec<NodeId>) -> Result<()> {
+        assert!(inputs.iter().all(|&i| i < id), "an input stands after its user");
+        let shapes: Vec<&Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
+        let shape = operation.infer(&shapes)?;
+        let node = &mut self.nodes[id.0 as usize];
+        if shape != node.shape {
+            return Err(Error::Shape(format!("{}: {} gives {shape}", node.name, operation.name())));
+        }
+        node.source = Source::Computed(operation);
+        node.inputs = inputs;
+        Ok(())
     }
 
     fn leaves(&self, wanted: impl Fn(&Source) -> bool) -> Vec<NodeId> {

@@ -2,6 +2,7 @@
 
 pub mod executor;
 pub mod forward;
+pub mod fuse;
 pub mod interpret;
 pub mod ir;
 pub mod ops;

@@ -3,12 +3,36 @@
 use std::collections::HashMap;
 
 use super::{
-    assign_labels, colour_jitter, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_winograd, crop_taps, grey_sums, matmul_subgroup, matmul_wide, resized_crop,
-    score_rows, shared, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop,
-    top_candidates, top_k,
+    add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
+    batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
+    conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    conv2d_winograd, copy, crop_taps, grey_sums, matmul_subgroup, matmul_wide, mul, relu, relu_derivative,
+    relu_derivative_sum, resized_crop, score_rows, sgd, shared, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
 };
-use crate::gpu::Engine;
+use crate::gpu::{Engine, Shader};
+
+/// Kernels that go through memory once, in the forms of [`super::flat`] and [`super::columns`].
+const STREAMING: [&Shader; 18] = [
+    &add_bias::SHADER,
+    &axpby::SHADER,
+    &batch_norm_add_relu::SHADER,
+    &batch_norm_apply::SHADER,
+    &batch_norm_project::SHADER,
+    &batch_norm_relu::SHADER,
+    &batch_norm_relu_project::SHADER,
+    &batch_norm_relu_sums::SHADER,
+    &batch_norm_stats::SHADER,
+    &batch_norm_sums::SHADER,
+    &broadcast_rows::SHADER,
+    &copy::SHADER,
+    &mul::SHADER,
+    &relu::SHADER,
+    &relu_derivative::SHADER,
+    &relu_derivative_sum::SHADER,
+    &sgd::SHADER,
+    &sum_rows::SHADER,
+];
 
 /// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
 ///
@@ -29,6 +53,12 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
             &colour_jitter::SHADER,
         ] {
             chosen.insert(shader.name, 1);
+        }
+    }
+    if software {
+        for shader in STREAMING {
+            let place = shader.variants.iter().position(|v| v.name == "8");
+            chosen.insert(shader.name, place.expect("its variants are those of flat or columns"));
         }
     }
     if software && engine.features().contains(shared::SOFTWARE_FORMS) && info.subgroup_min_size >= 8 {

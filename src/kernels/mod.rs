@@ -13,8 +13,12 @@ pub mod assign_labels;
 pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
+pub mod batch_norm_add_relu;
 pub mod batch_norm_apply;
 pub mod batch_norm_project;
+pub mod batch_norm_relu;
+pub mod batch_norm_relu_project;
+pub mod batch_norm_relu_sums;
 pub mod batch_norm_running;
 pub mod batch_norm_stats;
 pub mod batch_norm_sums;
@@ -49,6 +53,7 @@ pub mod distillation_grad;
 pub mod dropout;
 pub mod entropy;
 pub mod flag_nonfinite;
+pub mod flat;
 pub mod fma_loop;
 pub mod focal;
 pub mod focal_grad;
@@ -72,6 +77,8 @@ pub mod philox_words;
 pub mod pool;
 pub mod power;
 pub mod relu;
+pub mod relu_derivative;
+pub mod relu_derivative_sum;
 pub mod resized_crop;
 pub mod row_dot;
 pub mod row_scale;
@@ -114,8 +121,12 @@ pub static REGISTRY: &[Kernel] = &[
     assign_labels::KERNEL,
     avg_pool::KERNEL,
     axpby::KERNEL,
+    batch_norm_add_relu::KERNEL,
     batch_norm_apply::KERNEL,
     batch_norm_project::KERNEL,
+    batch_norm_relu::KERNEL,
+    batch_norm_relu_project::KERNEL,
+    batch_norm_relu_sums::KERNEL,
     batch_norm_running::KERNEL,
     batch_norm_stats::KERNEL,
     batch_norm_sums::KERNEL,
@@ -167,6 +178,8 @@ pub static REGISTRY: &[Kernel] = &[
     philox_words::KERNEL,
     power::KERNEL,
     relu::KERNEL,
+    relu_derivative::KERNEL,
+    relu_derivative_sum::KERNEL,
     resized_crop::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
