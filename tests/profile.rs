@@ -194,7 +194,8 @@ fn the_program_writes_tables_files_and_shaders() {
     assert!((share - 1.0).abs() < 1e-6, "{share}");
     assert!(report["profile"]["dispatches"][0]["way"] == "forward", "{}", report["profile"]["dispatches"][0]);
     let trace: Value = serde_json::from_slice(&fs::read(path("out/trace.json")).unwrap()).unwrap();
-    assert!(trace["traceEvents"].as_array().unwrap().len() > 50);
+    let dispatches = report["profile"]["dispatches"].as_array().unwrap().len();
+    assert!(dispatches > 20 && trace["traceEvents"].as_array().unwrap().len() > dispatches);
     assert!(fs::read_to_string(path("out/roofline.svg")).unwrap().ends_with("</svg>\n"));
     for pipeline in report["kernels"].as_array().unwrap() {
         let name = pipeline["name"].as_str().unwrap();
