@@ -14,12 +14,7 @@ use crate::gpu::{Engine, Recording, Shader, Tensor};
 pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     (
         &conv2d::SHADER,
-        &[
-            (&conv2d::SHADER, 0),
-            (&conv2d::SHADER, 1),
-            (&conv2d_subgroup::SHADER, 0),
-            (&conv2d_winograd::SHADER, 0),
-        ],
+        &[(&conv2d::SHADER, 0), (&conv2d::SHADER, 1), (&conv2d_subgroup::SHADER, 0), (&conv2d_winograd::SHADER, 0)],
     ),
     (
         &conv2d_input_grad::SHADER,
@@ -131,8 +126,8 @@ impl Product {
             return Ok(matrices(shape));
         }
         let Some((input, kernel, outputs, convolution)) = convolution(shape) else { return Ok(None) };
-        let geometry = Geometry::new(input, kernel, outputs, convolution)
-            .map_err(|e| Error::Config(format!("{shape}: {e}")))?;
+        let geometry =
+            Geometry::new(input, kernel, outputs, convolution).map_err(|e| Error::Config(format!("{shape}: {e}")))?;
         Ok(Some(Self::Convolution(plain, geometry)))
     }
 
@@ -190,10 +185,7 @@ impl Product {
                 let a = fill(&if ta { [k, m] } else { [m, k] })?;
                 let b = fill(&if tb { [n, k] } else { [k, n] })?;
                 let out = fill(&[m, n])?;
-                Ok(Operands {
-                    output: out.clone(),
-                    record: Box::new(move |r| matmul::record(r, &a, &b, ta, tb, &out)),
-                })
+                Ok(Operands { output: out.clone(), record: Box::new(move |r| matmul::record(r, &a, &b, ta, tb, &out)) })
             }
         }
     }
@@ -263,7 +255,8 @@ mod tests {
             let product = Product::of_class(&class).expect("a product");
             assert_eq!(product.class(), class, "a class stands for itself");
         }
-        for class in ["conv2d", "relu 4x4", "conv2d 4x4x4-4", "matmul 4x4", "matmul 4x4x4,tc", "conv2d 1x2x2x1-1,k9,p0"] {
+        for class in ["conv2d", "relu 4x4", "conv2d 4x4x4-4", "matmul 4x4", "matmul 4x4x4,tc", "conv2d 1x2x2x1-1,k9,p0"]
+        {
             assert!(Product::of_class(class).is_none(), "{class}");
         }
     }

@@ -11,7 +11,7 @@ use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
 use crate::gpu::timing::median_spread;
 use crate::gpu::variants::{Asked, Chooser, Form};
-use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
+use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
 
 /// How long a training run may measure before it begins.
 pub const BUDGET: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ pub type Outcome = std::result::Result<f64, String>;
 pub struct Measured {
     /// The form to take.
     pub taken: Form,
-    /// All forms that there are for it on the adapter, the plain one first.
+    /// The forms that were tried, the plain one first.
     pub trials: Vec<(Form, Outcome)>,
 }
 
@@ -107,9 +107,11 @@ impl Chooser for Tuner {
 }
 
 /// A form's work, ready to be recorded into a program.
-struct Candidate {
-    form: Form,
-    recording: Recording,
+pub struct Candidate {
+    /// Its name.
+    pub form: Form,
+    /// What it dispatches.
+    pub recording: Recording,
 }
 
 /// Measures the forms of a product that the adapter offers; `None` when `left` seconds did not suffice.
@@ -133,7 +135,10 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
     let Some((_, forms)) = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name) else { return Ok(None) };
     let usual = recorded(known.of_class(&product.class()))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
-    for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form)) {
+    // Lanes are a loop on a software adapter: another width of the plain form changes nothing, and compiling takes long.
+    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
+    let same = |form: &(&Shader, usize)| software && form.0.name == product.plain().name && form.1 > 0;
+    for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && !same(form)) {
         let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to the plain one.
@@ -151,8 +156,11 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
 }
 
 /// Strikes out the candidates whose answer is not that of the first, times the others in turns, and takes the fastest
-/// if it is clearly faster than candidate `default`.
-fn compete(
+/// if it is clearly faster than candidate `default`; `None` when `left` seconds did not suffice.
+///
+/// # Errors
+/// When the first's own answer is not sound, or the adapter fails.
+pub fn compete(
     engine: &Engine,
     output: &Tensor,
     candidates: &[Candidate],
@@ -178,7 +186,9 @@ fn compete(
         let program = match tried {
             Ok((program, Ok(()))) => program,
             // The plain form is what all are compared with: with no sound answer of its own nothing can be said.
-            Ok((_, Err(text))) if i == 0 => return Err(Error::Device(format!("the form {}: {text}", describe(candidate)))),
+            Ok((_, Err(text))) if i == 0 => {
+                return Err(Error::Device(format!("the form {}: {text}", describe(candidate))));
+            }
             Ok((_, Err(text))) => {
                 outcomes.push(Err(format!("another answer than {}'s: {text}", describe(&candidates[0]))));
                 continue;

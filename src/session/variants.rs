@@ -121,6 +121,12 @@ impl VariantFile {
         Ok(file)
     }
 
+    /// The file with what one written by hand may leave out, as it holds on a device.
+    fn completed(self, engine: &Engine) -> Self {
+        let own = Self::built_in(engine);
+        Self { kernels: self.kernels.or(own.kernels), classes: self.classes, ..own }
+    }
+
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
@@ -153,7 +159,8 @@ impl VariantFile {
             let found = find(engine, &taken.kernel, &taken.form)?;
             let forms = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name).map_or(&[][..], |f| f.1);
             if !forms.iter().any(|&(shader, variant)| (shader.name, variant) == found) {
-                let names: Vec<String> = forms.iter().map(|(s, v)| format!("{} ({})", s.name, s.variants[*v].name)).collect();
+                let names: Vec<String> =
+                    forms.iter().map(|(s, v)| format!("{} ({})", s.name, s.variants[*v].name)).collect();
                 return Err(Error::Config(format!(
                     "variants: `{class}` has no form {} ({}); there are {}",
                     taken.kernel,
@@ -249,7 +256,7 @@ impl Chosen {
         let mut chosen = Self { file: VariantFile::built_in(engine), tuner: None, cache: None, notes: Vec::new() };
         match wish {
             Wish::BuiltIn => {}
-            Wish::File(path) => chosen.file = VariantFile::read(path)?,
+            Wish::File(path) => chosen.file = VariantFile::read(path)?.completed(engine),
             Wish::Measure | Wish::Cached => {
                 chosen.cache = cache_file(engine);
                 if let Some(path) = chosen.cache.as_ref().filter(|path| path.exists()) {
@@ -286,13 +293,13 @@ impl Chosen {
             return;
         }
         self.file.add(&report.measured);
-        let mut text = format!(
-            "measured the forms of {} products in {:.1} s",
-            report.measured.len(),
-            report.seconds
-        );
+        let mut text = format!("measured the forms of {} products in {:.1} s", report.measured.len(), report.seconds);
         if !report.left_out.is_empty() {
-            text += &format!("; {} keep theirs ({})", report.left_out.len(), report.left_out.values().next().map_or("", String::as_str));
+            text += &format!(
+                "; {} keep theirs ({})",
+                report.left_out.len(),
+                report.left_out.values().next().map_or("", String::as_str)
+            );
         }
         let kept = match &self.cache {
             None => "not kept: there is no cache folder (HOME is not set)".to_owned(),
