@@ -177,11 +177,11 @@ pub fn compete(
         if late() {
             return Ok(None);
         }
-        let tried = answer(engine, &candidate.recording, output).and_then(|(program, words)| {
+        let tried = answer(engine, &candidate.recording, output).map(|(program, words)| {
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
             }
-            Ok((program, compare(&words, &expected, tolerance)))
+            (program, compare(&words, &expected, tolerance))
         });
         let program = match tried {
             Ok((program, Ok(()))) => program,
