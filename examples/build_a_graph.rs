@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use relabel::base::{Array, DType, Result};
-use relabel::gpu::{Engine, Options, Program, readback};
+use relabel::gpu::{Engine, Options, Program, Variants, readback};
 use relabel::graph::interpret::interpret;
 use relabel::graph::{Executor, Graph, reverse};
 
@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Result<f64> {
         placed.insert(node, tensor);
     }
     let outputs = [loss, gradients[0], gradients[1]];
-    let executor = Executor::new(&engine, &graph, &outputs, &placed, &HashMap::new())?;
+    let executor = Executor::new(&engine, &graph, &outputs, &placed, &Variants::default())?;
     Program::new(&engine, executor.recording())?.run(&engine, 1)?;
 
     let expected = interpret(&graph, &values, &outputs)?;

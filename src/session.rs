@@ -2,15 +2,15 @@
 //! here.
 
 pub mod synthetic;
+pub mod variants;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Error, Result};
 use crate::data::{self, ImageSet, Images, LoadOptions, Split};
 use crate::eval::knn;
-use crate::gpu::Engine;
+use crate::gpu::{Engine, Variants};
 use crate::kernels::choose;
 use crate::methods;
 use crate::methods::maxl::MaxlSettings;
@@ -331,7 +331,7 @@ impl Trained {
         Ok(())
     }
 
-    fn trunk<'a>(&'a self, variants: &'a HashMap<&'static str, usize>) -> Trunk<'a> {
+    fn trunk<'a>(&'a self, variants: &'a Variants) -> Trunk<'a> {
         Trunk { engine: &self.engine, backbone: &*self.backbone, network: &self.network, variants }
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use relabel::base::compare::relative_error;
 use relabel::base::{Array, DType};
-use relabel::gpu::{Engine, Program, Tensor, readback};
+use relabel::gpu::{Engine, Program, Tensor, Variants, readback};
 use relabel::graph::interpret::interpret;
 use relabel::graph::ops::{Example, examples};
 use relabel::graph::{Executor, Graph, NodeId, Source, forward, reverse};
@@ -153,7 +153,7 @@ fn device(
         }
         placed.insert(id, tensor);
     }
-    let executor = Executor::new(engine, graph, outputs, &placed, &HashMap::new()).map_err(text)?;
+    let executor = Executor::new(engine, graph, outputs, &placed, &Variants::default()).map_err(text)?;
     let program = Program::new(engine, executor.recording()).map_err(text)?;
     program.run(engine, 1).map_err(text)?;
     for &id in outputs {

@@ -183,13 +183,17 @@ pub fn parsed(text: &str, overrides: &[&str]) -> relabel::base::Result<Config> {
     session::config(text, "the test's config", &overrides)
 }
 
-/// The program; no variable of the caller's changes what it does but the choice of the adapter.
+/// The program with the forms of kernels that it has without measuring; no variable of the caller's changes what it does
+/// but the choice of the adapter.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relabel"));
     if let Ok(adapter) = std::env::var("RELABEL_TEST_ADAPTER")
         && !arguments.contains(&"--adapter")
     {
         command.args(["--adapter", &adapter]);
+    }
+    if !arguments.contains(&"--variants") {
+        command.args(["--variants", "default"]);
     }
     command.args(arguments);
     command

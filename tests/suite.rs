@@ -24,4 +24,5 @@ mod small;
 mod tidy;
 mod training;
 mod transport;
+mod variants;
 mod verify;

@@ -1,9 +1,9 @@
 //! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate. The copy
 //! and all kernels are timed in turns, so that a busy machine slows all.
 
-use super::clock::Moment;
 use super::{Options, Row};
 use crate::base::{DType, Error, Result, Shape};
+use crate::gpu::clock::Moment;
 use crate::gpu::timing::median_spread;
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
 use crate::kernels::batch_norm::Form;

@@ -1,6 +1,5 @@
 //! Floor 9: timings of kernels, label assignment and training steps at the sizes that matter, beside what the adapter can do at most.
 
-mod clock;
 pub mod elementwise;
 pub mod images;
 pub mod kernels;

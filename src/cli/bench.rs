@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{device_options, output};
+use super::settings::{SHOWN, open};
+use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
 use crate::bench::{self, Options, Row};
-use crate::gpu::Engine;
 
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,11 +72,14 @@ pub struct BenchArgs {
     safe_shaders: bool,
 }
 
-pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
+pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     let mut device = device_options(adapter)?;
     // A debug build times what a release build runs.
     device.checked = args.safe_shaders;
-    let engine = Engine::open(&device)?;
+    let engine = open(&device, variants)?;
+    if variants == Some(SHOWN) {
+        return shown::show(&engine);
+    }
     let options = Options {
         rows: args.rows as usize,
         demo_rows: args.demo_rows as usize,

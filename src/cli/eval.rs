@@ -7,10 +7,10 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::eval_labels::{self, Place};
+use super::settings::open;
 use super::{device_options, eval_features, output};
 use crate::base::{Error, Result};
 use crate::data::{self, LoadOptions, Split};
-use crate::gpu::Engine;
 use crate::session::Trained;
 use crate::train::datasets::Datasets;
 
@@ -57,8 +57,8 @@ pub struct EvalArgs {
     pub json: bool,
 }
 
-pub(super) fn run(args: &EvalArgs, adapter: Option<&str>) -> Result<()> {
-    let engine = Engine::open(&device_options(adapter)?)?;
+pub(super) fn run(args: &EvalArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
+    let engine = open(&device_options(adapter)?, variants)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
     if args.features || trained.method().makes_labels() {
         if args.finer.is_some() {

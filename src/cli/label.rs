@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::settings::open;
 use super::{device_options, output};
 use crate::assess::{self, Origin};
 use crate::base::{Error, Result};
 use crate::data::{ImageSet, Label, LabelFile, LoadOptions, Split};
-use crate::gpu::Engine;
 use crate::methods::maxl::MaxlSettings;
 use crate::report::gallery;
 use crate::session::Trained;
@@ -50,7 +50,7 @@ pub struct LabelArgs {
     pub skip_bad: bool,
 }
 
-pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
+pub(super) fn run(args: &LabelArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     for path in [Some(&args.out), args.gallery.as_ref()].into_iter().flatten() {
         if path.exists() && !args.force {
             return Err(Error::Config(format!("{} is there already; --force replaces it", path.display())));
@@ -61,7 +61,7 @@ pub(super) fn run(args: &LabelArgs, adapter: Option<&str>) -> Result<()> {
     if let Some(folder) = place.filter(|folder| !folder.is_dir()) {
         return Err(Error::Config(format!("--out {}: there is no folder {}", args.out.display(), folder.display())));
     }
-    let engine = Engine::open(&device_options(adapter)?)?;
+    let engine = open(&device_options(adapter)?, variants)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
     let heads = trained.heads();
     if heads == 0 {

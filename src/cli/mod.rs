@@ -17,6 +17,7 @@ mod profile;
 mod progress;
 mod settings;
 mod train;
+mod variants;
 mod verify;
 
 pub use eval::EvalArgs;
@@ -58,6 +59,12 @@ struct Cli {
     /// auto takes a discrete GPU, else an integrated one, else a software adapter.
     #[arg(long, global = true, value_name = "ADAPTER")]
     adapter: Option<String>,
+    /// Which forms kernels take: a FILE of them, `default` (nothing measured), `cached` (as measured before), or `measure`.
+    ///
+    /// `train` measures what nobody measured before on this adapter and keeps it in the cache folder; a resumed run takes
+    /// the forms of its folder; other commands take what the cache holds. `bench --variants` shows what it holds.
+    #[arg(long, global = true, value_name = "FILE", num_args = 0..=1, default_missing_value = settings::SHOWN)]
+    variants: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -108,15 +115,18 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let adapter = cli.adapter.as_deref();
+    let (adapter, variants) = (cli.adapter.as_deref(), cli.variants.as_deref());
+    if variants == Some(settings::SHOWN) && !matches!(cli.command, Command::Bench(_)) {
+        return Err(Error::Config("--variants takes a file; only `relabel bench` shows what is in use".into()));
+    }
     match &cli.command {
-        Command::Train(args) => train::run(args, adapter),
-        Command::Eval(args) => eval::run(args, adapter),
-        Command::Predict(args) => predict::run(args, adapter),
-        Command::Label(args) => label::run(args, adapter),
-        Command::Verify(args) => verify::run(args, adapter),
-        Command::Bench(args) => bench::run(args, adapter),
-        Command::Profile(args) => profile::run(args, adapter),
+        Command::Train(args) => train::run(args, adapter, variants),
+        Command::Eval(args) => eval::run(args, adapter, variants),
+        Command::Predict(args) => predict::run(args, adapter, variants),
+        Command::Label(args) => label::run(args, adapter, variants),
+        Command::Verify(args) => verify::run(args, adapter, variants),
+        Command::Bench(args) => bench::run(args, adapter, variants),
+        Command::Profile(args) => profile::run(args, adapter, variants),
         Command::Compare(args) => compare::run(args),
         Command::Adapters(args) => adapters::run(args),
         Command::Config(args) => config::run(args, adapter),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::settings::open;
 use super::{device_options, output};
 use crate::base::{Error, Result};
-use crate::gpu::Engine;
 use crate::session::Trained;
 use crate::train::inference::Predicted;
 
@@ -30,8 +30,8 @@ pub struct PredictArgs {
     pub json: bool,
 }
 
-pub(super) fn run(args: &PredictArgs, adapter: Option<&str>) -> Result<()> {
-    let engine = Engine::open(&device_options(adapter)?)?;
+pub(super) fn run(args: &PredictArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
+    let engine = open(&device_options(adapter)?, variants)?;
     let trained = Trained::open(&engine, &args.checkpoint)?;
     if trained.method().makes_labels() {
         return Err(Error::Config(format!(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::settings::open;
 use super::{device_options, load_config, output};
 use crate::base::{Error, Result};
 use crate::gpu::timing::Sampling;
@@ -104,19 +105,19 @@ pub struct ProfileArgs {
     safe_shaders: bool,
 }
 
-pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>) -> Result<()> {
+pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     let folders = [&args.out, &args.dump];
     // Before the work: a folder that cannot be made must not cost minutes.
     for folder in folders.into_iter().flatten() {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
     }
     if let Some(name) = &args.kernel {
-        return one_kernel(args, name, adapter);
+        return one_kernel(args, name, adapter, variants);
     }
     let (config, noise) = args.resolve(adapter)?;
     let mut device = config.device.options()?;
     args.adjust(&mut device);
-    let engine = Engine::open(&device)?;
+    let engine = open(&device, variants)?;
     let what = args.what(&config, noise);
     let mut trainer = match noise {
         Some(noise) => noise.trainer(&engine, config)?,
@@ -347,11 +348,11 @@ fn capture(engine: &Arc<Engine>, trainer: &mut Trainer) -> Result<()> {
     output::print(&format!("\ncapture: {said}\n"))
 }
 
-fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>) -> Result<()> {
+fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     profile::kernel::find(name)?;
     let mut device = device_options(adapter)?;
     args.adjust(&mut device);
-    let engine = Engine::open(&device)?;
+    let engine = open(&device, variants)?;
     let sampling = Sampling { repeats: args.steps as usize, seconds: 0.02 };
     let before = ceilings::ceilings(&engine, sampling)?;
     let found = forms(&engine, name, args.shape.as_deref(), sampling)?;

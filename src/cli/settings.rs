@@ -1,9 +1,12 @@
 //! Where settings come from: a file, `--set`, and the options that stand for a setting.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::output;
 use crate::base::{Error, Result};
-use crate::gpu::{AdapterChoice, Options};
+use crate::gpu::{AdapterChoice, Engine, Options};
+use crate::session::variants::{Chosen, Wish};
 use crate::train::config::Config;
 
 pub use crate::session::known_sections;
@@ -26,4 +29,16 @@ pub fn load_config(path: &Path, overrides: &[String]) -> Result<Config> {
 pub fn device_options(adapter: Option<&str>) -> Result<Options> {
     let adapter: AdapterChoice = adapter.unwrap_or("auto").parse()?;
     Ok(Options { adapter, ..Options::default() })
+}
+
+/// What `--variants` without a file stands for.
+pub(super) const SHOWN: &str = "shown";
+
+/// Opens a device with the forms that `--variants` names; without it, with those that were measured before.
+pub(super) fn open(options: &Options, variants: Option<&str>) -> Result<Arc<Engine>> {
+    let engine = Engine::open(options)?;
+    let wish = variants.filter(|&text| text != SHOWN).map_or(Wish::Cached, Wish::of);
+    let chosen = Chosen::set(&engine, &wish)?;
+    chosen.notes.iter().for_each(|note| output::tell(note));
+    Ok(engine)
 }

@@ -11,7 +11,8 @@ use super::settings::{known_sections, load_config};
 use super::{install_interrupt, progress};
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
-use crate::report::{RunDir, RunResult, Session};
+use crate::report::{RunDir, RunResult, Session, VARIANTS};
+use crate::session::variants::{Chosen, Wish, of_run};
 use crate::session::{self, Trained};
 use crate::train::Trainer;
 use crate::train::checkpoint::{BEST, Checkpoint, LAST};
@@ -120,6 +121,25 @@ impl Prepared {
         Ok(run)
     }
 
+    /// The forms of kernels that the run takes: those that are asked for, else those it began with, else those that were
+    /// measured before, and what nobody measured is measured.
+    ///
+    /// # Errors
+    /// As [`Chosen::set`].
+    pub fn forms(&self, engine: &Engine, variants: Option<&str>) -> Result<Chosen> {
+        let own = self.path.join(VARIANTS);
+        let resumed = self.checkpoint.is_some() && own.exists();
+        let wish = variants.map(Wish::of).or_else(|| if resumed { of_run(engine, &own) } else { None });
+        let mut chosen = Chosen::set(engine, wish.as_ref().unwrap_or(&Wish::Measure))?;
+        if resumed && wish.is_none() {
+            chosen.notes.push(format!(
+                "the forms of kernels in {} are of another adapter or version: the run goes on with others",
+                own.display()
+            ));
+        }
+        Ok(chosen)
+    }
+
     /// Steps done before.
     pub fn first_step(&self) -> u64 {
         self.checkpoint.as_ref().map_or(0, |c| c.meta.step)
@@ -140,10 +160,12 @@ const FIXED: &[&str] = &[
     "maxl.autoencoder_epochs",
 ];
 
-pub(super) fn run(args: &TrainArgs, adapter: Option<&str>) -> Result<()> {
+pub(super) fn run(args: &TrainArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     let prepared = args.prepare(adapter)?;
     let engine = Engine::open(&prepared.config.device.options()?)?;
+    let mut forms = prepared.forms(&engine, variants)?;
     let mut trainer = session::trainer(&engine, prepared.config.clone())?;
+    forms.settle(&engine);
     if let Some(checkpoint) = &prepared.checkpoint {
         trainer.restore(checkpoint, &prepared.path.join(LAST))?;
     }
@@ -156,7 +178,8 @@ pub(super) fn run(args: &TrainArgs, adapter: Option<&str>) -> Result<()> {
     let folder = prepared.open()?;
     folder.add_session(Session::now(&engine.describe(), prepared.config.seed, prepared.first_step()))?;
     let mut sinks: Vec<Box<dyn Sink>> = vec![progress(), Box::new(folder.metrics(prepared.first_step())?)];
-    for note in prepared.notes.iter().chain(&trainer.notes()) {
+    forms.file.write(&folder.variants_file())?;
+    for note in prepared.notes.iter().chain(&forms.notes).chain(&trainer.notes()) {
         sinks.event(&Event::Note(note.clone()))?;
     }
     let outcome = trainer.run(Some(folder.path()), args.max_steps, &mut sinks, &|| interrupt.asked())?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::settings::open;
 use super::{device_options, output};
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
@@ -22,7 +23,7 @@ pub struct VerifyArgs {
 /// What comes with relabel.
 const OWN: &str = "assets/golden";
 
-pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>) -> Result<()> {
+pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     let mut files = Vec::new();
     let own = [PathBuf::from(OWN)];
     if args.files.is_empty() && !own[0].is_dir() {
@@ -33,7 +34,11 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>) -> Result<()> {
     for path in if args.files.is_empty() { &own } else { args.files.as_slice() } {
         expand(path, &mut files)?;
     }
-    let engine = Engine::open(&device_options(adapter)?)?;
+    // Not what was measured before: the same adapter must give the same verdict.
+    let engine = match variants {
+        None | Some("default") => Engine::open(&device_options(adapter)?)?,
+        Some(_) => open(&device_options(adapter)?, variants)?,
+    };
     if !args.json {
         output::print(&format!("adapter: {}\n", engine.describe()))?;
     }

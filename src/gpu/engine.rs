@@ -8,6 +8,7 @@ use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
 use super::trace::Tracing;
+use super::variants::{Asked, Chooser, Variants};
 use super::wide::wide_loads;
 use super::{Access, Shader, Tensor, readback};
 use crate::base::{DType, Error, Result, Shape};
@@ -59,6 +60,8 @@ pub struct Engine {
     memory: Option<u64>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
     pub(super) tracing: Mutex<HashMap<ThreadId, Tracing>>,
+    variants: Mutex<Option<Variants>>,
+    chooser: Mutex<Option<Arc<dyn Chooser>>>,
 }
 
 /// What kernels' variants may use when the adapter offers it.
@@ -114,12 +117,19 @@ impl Engine {
             memory: options.memory,
             in_flight: Mutex::default(),
             tracing: Mutex::default(),
+            variants: Mutex::default(),
+            chooser: Mutex::default(),
         }))
     }
 
     /// Name, kind, backend and driver on one line.
     pub fn describe(&self) -> String {
         adapter::describe(&self.info)
+    }
+
+    /// Whether wgpu's checks are in the shaders.
+    pub fn checked(&self) -> bool {
+        self.checked
     }
 
     /// What wgpu knows of the adapter.
@@ -221,6 +231,44 @@ impl Engine {
         let out = work().and_then(|out| readback::wait(self).map(|()| out));
         // SAFETY: the capture began above and the device is idle, or has failed.
         unsafe { self.device.stop_graphics_debugger_capture() };
+        out
+    }
+
+    /// The forms that were set for this device; without any, `kernels::choose` takes those that suit its kind.
+    pub fn variants(&self) -> Option<Variants> {
+        self.variants.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the forms that recordings take from now on.
+    pub fn set_variants(&self, variants: Variants) {
+        *self.variants.lock().unwrap_or_else(PoisonError::into_inner) = Some(variants);
+    }
+
+    /// Sets who finds the forms of classes that are not known yet, or that nobody does.
+    pub fn set_chooser(&self, chooser: Option<Arc<dyn Chooser>>) {
+        *self.chooser.lock().unwrap_or_else(PoisonError::into_inner) = chooser;
+    }
+
+    /// The forms with those of the asked classes added, as far as the chooser finds them; `None` without a chooser.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn chosen(&self, asked: &Asked, known: &Variants) -> Result<Option<Variants>> {
+        let chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(chooser) = chooser.filter(|_| !asked.is_empty()) else { return Ok(None) };
+        let variants = chooser.choose(self, asked, known)?;
+        self.set_variants(variants.clone());
+        Ok(Some(variants))
+    }
+
+    /// Runs work whose tensors are all gone afterwards: they do not stay in the memory account.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn passing<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = self.allocated();
+        let out = work();
+        self.allocated.store(before, Ordering::Relaxed);
         out
     }
 

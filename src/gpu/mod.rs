@@ -2,6 +2,7 @@
 //! that waits for the device.
 
 pub mod adapter;
+pub mod clock;
 pub mod engine;
 pub mod program;
 pub mod readback;
@@ -10,6 +11,7 @@ pub mod shader;
 pub mod tensor;
 pub mod timing;
 pub mod trace;
+pub mod variants;
 pub mod wide;
 
 pub use adapter::AdapterChoice;
@@ -18,3 +20,4 @@ pub use program::Program;
 pub use recording::{Cost, Dispatch, Recording};
 pub use shader::{Access, Binding, Shader, Variant, read, read_write, uniform, write};
 pub use tensor::Tensor;
+pub use variants::Variants;

@@ -1,8 +1,7 @@
 //! Commands as data: what will be dispatched, with which parameters and tensors, before any of it runs.
 
-use std::collections::HashMap;
-
-use super::{Access, Shader, Tensor, Variant};
+use super::variants::Asked;
+use super::{Access, Shader, Tensor, Variant, Variants};
 use crate::base::{Error, Result};
 
 /// The least work a dispatch can do: the profiler's roofline.
@@ -38,8 +37,9 @@ pub struct Dispatch {
 pub struct Recording {
     /// In order.
     pub dispatches: Vec<Dispatch>,
-    /// Forced or measured variants by kernel name; a kernel that is not listed takes its first.
-    pub variants: HashMap<&'static str, usize>,
+    /// Forced or measured variants; a kernel that is not listed takes its first.
+    pub variants: Variants,
+    asked: Asked,
     label: String,
 }
 
@@ -56,7 +56,19 @@ impl Recording {
 
     /// The variant that this recording uses for a kernel.
     pub fn variant(&self, shader: &'static Shader) -> &'static Variant {
-        &shader.variants[self.variants.get(shader.name).copied().unwrap_or(0)]
+        &shader.variants[self.variants.index(shader)]
+    }
+
+    /// The forms for work of a class of shapes; `operations` are those of one call.
+    pub fn of_class(&mut self, class: String, operations: u64) -> Variants {
+        let forms = self.variants.of_class(&class);
+        *self.asked.entry(class).or_default() += operations;
+        forms
+    }
+
+    /// The classes that were asked for, and the operations of each.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// Appends a dispatch of the variant that this recording uses.
@@ -71,7 +83,7 @@ impl Recording {
         groups: [u32; 3],
         cost: Cost,
     ) -> Result<()> {
-        let variant = self.variants.get(shader.name).copied().unwrap_or(0);
+        let variant = self.variants.index(shader);
         self.dispatch_variant(shader, variant, params, tensors, groups, cost)
     }
 

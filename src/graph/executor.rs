@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::fuse::fuse;
-use super::plan::Plan;
+use super::plan::{Plan, Slot};
 use super::{Graph, Io, NodeId, Source};
-use crate::base::{DType, Error, Result};
-use crate::gpu::{Engine, Recording, Tensor, WAY_OUT};
+use crate::base::{DType, Error, Result, Shape};
+use crate::gpu::{Engine, Recording, Tensor, Variants, WAY_OUT};
 
 /// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
 /// as the optimizer) into a [`crate::gpu::Program`].
@@ -31,28 +31,20 @@ impl Executor {
         graph: &Graph,
         outputs: &[NodeId],
         placed: &HashMap<NodeId, Tensor>,
-        variants: &HashMap<&'static str, usize>,
+        variants: &Variants,
     ) -> Result<Self> {
         let graph = &fuse(graph, outputs, &|id| placed.contains_key(&id))?;
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
         check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());
         for (bytes, name) in plan.sizes.iter().zip(&plan.largest) {
-            let shape = crate::base::Shape::new(&[(*bytes / 4) as usize]);
+            let shape = Shape::new(&[(*bytes / 4) as usize]);
             pool.push(engine.tensor(name, shape, DType::F32)?);
         }
         let mut bytes = plan.bytes();
         let mut tensors: HashMap<NodeId, Tensor> = HashMap::new();
-        let mut recording = Recording::new();
-        recording.variants.clone_from(variants);
         for &id in &plan.order {
             let node = graph.node(id);
-            let view = |slot: &super::plan::Slot, shape: &crate::base::Shape, dtype| Tensor {
-                buffer: pool[slot.0].buffer.clone(),
-                offset: 0,
-                shape: shape.clone(),
-                dtype,
-            };
             let tensor = match (&node.source, placed.get(&id)) {
                 (_, Some(tensor)) => {
                     tensor.expect(&node.name, node.shape.sizes())?;
@@ -66,12 +58,12 @@ impl Executor {
                     return Err(Error::Shape(format!("`{}` has no tensor", node.name)));
                 }
                 (Source::Constant(value), None) => {
-                    let tensor = view(&plan.slots[&id], &node.shape, node.dtype);
+                    let tensor = view(&pool, plan.slots[&id], &node.shape, node.dtype);
                     engine.write(&tensor, &vec![*value; node.shape.elements()]);
                     tensor
                 }
                 (Source::Table(values), None) => {
-                    let tensor = view(&plan.slots[&id], &node.shape, node.dtype);
+                    let tensor = view(&pool, plan.slots[&id], &node.shape, node.dtype);
                     engine.write(&tensor, values);
                     tensor
                 }
@@ -79,18 +71,13 @@ impl Executor {
                     let state = node.inputs.last().ok_or_else(|| Error::Shape(format!("{}: no state", node.name)))?;
                     tensors[state].clone()
                 }
-                (Source::Computed(_), None) => view(&plan.slots[&id], &node.shape, node.dtype),
+                (Source::Computed(_), None) => view(&pool, plan.slots[&id], &node.shape, node.dtype),
             };
             tensors.insert(id, tensor);
-            if let Source::Computed(op) = &node.source {
-                let inputs: Vec<&Tensor> = node.inputs.iter().map(|i| &tensors[i]).collect();
-                let scratch: Vec<Tensor> =
-                    plan.scratch[&id].iter().map(|(slot, shape)| view(slot, shape, DType::F32)).collect();
-                let scratch: Vec<&Tensor> = scratch.iter().collect();
-                recording.label(&node.name);
-                let io = Io { inputs: &inputs, output: &tensors[&id], scratch: &scratch };
-                op.record(&mut recording, &io).map_err(|e| Error::Shape(format!("{}: {e}", node.name)))?;
-            }
+        }
+        let mut recording = record(graph, &plan, &pool, &tensors, variants)?;
+        if let Some(better) = engine.chosen(recording.asked(), variants)? {
+            recording = record(graph, &plan, &pool, &tensors, &better)?;
         }
         Ok(Self { tensors, recording, bytes })
     }
@@ -112,6 +99,34 @@ impl Executor {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// A slot of the pool as a tensor.
+fn view(pool: &[Tensor], slot: Slot, shape: &Shape, dtype: DType) -> Tensor {
+    Tensor { buffer: pool[slot.0].buffer.clone(), offset: 0, shape: shape.clone(), dtype }
+}
+
+fn record(
+    graph: &Graph,
+    plan: &Plan,
+    pool: &[Tensor],
+    tensors: &HashMap<NodeId, Tensor>,
+    variants: &Variants,
+) -> Result<Recording> {
+    let mut recording = Recording::new();
+    recording.variants.clone_from(variants);
+    for &id in &plan.order {
+        let node = graph.node(id);
+        let Source::Computed(op) = &node.source else { continue };
+        let inputs: Vec<&Tensor> = node.inputs.iter().map(|i| &tensors[i]).collect();
+        let scratch: Vec<Tensor> =
+            plan.scratch[&id].iter().map(|(slot, shape)| view(pool, *slot, shape, DType::F32)).collect();
+        let scratch: Vec<&Tensor> = scratch.iter().collect();
+        recording.label(&node.name);
+        let io = Io { inputs: &inputs, output: &tensors[&id], scratch: &scratch };
+        op.record(&mut recording, &io).map_err(|e| Error::Shape(format!("{}: {e}", node.name)))?;
+    }
+    Ok(recording)
 }
 
 /// Refuses a plan that does not fit, before anything is allocated.

@@ -1,7 +1,5 @@
 //! Which form of a kernel suits an adapter, by what is known of its kind.
 
-use std::collections::HashMap;
-
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
@@ -10,7 +8,7 @@ use super::{
     relu_derivative_sum, resized_crop, score_rows, sgd, shared, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
     sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
 };
-use crate::gpu::{Engine, Shader};
+use crate::gpu::{Engine, Shader, Variants};
 
 /// Kernels that go through memory once, in the forms of [`super::flat`] and [`super::columns`].
 const STREAMING: [&Shader; 18] = [
@@ -34,13 +32,19 @@ const STREAMING: [&Shader; 18] = [
     &sum_rows::SHADER,
 ];
 
-/// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
+/// Variants for [`crate::gpu::Recording::variants`]: those that were set for the device ([`Engine::set_variants`]), else
+/// [`built_in`].
+pub fn preferred(engine: &Engine) -> Variants {
+    engine.variants().unwrap_or_else(|| built_in(engine))
+}
+
+/// What suits an adapter's kind, with nothing measured; a kernel that is not listed takes its first.
 ///
 /// A software adapter (lavapipe, WARP) pays for every lane of every load, so its products share loads through subgroup
 /// broadcasts and load two floats at a time (docs/performance.md). A GPU broadcasts such loads in its caches and would
 /// leave most of a subgroup idle in groups of 8 lanes.
-pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
-    let mut chosen = HashMap::new();
+pub fn built_in(engine: &Engine) -> Variants {
+    let mut chosen = Variants::default();
     let info = engine.info();
     let software = info.device_type == wgpu::DeviceType::Cpu;
     if software {
@@ -87,7 +91,7 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
         };
         chosen.insert(pass.name, 1);
         let wider = [&score_rows::SHADER, &assign_labels::SHADER, &top_candidates::SHADER, &sinkhorn_wide::SHADER];
-        chosen.extend(wider.map(|shader| (shader.name, 1)));
+        chosen.kernels.extend(wider.map(|shader| (shader.name, 1)));
         chosen.insert(sinkhorn_update::SHADER.name, 2);
     }
     if !software {
@@ -97,13 +101,16 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
     chosen
 }
 
-/// [`preferred`], with every product in its direct form: what answers computed elsewhere are compared with.
+/// Those that were set for the device, else [`built_in`] with every product in its direct form: what answers computed
+/// elsewhere are compared with.
 ///
 /// Winograd's sums add and subtract inputs first, so its rounding errors are about five times as large. The twins' tolerance
 /// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
 /// side of zero, and its whole gradient with it.
-pub fn direct(engine: &Engine) -> HashMap<&'static str, usize> {
-    let mut chosen = preferred(engine);
-    chosen.remove(conv2d_winograd::SHADER.name);
-    chosen
+pub fn direct(engine: &Engine) -> Variants {
+    engine.variants().unwrap_or_else(|| {
+        let mut chosen = built_in(engine);
+        chosen.kernels.remove(conv2d_winograd::SHADER.name);
+        chosen
+    })
 }

@@ -1,5 +1,6 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
+use super::product::Product;
 use super::{Case, Kernel, conv2d_subgroup, conv2d_winograd, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
@@ -154,8 +155,9 @@ pub(super) fn fold(groups: usize) -> [u32; 2] {
 /// When the shapes do not fit together.
 pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Convolution, y: &Tensor) -> Result<()> {
     let geometry = geometry("conv2d", x, w, convolution, y)?;
-    if conv2d_winograd::takes(recording, &geometry) {
-        return conv2d_winograd::record(recording, &geometry, [x, w, y], false);
+    let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
+    if conv2d_winograd::takes(&forms, &geometry) {
+        return conv2d_winograd::record(recording, &forms, &geometry, [x, w, y], false);
     }
     let p = Params {
         rows: geometry.input[0] as u32,
@@ -170,13 +172,14 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
     };
-    let (shader, pixels) = if recording.variants.contains_key(conv2d_subgroup::SHADER.name) {
+    let (shader, pixels) = if forms.names(&conv2d_subgroup::SHADER) {
         (&conv2d_subgroup::SHADER, conv2d_subgroup::PIXELS)
     } else {
-        (&SHADER, 8 * recording.variant(&SHADER).constant("WIDTH") as usize)
+        (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
     let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
-    recording.dispatch(shader, p, &[x, w, y], [across, p.outputs.div_ceil(4), folds], geometry.cost())
+    let grid = [across, p.outputs.div_ceil(4), folds];
+    recording.dispatch_variant(shader, forms.index(shader), p, &[x, w, y], grid, geometry.cost())
 }
 
 /// The twin.

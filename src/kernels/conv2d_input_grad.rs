@@ -2,6 +2,7 @@
 //! `dx (R, H, W, C)`.
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
+use super::product::Product;
 use super::{Case, Kernel, conv2d_input_grad_subgroup, conv2d_winograd, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
@@ -53,8 +54,9 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 /// When the shapes do not fit together.
 pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: Convolution, dx: &Tensor) -> Result<()> {
     let geometry = conv2d::geometry("conv2d_input_grad", dx, w, convolution, dy)?;
-    if conv2d_winograd::takes(recording, &geometry) {
-        return conv2d_winograd::record(recording, &geometry, [dy, w, dx], true);
+    let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
+    if conv2d_winograd::takes(&forms, &geometry) {
+        return conv2d_winograd::record(recording, &forms, &geometry, [dy, w, dx], true);
     }
     let [rows, height, width, channels] = geometry.input;
     let p = Params {
@@ -70,16 +72,16 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
     };
-    let (shader, pixels) = if recording.variants.contains_key(conv2d_input_grad_subgroup::SHADER.name) {
+    let (shader, pixels) = if forms.names(&conv2d_input_grad_subgroup::SHADER) {
         (&conv2d_input_grad_subgroup::SHADER, conv2d_input_grad_subgroup::PIXELS)
     } else {
-        (&SHADER, 8 * recording.variant(&SHADER).constant("WIDTH") as usize)
+        (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
     // The first phase is the largest.
     let phase = rows * height.div_ceil(convolution.stride) * width.div_ceil(convolution.stride);
     let [across, folds] = conv2d::fold(phase.div_ceil(pixels));
     let grid = [across, channels.div_ceil(16) as u32 * folds, (convolution.stride * convolution.stride) as u32];
-    recording.dispatch(shader, p, &[dy, w, dx], grid, geometry.cost())
+    recording.dispatch_variant(shader, forms.index(shader), p, &[dy, w, dx], grid, geometry.cost())
 }
 
 /// The twin: `input` is `[R, H, W, C]`.

@@ -2,6 +2,7 @@
 //! `dw [kh, kw, pad4(C), Cout]`.
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
+use super::product::Product;
 use super::{Case, Kernel, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, params, shared, sum_parts};
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
@@ -105,21 +106,21 @@ pub fn record(
         parts: parts as u32,
         lines: lines as u32,
     };
-    let named = |shader: &Shader| recording.variants.contains_key(shader.name);
+    let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
     let slots = p.kernel_height * p.kernel_width * p.channels;
     let (shader, blocks, together) =
-        if named(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
+        if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
             (&conv2d_weight_grad_sliding::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
-        } else if named(&conv2d_weight_grad_subgroup::SHADER) {
+        } else if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
             (&conv2d_weight_grad_subgroup::SHADER, slots.div_ceil(SLOTS as u32), 1)
         } else {
-            let together = recording.variant(&SHADER).constant("WIDTH") / 8;
+            let together = forms.variant(&SHADER).constant("WIDTH") / 8;
             (&SHADER, slots.div_ceil(SLOTS as u32), together)
         };
     let grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
     // A single part is the answer already.
     let first = if parts == 1 { dw } else { part };
-    recording.dispatch(shader, p, &[x, dy, first], grid, geometry.cost())?;
+    recording.dispatch_variant(shader, forms.index(shader), p, &[x, dy, first], grid, geometry.cost())?;
     if parts > 1 { sum_parts::record(recording, part, dw) } else { Ok(()) }
 }
 

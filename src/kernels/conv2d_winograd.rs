@@ -5,7 +5,7 @@
 use super::conv2d::{self, Convolution, Geometry, fold};
 use super::{Case, Kernel, conv2d_input_grad, conv2d_subgroup, params, shared};
 use crate::base::Result;
-use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
 params! {
     /// Uniforms of `conv2d_winograd.wgsl`.
@@ -60,18 +60,18 @@ fn blocks(geometry: &Geometry) -> [usize; 2] {
     [geometry.input[2].div_ceil(8), geometry.input[1].div_ceil(8)]
 }
 
-/// Whether a recording uses this form: where the variants name it and, if they also name `conv2d_subgroup`, the image
+/// Whether this form is used: where the variants name it and, if they also name `conv2d_subgroup`, the image
 /// fills at least half of its blocks, since this form is about twice as fast.
-pub(super) fn takes(recording: &Recording, geometry: &Geometry) -> bool {
+pub(super) fn takes(forms: &Variants, geometry: &Geometry) -> bool {
     let [_, height, width, _] = geometry.input;
     let filled = 2 * height * width >= 64 * blocks(geometry).iter().product::<usize>();
-    let named = |shader: &Shader| recording.variants.contains_key(shader.name);
-    named(&SHADER) && fits(geometry) && (filled || !named(&conv2d_subgroup::SHADER))
+    forms.names(&SHADER) && fits(geometry) && (filled || !forms.names(&conv2d_subgroup::SHADER))
 }
 
 /// Records `y = x ∗ w`, or, where `turned`, the input gradient `y` of an upstream gradient `x`.
 pub(super) fn record(
     recording: &mut Recording,
+    forms: &Variants,
     geometry: &Geometry,
     [x, w, y]: [&Tensor; 3],
     turned: bool,
@@ -89,7 +89,7 @@ pub(super) fn record(
         across: across as u32,
         down: down as u32,
     };
-    let wide = across > 1 || recording.variants.get(SHADER.name).is_some_and(|&v| v > 1);
+    let wide = across > 1 || forms.index(&SHADER) > 1;
     let variant = 2 * usize::from(wide) + usize::from(turned);
     let [groups, folds] = fold(rows * down * across);
     let grid = [groups, outer.div_ceil(16) as u32, folds];

@@ -1,5 +1,6 @@
 //! Matrix product with either factor transposed. Shapes: `a (M, K)` or `(K, M)`, `b (K, N)` or `(N, K)` → `out (M, N)`.
 
+use super::product::Product;
 use super::{Case, Kernel, matmul_subgroup, matmul_wide, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
@@ -101,16 +102,17 @@ pub fn record(
         b_stride: (b.shape.stride() / 4) as u32,
     };
     let form = form(transpose_a, transpose_b);
-    let named = |shader: &Shader| recording.variants.contains_key(shader.name);
-    let subgroup = named(&matmul_subgroup::SHADER);
+    let product = Product::Matrices { sizes: [m, k, n], transposed: [transpose_a, transpose_b] };
+    let forms = recording.of_class(product.class(), cost(p).operations);
+    let subgroup = forms.names(&matmul_subgroup::SHADER);
     let large = m * k * n >= matmul_wide::LARGE;
-    let (shader, variant, [down, across]) = if named(&matmul_wide::SHADER) && (large || !subgroup) {
+    let (shader, variant, [down, across]) = if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
         (&matmul_wide::SHADER, form, matmul_wide::TILE)
     } else if subgroup {
         (&matmul_subgroup::SHADER, form, matmul_subgroup::TILE)
     } else {
         // Few rows leave the lanes of a wide group idle.
-        let tile = recording.variants.get(SHADER.name).map_or(usize::from(rows <= 256), |v| v / 4);
+        let tile = forms.get(&SHADER).map_or(usize::from(rows <= 256), |v| v / 4);
         let variant = 4 * tile + form;
         (&SHADER, variant, [8 * SHADER.variants[variant].constant("WIDTH") as usize, 16])
     };

@@ -76,6 +76,7 @@ pub mod one_hot;
 pub mod philox_words;
 pub mod pool;
 pub mod power;
+pub mod product;
 pub mod relu;
 pub mod relu_derivative;
 pub mod relu_derivative_sum;
@@ -101,6 +102,7 @@ pub mod top_candidates;
 pub mod top_k;
 pub mod transform_views;
 pub mod transform_views_transpose;
+pub mod tune;
 pub mod unpack_rows;
 
 use crate::base::compare::Tolerance;

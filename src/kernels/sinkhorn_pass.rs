@@ -93,21 +93,15 @@ pub fn record(recording: &mut Recording, w: &Window<'_>, clusters: &Tensor, slab
         first_slab: slabs.first as u32,
         power: w.power,
     };
-    let subgroup = recording.variants.get(sinkhorn_pass_subgroup::SHADER.name);
+    let subgroup = recording.variants.get(&sinkhorn_pass_subgroup::SHADER);
     let (shader, from) = match subgroup {
-        Some(&from) => (&sinkhorn_pass_subgroup::SHADER, from),
-        None => (&SHADER, recording.variants.get(SHADER.name).copied().unwrap_or(0)),
+        Some(from) => (&sinkhorn_pass_subgroup::SHADER, from),
+        None => (&SHADER, recording.variants.index(&SHADER)),
     };
     let variant = fitting(shader.variants, from, columns)
         .ok_or_else(|| Error::Shape(format!("{}: {columns} clusters, at most {MOST_CLUSTERS}", shader.name)))?;
-    let chosen = recording.variants.insert(shader.name, variant);
     let tensors = [w.logits, w.bias, w.rows, clusters, sums];
-    let done = recording.dispatch(shader, p, &tensors, [groups as u32, 1, 1], cost(p));
-    match chosen {
-        Some(v) => recording.variants.insert(shader.name, v),
-        None => recording.variants.remove(shader.name),
-    };
-    done
+    recording.dispatch_variant(shader, variant, p, &tensors, [groups as u32, 1, 1], cost(p))
 }
 
 /// The least work: each score read once, one exponential (counted as one operation) and six more; a row's maximum.

@@ -49,17 +49,11 @@ pub fn record(
         power: w.power,
     };
     let tensors = [w.logits, w.bias, w.rows, clusters, sums, tops];
-    let wish = recording.variants.get(SHADER.name).copied();
+    let wish = recording.variants.get(&SHADER);
     let rows = slabs.rows.min(w.used);
     let fits = |&variant: &usize| rows <= most_rows(width(variant), columns);
     let variant = (wish.unwrap_or(0)..SHADER.variants.len()).find(fits).unwrap_or(SHADER.variants.len() - 1);
-    recording.variants.insert(SHADER.name, variant);
-    let done = recording.dispatch(&SHADER, p, &tensors, [groups as u32, 1, 1], sinkhorn_pass::cost(p));
-    match wish {
-        Some(wish) => recording.variants.insert(SHADER.name, wish),
-        None => recording.variants.remove(SHADER.name),
-    };
-    done
+    recording.dispatch_variant(&SHADER, variant, p, &tensors, [groups as u32, 1, 1], sinkhorn_pass::cost(p))
 }
 
 /// Iterations of all loops of one invocation: Mesa's llvmpipe silently ends them after 65,535.

@@ -7,11 +7,8 @@ use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
 use crate::gpu::{Engine, Program, Recording, Tensor};
 use crate::kernels::ceilings::noise;
-use crate::kernels::conv2d::{Convolution, Geometry};
-use crate::kernels::{
-    Case, Kernel, REGISTRY, add_bias, axpby, choose, conv2d, conv2d_input_grad, conv2d_weight_grad, copy, matmul, mul,
-    relu, softmax, sum_rows,
-};
+use crate::kernels::product::{self, FORMS, Product, Recorder};
+use crate::kernels::{Case, Kernel, REGISTRY, add_bias, axpby, choose, copy, mul, relu, softmax, sum_rows};
 
 /// A form of a kernel at a shape, with its time.
 #[derive(Clone, Debug, Serialize)]
@@ -32,8 +29,6 @@ pub struct Forms {
     /// Forms that were left out, and why.
     pub left_out: Vec<String>,
 }
-
-type Recorder = Box<dyn Fn(&mut Recording) -> Result<()>>;
 
 /// Work of one shape, recorded with whatever variants the recording asks for.
 struct Work {
@@ -163,15 +158,6 @@ fn root_name(kernel: &Kernel) -> &'static str {
     own.map_or("", |own| family(own).iter().map(|k| k.shader.name).min_by_key(|n| n.len()).unwrap_or(""))
 }
 
-fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
-    <[usize; N]>::try_from(sizes(text)?).ok()
-}
-
-fn sizes(text: &str) -> Option<Vec<usize>> {
-    let sizes: Vec<usize> = text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
-    sizes.iter().all(|n| (1..=1 << 20).contains(n)).then_some(sizes)
-}
-
 fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
     let name = kernel.shader.name;
     let Some(form) = shapes(kernel) else {
@@ -181,64 +167,13 @@ fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
     };
     let wrong = || Error::Config(format!("--shape {text} of `{name}`: expected {form}"));
     let record = match root_name(kernel) {
-        "matmul" => product(engine, text)?.ok_or_else(wrong)?,
-        root if root.starts_with("conv2d") => convolution(engine, root, text)?.ok_or_else(wrong)?,
-        root => elements(engine, root, &sizes(text).ok_or_else(wrong)?)?,
+        root if FORMS.iter().any(|(plain, _)| plain.name == root) => {
+            let product = Product::parse(root, text).map_err(|e| Error::Config(format!("--shape {e}")))?;
+            product.ok_or_else(wrong)?.operands(engine, &mut |sizes| noise(engine, sizes))?.record
+        }
+        root => elements(engine, root, &product::sizes(text).ok_or_else(wrong)?)?,
     };
     Ok(Work { shape: text.to_owned(), record })
-}
-
-fn product(engine: &Engine, text: &str) -> Result<Option<Recorder>> {
-    let mut parts = text.split(',');
-    let Some([m, k, n]) = parts.next().and_then(numbers::<3>) else { return Ok(None) };
-    let (mut ta, mut tb) = (false, false);
-    for part in parts {
-        match part {
-            "ta" => ta = true,
-            "tb" => tb = true,
-            _ => return Ok(None),
-        }
-    }
-    let a = noise(engine, &if ta { [k, m] } else { [m, k] })?;
-    let b = noise(engine, &if tb { [n, k] } else { [k, n] })?;
-    let out = noise(engine, &[m, n])?;
-    Ok(Some(Box::new(move |r| matmul::record(r, &a, &b, ta, tb, &out))))
-}
-
-fn convolution(engine: &Engine, root: &str, text: &str) -> Result<Option<Recorder>> {
-    let mut parts = text.split(',');
-    let input = parts.next().and_then(|sizes| sizes.split_once('-'));
-    let Some((Some(input), Ok(outputs))) = input.map(|(input, n)| (numbers::<4>(input), n.parse::<usize>())) else {
-        return Ok(None);
-    };
-    let (mut side, mut stride, mut padding) = (3, 1, None);
-    for part in parts {
-        let (Some(key), Some(Ok(value))) = (part.get(..1), part.get(1..).map(str::parse::<usize>)) else {
-            return Ok(None);
-        };
-        match key {
-            "k" => side = value,
-            "s" => stride = value,
-            "p" => padding = Some(value),
-            _ => return Ok(None),
-        }
-    }
-    // A border that keeps the image's size, unless another is given.
-    let convolution = Convolution { stride, padding: padding.unwrap_or(side / 2) };
-    if outputs == 0 || outputs > 1 << 20 || side > 64 {
-        return Ok(None);
-    }
-    let g = Geometry::new(input, [side, side], outputs, convolution)
-        .map_err(|e| Error::Config(format!("--shape {text}: {e}")))?;
-    let [x, w, y] = [noise(engine, &g.input)?, noise(engine, &g.weights())?, noise(engine, &g.output)?];
-    Ok(Some(match root {
-        "conv2d" => Box::new(move |r| conv2d::record(r, &x, &w, convolution, &y)),
-        "conv2d_input_grad" => Box::new(move |r| conv2d_input_grad::record(r, &y, &w, convolution, &x)),
-        _ => {
-            let part = engine.tensor("part", conv2d_weight_grad::scratch(&g), DType::F32)?;
-            Box::new(move |r| conv2d_weight_grad::record(r, &x, &y, convolution, &part, &w))
-        }
-    }))
 }
 
 fn elements(engine: &Engine, root: &str, sizes: &[usize]) -> Result<Recorder> {
@@ -306,7 +241,5 @@ mod tests {
         assert!(error.contains("did you mean `conv2d`") && error.contains("softmax"), "{error}");
         assert!(shapes(find("conv2d_subgroup").expect("there")).is_some_and(|s| s.contains("16-16,k3")));
         assert!(shapes(find("argmax").expect("there")).is_none());
-        assert_eq!(numbers::<3>("4x5x6"), Some([4, 5, 6]));
-        assert!(["4x5", "4x5x", "4x5x0", "4x5x6x7", "", "4x-5x6"].iter().all(|t| numbers::<3>(t).is_none()));
     }
 }

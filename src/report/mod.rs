@@ -8,6 +8,6 @@ mod sheet;
 mod time;
 
 pub use metrics::MetricsFiles;
-pub use run_dir::{Environment, RunDir, RunResult, Session};
+pub use run_dir::{Environment, RunDir, RunResult, Session, VARIANTS};
 pub use sheet::write_sheet;
 pub use time::utc;

@@ -69,6 +69,8 @@ pub struct RunDir {
 const CONFIG: &str = "config.toml";
 const ENVIRONMENT: &str = "environment.json";
 const RESULT: &str = "result.json";
+/// The forms of kernels that a run takes.
+pub const VARIANTS: &str = "variants.json";
 
 impl RunDir {
     /// Fails when a new run cannot begin in `path`, without making anything: a check for before the long work.
@@ -137,6 +139,11 @@ impl RunDir {
     /// The file of the settings.
     pub fn config_file(&self) -> PathBuf {
         self.path.join(CONFIG)
+    }
+
+    /// The file of the forms of kernels.
+    pub fn variants_file(&self) -> PathBuf {
+        self.path.join(VARIANTS)
     }
 
     /// The last checkpoint.

@@ -8,7 +8,7 @@ use super::images::Decode;
 use super::network::Network;
 use crate::base::{DType, Result, Shape};
 use crate::data::Draw;
-use crate::gpu::{Engine, Program, Tensor};
+use crate::gpu::{Engine, Program, Tensor, Variants};
 use crate::graph::{Executor, NodeId};
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
@@ -28,7 +28,7 @@ pub struct Trunk<'a> {
     /// Its tensors, the heads' included.
     pub network: &'a Network,
     /// The kernels' variants for this device.
-    pub variants: &'a HashMap<&'static str, usize>,
+    pub variants: &'a Variants,
 }
 
 /// A planned pass over a set.

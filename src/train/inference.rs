@@ -10,7 +10,7 @@ use super::{Batch, Measure, Method};
 use crate::base::labels::LabelRule;
 use crate::base::{DType, Result, Shape};
 use crate::data::Draw;
-use crate::gpu::{Engine, Program, Tensor, readback};
+use crate::gpu::{Engine, Program, Tensor, Variants, readback};
 use crate::graph::{Executor, NodeId};
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
@@ -40,7 +40,7 @@ impl Evaluator {
         method: &dyn Method,
         backbone: &dyn Backbone,
         network: &Network,
-        variants: &HashMap<&'static str, usize>,
+        variants: &Variants,
     ) -> Result<Self> {
         let mut b = Builder::new(Phase::Evaluate);
         let leaves = feed.leaves(&mut b.graph, decode)?;
@@ -135,7 +135,7 @@ impl Predictor {
         method: &dyn Method,
         backbone: &dyn Backbone,
         network: &Network,
-        variants: &HashMap<&'static str, usize>,
+        variants: &Variants,
     ) -> Result<Self> {
         let (b, leaves, prediction) = predict_graph(&feed, decode, method, backbone)?;
         let rows = b.graph.shape(leaves.labels).elements();

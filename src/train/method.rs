@@ -1,7 +1,6 @@
 //! What a method is to the trainer: graphs to train, to evaluate and to predict with. The trainer knows this trait and
 //! no method.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::labeller::Labeller;
 use super::network::Network;
 use crate::base::{Result, Shape};
 use crate::data::ImageSet;
-use crate::gpu::Engine;
+use crate::gpu::{Engine, Variants};
 use crate::graph::NodeId;
 use crate::models::Backbone;
 use crate::nn::Builder;
@@ -86,7 +85,7 @@ pub struct Context<'a> {
     /// The training images on the device.
     pub feed: &'a Feed,
     /// The kernels' variants for this device.
-    pub variants: &'a HashMap<&'static str, usize>,
+    pub variants: &'a Variants,
     /// Steps of the whole run.
     pub steps: u64,
 }

@@ -21,7 +21,7 @@ use crate::base::labels::IGNORED;
 use crate::base::{DType, Error, LabelRule, Result, Shape};
 use crate::data::{Sampler, SamplerKind};
 use crate::eval::knn::check_labels;
-use crate::gpu::{Engine, Program, Recording, Tensor, readback};
+use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
 use crate::graph::{Executor, NodeId, reverse};
 use crate::kernels::{batch_norm_stats, choose};
 use crate::nn::{Builder, Phase};
@@ -228,7 +228,7 @@ struct Probe<'a> {
     classes: usize,
     batch: usize,
     scaling: Option<Scaling>,
-    variants: HashMap<&'static str, usize>,
+    variants: Variants,
 }
 
 /// The inputs of a graph that are written before each run.

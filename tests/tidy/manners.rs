@@ -26,8 +26,9 @@ const RULES: &[Rule] = &[
             "src/export",
             "src/verify/golden.rs",
             "src/cli/",
-            "src/gpu/engine.rs",  // RELABEL_DUMP_SHADERS
-            "src/bench/clock.rs", // processor time
+            "src/gpu/engine.rs", // RELABEL_DUMP_SHADERS
+            "src/gpu/clock.rs",
+            "src/session/variants.rs", // processor time
         ],
     },
     Rule { what: "prints", finds: prints, allowed: &["src/cli/", "src/main.rs"] },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use relabel::base::{Array, DType, Shape};
-use relabel::gpu::{Program, Tensor};
+use relabel::gpu::{Program, Tensor, Variants};
 use relabel::graph::{Executor, Graph};
 use relabel::transport::RowStore;
 
@@ -74,7 +74,7 @@ fn a_graph_fills_a_store() {
             placed.insert(state, window.clone());
             graph.scatter_rows(values, draws, labels, state, i * store.window_rows(), half).unwrap();
         }
-        let executor = Executor::new(&engine, &graph, &[], &placed, &HashMap::new()).unwrap();
+        let executor = Executor::new(&engine, &graph, &[], &placed, &Variants::default()).unwrap();
         let program = Program::new(&engine, executor.recording()).unwrap();
         let all = Array::normal(&[rows, columns], 1.0, 5).to_f32();
         let order: Vec<usize> = (0..rows).map(|i| i * 4 % rows).collect();

@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::gpu::Engine;
+use super::Engine;
 
 /// A moment to count from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub struct Moment {
     wall: Instant,
     processor: Option<f64>,
 }

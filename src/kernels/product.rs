@@ -1,0 +1,277 @@
+//! Convolutions, their gradients and matrix products as data: shapes in words, the classes of shapes that one choice of
+//! form holds for, the forms there are, and operands to try them on.
+
+use super::conv2d::{Convolution, Geometry};
+use super::{
+    conv2d, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_winograd, matmul, matmul_subgroup, matmul_wide,
+};
+use crate::base::{DType, Error, Result};
+use crate::gpu::{Engine, Recording, Shader, Tensor};
+
+/// The kernels whose forms are measured, by the name of their plain form, each with all forms there are: the plain one,
+/// which runs everywhere and which the others must agree with, comes first.
+pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
+    (
+        &conv2d::SHADER,
+        &[(&conv2d::SHADER, 0), (&conv2d::SHADER, 1), (&conv2d_subgroup::SHADER, 0), (&conv2d_winograd::SHADER, 0)],
+    ),
+    (
+        &conv2d_input_grad::SHADER,
+        &[
+            (&conv2d_input_grad::SHADER, 0),
+            (&conv2d_input_grad::SHADER, 1),
+            (&conv2d_input_grad_subgroup::SHADER, 0),
+            (&conv2d_winograd::SHADER, 0),
+        ],
+    ),
+    (
+        &conv2d_weight_grad::SHADER,
+        &[
+            (&conv2d_weight_grad::SHADER, 0),
+            (&conv2d_weight_grad::SHADER, 1),
+            (&conv2d_weight_grad_subgroup::SHADER, 0),
+            (&conv2d_weight_grad_sliding::SHADER, 0),
+        ],
+    ),
+    // Of matrix products, the first of four for the pairs of transposes stands for its tile.
+    (
+        &matmul::SHADER,
+        &[(&matmul::SHADER, 0), (&matmul::SHADER, 4), (&matmul_subgroup::SHADER, 0), (&matmul_wide::SHADER, 0)],
+    ),
+];
+
+/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one.
+pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
+    let needs = shader.variants[variant].needs;
+    let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
+    engine.features().contains(needs) && wide_enough
+}
+
+/// Work that has several forms.
+#[derive(Clone, Copy, Debug)]
+pub enum Product {
+    /// A convolution, or one of its gradients, by the shader of its plain form.
+    Convolution(&'static Shader, Geometry),
+    /// A product of matrices.
+    Matrices {
+        /// M, K, N.
+        sizes: [usize; 3],
+        /// Whether A and B are transposed.
+        transposed: [bool; 2],
+    },
+}
+
+/// Records work with whatever variants the recording asks for.
+pub type Recorder = Box<dyn Fn(&mut Recording) -> Result<()>>;
+
+/// A product's tensors, and how it is recorded on them.
+pub struct Operands {
+    /// What it writes.
+    pub output: Tensor,
+    /// Records it.
+    pub record: Recorder,
+}
+
+impl Product {
+    /// The shader of its plain form.
+    pub fn plain(&self) -> &'static Shader {
+        match self {
+            Self::Convolution(shader, _) => shader,
+            Self::Matrices { .. } => &matmul::SHADER,
+        }
+    }
+
+    /// Its shape in words, as [`Product::parse`] reads it.
+    pub fn shape(&self) -> String {
+        match *self {
+            Self::Convolution(_, Geometry { input: [r, h, w, c], kernel: [kh, kw], output, convolution }) => {
+                let side = if kh == kw { format!("k{kh}") } else { format!("k{kh}x{kw}") };
+                let Convolution { stride, padding } = convolution;
+                format!("{r}x{h}x{w}x{c}-{},{side},s{stride},p{padding}", output[3])
+            }
+            Self::Matrices { sizes: [m, k, n], transposed: [a, b] } => {
+                format!("{m}x{k}x{n}{}{}", if a { ",ta" } else { "" }, if b { ",tb" } else { "" })
+            }
+        }
+    }
+
+    /// What decides about speed: its kernel and its shape, with the rows of a convolution and all sizes of matrices
+    /// rounded up to powers of two. [`Product::of_class`] makes the product that stands for the class.
+    pub fn class(&self) -> String {
+        let mut rounded = *self;
+        match &mut rounded {
+            Self::Convolution(_, geometry) => {
+                geometry.input[0] = geometry.input[0].next_power_of_two();
+                geometry.output[0] = geometry.input[0];
+            }
+            Self::Matrices { sizes, .. } => *sizes = sizes.map(usize::next_power_of_two),
+        }
+        format!("{} {}", self.plain().name, rounded.shape())
+    }
+
+    /// The product that a class names; `None` when it names none.
+    pub fn of_class(class: &str) -> Option<Self> {
+        let (kernel, shape) = class.split_once(' ')?;
+        Self::parse(kernel, shape).ok().flatten()
+    }
+
+    /// A product by the name of its plain form and its shape in words; `None` when these are not understood.
+    ///
+    /// # Errors
+    /// When the kernel of a convolution does not fit its image.
+    pub fn parse(kernel: &str, shape: &str) -> Result<Option<Self>> {
+        let Some((plain, _)) = FORMS.iter().find(|(plain, _)| plain.name == kernel) else { return Ok(None) };
+        if plain.name == matmul::SHADER.name {
+            return Ok(matrices(shape));
+        }
+        let Some((input, kernel, outputs, convolution)) = convolution(shape) else { return Ok(None) };
+        let geometry =
+            Geometry::new(input, kernel, outputs, convolution).map_err(|e| Error::Config(format!("{shape}: {e}")))?;
+        Ok(Some(Self::Convolution(plain, geometry)))
+    }
+
+    /// Products in one sum.
+    pub fn terms(&self) -> usize {
+        match self {
+            Self::Convolution(shader, g) => {
+                let taps = g.kernel[0] * g.kernel[1];
+                match shader.name {
+                    "conv2d" => taps * g.input[3],
+                    "conv2d_input_grad" => taps * g.output[3],
+                    _ => g.output[..3].iter().product(),
+                }
+            }
+            Self::Matrices { sizes: [_, k, _], .. } => *k,
+        }
+    }
+
+    /// Floating-point operations.
+    pub fn operations(&self) -> u64 {
+        match self {
+            Self::Convolution(_, geometry) => geometry.cost().operations,
+            Self::Matrices { sizes, .. } => 2 * sizes.iter().map(|&n| n as u64).product::<u64>(),
+        }
+    }
+
+    /// Tensors for it; `fill` makes one of given sizes.
+    ///
+    /// # Errors
+    /// When the adapter has no room.
+    pub fn operands(&self, engine: &Engine, fill: &mut dyn FnMut(&[usize]) -> Result<Tensor>) -> Result<Operands> {
+        match *self {
+            Self::Convolution(shader, g) => {
+                let convolution = g.convolution;
+                let [x, w, y] = [fill(&g.input)?, fill(&g.weights())?, fill(&g.output)?];
+                Ok(match shader.name {
+                    "conv2d" => Operands {
+                        output: y.clone(),
+                        record: Box::new(move |r| conv2d::record(r, &x, &w, convolution, &y)),
+                    },
+                    "conv2d_input_grad" => Operands {
+                        output: x.clone(),
+                        record: Box::new(move |r| conv2d_input_grad::record(r, &y, &w, convolution, &x)),
+                    },
+                    _ => {
+                        let part = engine.tensor("part", conv2d_weight_grad::scratch(&g), DType::F32)?;
+                        Operands {
+                            output: w.clone(),
+                            record: Box::new(move |r| conv2d_weight_grad::record(r, &x, &y, convolution, &part, &w)),
+                        }
+                    }
+                })
+            }
+            Self::Matrices { sizes: [m, k, n], transposed: [ta, tb] } => {
+                let a = fill(&if ta { [k, m] } else { [m, k] })?;
+                let b = fill(&if tb { [n, k] } else { [k, n] })?;
+                let out = fill(&[m, n])?;
+                Ok(Operands { output: out.clone(), record: Box::new(move |r| matmul::record(r, &a, &b, ta, tb, &out)) })
+            }
+        }
+    }
+}
+
+/// Sizes with `x` between; `None` when it is not as many, or one is 0 or huge.
+pub fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
+    <[usize; N]>::try_from(sizes(text)?).ok()
+}
+
+/// [`numbers`] of any count.
+pub fn sizes(text: &str) -> Option<Vec<usize>> {
+    let sizes: Vec<usize> = text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
+    sizes.iter().all(|n| (1..=1 << 20).contains(n)).then_some(sizes)
+}
+
+fn matrices(text: &str) -> Option<Product> {
+    let mut parts = text.split(',');
+    let sizes = parts.next().and_then(numbers::<3>)?;
+    let mut transposed = [false; 2];
+    for part in parts {
+        match part {
+            "ta" => transposed[0] = true,
+            "tb" => transposed[1] = true,
+            _ => return None,
+        }
+    }
+    Some(Product::Matrices { sizes, transposed })
+}
+
+fn convolution(text: &str) -> Option<([usize; 4], [usize; 2], usize, Convolution)> {
+    let mut parts = text.split(',');
+    let (input, outputs) = parts.next()?.split_once('-')?;
+    let (input, outputs) = (numbers::<4>(input)?, outputs.parse::<usize>().ok()?);
+    let (mut kernel, mut stride, mut padding) = ([3, 3], 1, None);
+    for part in parts {
+        let value = part.get(1..)?;
+        match part.get(..1)? {
+            "k" => kernel = numbers::<2>(value).or_else(|| numbers::<1>(value).map(|[side]| [side; 2]))?,
+            "s" => stride = value.parse().ok()?,
+            "p" => padding = Some(value.parse().ok()?),
+            _ => return None,
+        }
+    }
+    let fits = (1..=1 << 20).contains(&outputs) && kernel.iter().all(|&n| n <= 64) && padding.is_none_or(|p| p <= 64);
+    // A border that keeps the image's size, unless another is given.
+    let padding = padding.unwrap_or(kernel[0] / 2);
+    fits.then_some((input, kernel, outputs, Convolution { stride, padding }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv2d::of_row;
+
+    #[test]
+    fn classes_round_what_does_not_decide_and_name_a_product() {
+        let of = |rows| Product::Convolution(&conv2d::SHADER, of_row([rows, 32, 32, 16, 3, 3, 24, 2, 1])).class();
+        assert_eq!(of(100), "conv2d 128x32x32x16-24,k3,s2,p1");
+        assert_eq!(of(128), of(65));
+        assert_ne!(of(128), of(129));
+        let wide = Product::Convolution(&conv2d_weight_grad::SHADER, of_row([1, 5, 9, 2, 1, 3, 4, 1, 0]));
+        assert_eq!(wide.class(), "conv2d_weight_grad 1x5x9x2-4,k1x3,s1,p0");
+        let matrices = Product::Matrices { sizes: [100, 64, 10], transposed: [true, false] };
+        assert_eq!(matrices.class(), "matmul 128x64x16,ta");
+        for class in [of(100), wide.class(), matrices.class()] {
+            let product = Product::of_class(&class).expect("a product");
+            assert_eq!(product.class(), class, "a class stands for itself");
+        }
+        for class in ["conv2d", "relu 4x4", "conv2d 4x4x4-4", "matmul 4x4", "matmul 4x4x4,tc", "conv2d 1x2x2x1-1,k9,p0"]
+        {
+            assert!(Product::of_class(class).is_none(), "{class}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_strictly() {
+        assert_eq!(numbers::<3>("4x5x6"), Some([4, 5, 6]));
+        assert!(["4x5", "4x5x", "4x5x0", "4x5x6x7", "", "4x-5x6"].iter().all(|t| numbers::<3>(t).is_none()));
+    }
+
+    #[test]
+    fn every_family_begins_with_the_form_that_runs_everywhere() {
+        for (plain, forms) in FORMS {
+            assert_eq!((forms[0].0.name, forms[0].1), (plain.name, 0));
+            assert!(plain.variants[0].needs.is_empty());
+        }
+    }
+}

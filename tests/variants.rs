@@ -1,0 +1,267 @@
+//! Forms of kernels: all pass the golden networks, wrong and slow ones are not taken, files of them, equal bits.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relabel::base::Shape;
+use relabel::base::compare::Tolerance;
+use relabel::gpu::variants::{Asked, Chooser};
+use relabel::gpu::{AdapterChoice, Engine, Options, Recording, Variants};
+use relabel::kernels::ceilings::noise;
+use relabel::kernels::product::{FORMS, Product, offered};
+use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
+use relabel::kernels::{conv2d_winograd, copy, matmul, relu};
+use relabel::session;
+use relabel::session::variants::{Chosen, VariantFile, Wish};
+use relabel::train::checkpoint::Checkpoint;
+use relabel::train::events::Sink;
+use relabel::verify::verify;
+
+use super::common::{engine, unchecked_engine};
+use super::small::{Pictures, config, config_text, done, program, refused, text};
+
+/// A device of its own: what is set on it is not seen by other tests.
+fn own_engine() -> Arc<Engine> {
+    let adapter: AdapterChoice = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or("auto".into()).parse().unwrap();
+    Engine::open(&Options { adapter, checked: false, ..Options::default() }).unwrap()
+}
+
+/// Form `i` of every product, where the adapter offers it, and nothing else named.
+fn forced(engine: &Engine, i: usize) -> Variants {
+    let forms = FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form)));
+    Variants { kernels: forms.map(|&(shader, variant)| (shader.name, variant)).collect(), ..Variants::default() }
+}
+
+#[test]
+fn golden_networks_pass_with_every_form() {
+    let engine = own_engine();
+    let most = FORMS.iter().map(|(_, forms)| forms.len()).max().unwrap();
+    let mut errors = BTreeMap::new();
+    for i in 0..most {
+        let variants = forced(&engine, i);
+        if variants.kernels.is_empty() {
+            continue;
+        }
+        engine.set_variants(variants.clone());
+        for stem in ["resnet_identity", "maxl_small", "tangent_small"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/golden/{stem}.safetensors"));
+            let verdict = verify(&engine, &path).unwrap().unwrap();
+            assert!(verdict.passed, "{variants:?}: {verdict:?}");
+            errors.entry(stem).or_insert_with(Vec::new).push(verdict.error);
+        }
+    }
+    // Other forms add in another order: equal errors would mean that one form ran under all names.
+    let networks = errors["resnet_identity"].clone();
+    assert!(networks.len() < 2 || networks.iter().any(|e| *e != networks[0]), "{errors:?}");
+}
+
+/// `relu` in place of a copy is wrong for negative values and no slower; half a copy leaves words unwritten.
+#[test]
+fn a_form_with_another_answer_is_never_taken() {
+    let engine = unchecked_engine();
+    let [x, y] = [[512, 64], [512, 64]].map(|sizes| noise(&engine, &sizes).unwrap());
+    let candidate = |name, record: &dyn Fn(&mut Recording)| {
+        let mut recording = Recording::new();
+        record(&mut recording);
+        Candidate { form: (name, 0), recording }
+    };
+    let half = |t: &relabel::gpu::Tensor| relabel::gpu::Tensor { shape: Shape::new(&[256, 64]), ..t.clone() };
+    let candidates = [
+        candidate("slow", &|r| (0..20).for_each(|_| copy::record(r, &x, &y).unwrap())),
+        candidate("wrong", &|r| relu::record(r, &x, &y).unwrap()),
+        candidate("half", &|r| copy::record(r, &half(&x), &half(&y)).unwrap()),
+        candidate("fast", &|r| copy::record(r, &x, &y).unwrap()),
+    ];
+    let tolerance = Tolerance::largest(1e-6);
+    let found = compete(&engine, &y, &candidates, 0, tolerance, f64::INFINITY).unwrap().unwrap();
+    assert_eq!(found.taken.0, "fast");
+    let struck: Vec<&str> = found.trials.iter().filter(|(_, o)| o.is_err()).map(|(form, _)| form.0).collect();
+    assert_eq!(struck, ["wrong", "half"], "{found:?}");
+    assert!(found.trials[1].1.as_ref().unwrap_err().contains("another answer"), "{found:?}");
+    // With the time up, none is taken.
+    assert!(compete(&engine, &y, &candidates, 0, tolerance, -1.0).unwrap().is_none());
+}
+
+#[test]
+fn products_are_measured_and_all_forms_agree() {
+    let engine = unchecked_engine();
+    for class in ["conv2d 4x16x16x8-16,k3,s1,p1", "conv2d_input_grad 4x9x9x8-16,k3,s2,p1", "matmul 64x256x16,ta"] {
+        let before = engine.allocated();
+        let product = Product::of_class(class).unwrap();
+        let found = engine.passing(|| measure(&engine, &product, &Variants::default(), 1e9)).unwrap().unwrap();
+        assert!(found.trials.iter().all(|(_, outcome)| outcome.as_ref().is_ok_and(|s| *s > 0.0)), "{found:?}");
+        let names: Vec<&str> = found.trials.iter().map(|(form, _)| form.0).collect();
+        assert_eq!(names[0], product.plain().name);
+        let winograd = class.contains("k3,s1") && offered(&engine, (&conv2d_winograd::SHADER, 0));
+        assert_eq!(names.contains(&"conv2d_winograd"), winograd, "{names:?}");
+        assert_eq!(engine.allocated(), before, "the tensors are gone");
+    }
+}
+
+#[test]
+fn the_budget_holds_and_little_work_is_left_alone() {
+    let engine = own_engine();
+    let asked: Asked = [
+        ("matmul 64x64x64".to_owned(), 1 << 27),
+        ("matmul 128x128x128".to_owned(), 1 << 28),
+        ("matmul 16x16x16".to_owned(), 1),
+    ]
+    .into();
+    let variants = |budget| {
+        let tuner = Tuner::new(budget);
+        (tuner.choose(&engine, &asked, &Variants::default()).unwrap(), tuner.report())
+    };
+    let (none, report) = variants(Duration::ZERO);
+    assert!(none.classes.is_empty() && report.measured.is_empty() && report.left_out.len() == 2, "{report:?}");
+    let (none, report) = variants(Duration::from_nanos(1));
+    assert!(none.classes.is_empty() && report.left_out.values().all(|why| why.contains("time was up")), "{report:?}");
+    // Without a limit all are measured but the third, which is too little work.
+    let (one, report) = variants(Duration::from_secs(3600));
+    assert_eq!(one.classes.len(), 2, "{report:?}");
+    let tuner = Tuner::new(Duration::from_secs(3600));
+    tuner.choose(&engine, &[("matmul 64x64x64".to_owned(), 1 << 20)].into(), &Variants::default()).unwrap();
+    assert!(tuner.report().measured.is_empty(), "a step of so little work is not worth it");
+    // What is known is not measured again.
+    let tuner = Tuner::new(Duration::from_secs(3600));
+    assert_eq!(tuner.choose(&engine, &asked, &one).unwrap(), one);
+    assert!(tuner.report().measured.is_empty());
+}
+
+#[test]
+fn classes_choose_the_form_of_their_shapes_alone() {
+    let engine = engine();
+    let tensors = |rows: usize| [[rows, 64], [64, 16], [rows, 16]].map(|sizes| noise(&engine, &sizes).unwrap());
+    let mut recording = Recording::new();
+    recording.variants.classes.insert("matmul 128x64x16".into(), ("matmul", 4));
+    for rows in [100, 128, 300] {
+        let [a, b, out] = tensors(rows);
+        matmul::record(&mut recording, &a, &b, false, false, &out).unwrap();
+    }
+    let taken: Vec<usize> = recording.dispatches.iter().map(|d| d.variant).collect();
+    assert_eq!(taken, [4, 4, 0]);
+    let asked: Vec<&str> = recording.asked().keys().map(String::as_str).collect();
+    assert_eq!(asked, ["matmul 128x64x16", "matmul 512x64x16"]);
+}
+
+#[test]
+fn files_are_read_back_and_bad_ones_refused() {
+    let engine = engine();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("variants.json");
+    let found = measure(&engine, &Product::of_class("matmul 64x64x64").unwrap(), &Variants::default(), 1e9).unwrap();
+    let mut file = VariantFile::built_in(&engine);
+    file.add(&[("matmul 64x64x64".to_owned(), found.unwrap())].into());
+    file.write(&path).unwrap();
+    let again = VariantFile::read(&path).unwrap();
+    assert_eq!(again, file);
+    assert_eq!(again.variants(&engine).unwrap().classes.len(), 1);
+    let written = |text: &str| {
+        fs::write(&path, text).unwrap();
+        VariantFile::read(&path).and_then(|file| file.variants(&engine)).map_err(|e| e.to_string())
+    };
+    // By hand: only what matters.
+    let own = written(r#"{"format": 1, "kernels": {"conv2d": "32"}}"#).unwrap();
+    assert_eq!(own.kernels, [("conv2d", 1)].into());
+    let class = |class: &str, kernel: &str, form: &str| {
+        format!(r#"{{"format": 1, "classes": {{"{class}": {{"kernel": "{kernel}", "form": "{form}"}}}}}}"#)
+    };
+    for (text, part) in [
+        ("{", "not a file of kernel variants"),
+        (r#"{"format": 2}"#, "format is 2"),
+        (r#"{"format": 1, "kernel": {}}"#, "kernel"),
+        (r#"{"format": 1, "kernels": {"conv3d": "64"}}"#, "no kernel `conv3d`"),
+        (r#"{"format": 1, "kernels": {"conv2d": "63"}}"#, "it has 64, 32"),
+        (&class("matmul 64", "matmul", "64 nn"), "not a class of shapes"),
+        (&class("matmul 64x64x64", "relu", "64"), "has no form relu"),
+    ] {
+        let error = written(text).unwrap_err();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
+
+/// Forms that differ from the built-in ones, so that a file that is not read shows.
+fn other_forms() -> &'static str {
+    r#"{"format": 1, "kernels": {"conv2d": "32", "conv2d_input_grad": "32", "conv2d_weight_grad": "32", "matmul": "8 nn"}}"#
+}
+
+#[test]
+fn equal_seed_and_file_give_equal_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let path = dir.path().join("variants.json");
+    fs::write(&path, other_forms()).unwrap();
+    let engine = own_engine();
+    let run = |wish: &Wish| {
+        let mut chosen = Chosen::set(&engine, wish).unwrap();
+        let mut trainer = session::trainer(&engine, config(&data, &[])).unwrap();
+        chosen.settle(&engine);
+        assert!(chosen.notes.is_empty(), "{:?}", chosen.notes);
+        let forms: Vec<(&str, usize)> =
+            trainer.recording().dispatches.iter().map(|d| (d.shader.name, d.variant)).collect();
+        trainer.run(None, Some(3), &mut Vec::<Box<dyn Sink>>::new(), &|| false).unwrap();
+        (forms, trainer.checkpoint().unwrap().tensors)
+    };
+    let wish = Wish::of(path.to_str().unwrap());
+    let (forms, first) = run(&wish);
+    assert!(forms.contains(&("conv2d", 1)) && forms.contains(&("conv2d_weight_grad", 1)), "{forms:?}");
+    assert_eq!(run(&wish), (forms, first));
+}
+
+#[test]
+fn a_run_keeps_its_forms_and_goes_on_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("small.toml"), config_text(&data)).unwrap();
+    fs::write(path("other.json"), other_forms()).unwrap();
+    let cache = path("cache");
+    let train = |arguments: &[&str]| {
+        // No `--variants default` here: what happens by itself is meant.
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_relabel"));
+        if let Ok(adapter) = std::env::var("RELABEL_TEST_ADAPTER") {
+            command.args(["--adapter", &adapter]);
+        }
+        let output = command.arg("train").args(arguments).env("XDG_CACHE_HOME", &cache).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let (run, whole) = (path("run"), path("whole"));
+    train(&[&path("small.toml"), "--run", &run, "--variants", &path("other.json"), "--max-steps", "3"]);
+    let kept = fs::read_to_string(Path::new(&run).join("variants.json")).unwrap();
+    assert!(kept.contains("\"conv2d\": \"32\"") && !kept.contains("\"adapter\": \"\""), "{kept}");
+    train(&["--resume", &run, "--max-steps", "6"]);
+    assert_eq!(fs::read_to_string(Path::new(&run).join("variants.json")).unwrap(), kept);
+    train(&[&path("small.toml"), "--run", &whole, "--variants", &path("other.json"), "--max-steps", "6"]);
+    let last = |run: &str| Checkpoint::read(&Path::new(run).join("last.safetensors")).unwrap().tensors;
+    assert_eq!(last(&run), last(&whole));
+    // The forms of another adapter are no obstacle.
+    let other = kept.replacen("\"adapter\": \"", "\"adapter\": \"another ", 1);
+    assert_ne!(other, kept);
+    fs::write(Path::new(&run).join("variants.json"), other).unwrap();
+    let said = train(&["--resume", &run, "--max-steps", "7"]);
+    assert!(said.contains("of another adapter or version"), "{said}");
+    // So little work is not measured.
+    assert!(!Path::new(&cache).join("relabel").exists());
+}
+
+#[test]
+fn the_option_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("forms.json");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/sla_identity.safetensors");
+    fs::write(&path, r#"{"format": 1, "kernels": {"conv2d": "none"}}"#).unwrap();
+    refused(&["verify", golden, "--variants", path.to_str().unwrap()], 2, &["`conv2d` has no form `none`"]);
+    refused(&["verify", golden, "--variants", "/nowhere.json"], 8, &["/nowhere.json"]);
+    refused(&["verify", golden, "--variants"], 2, &["--variants takes a file"]);
+    fs::write(&path, other_forms()).unwrap();
+    assert!(done(&["verify", golden, "--variants", path.to_str().unwrap()]).contains("pass"));
+    let shown = |cache: &Path| {
+        let output = program(&["bench", "--variants"]).env("XDG_CACHE_HOME", cache).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert!(shown(dir.path()).contains("nothing was measured"));
+}
