@@ -26,7 +26,8 @@ const RULES: &[Rule] = &[
             "src/export",
             "src/verify/golden.rs",
             "src/cli/",
-            "src/gpu/engine.rs", // RELABEL_DUMP_SHADERS
+            "src/gpu/engine.rs",  // RELABEL_DUMP_SHADERS
+            "src/bench/clock.rs", // processor time
         ],
     },
     Rule { what: "prints", finds: prints, allowed: &["src/cli/", "src/main.rs"] },
