@@ -1,5 +1,7 @@
 //! What a sample counts: the clock on the wall, and on software adapters the processor time of this process.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::time::Instant;
 
@@ -9,11 +11,14 @@ use crate::base::Result;
 use crate::gpu::Engine;
 
 /// A moment to count from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Moment {
     wall: Instant,
-    processor: Option<f64>,
+    threads: Option<Threads>,
 }
+
+/// Nanoseconds of processor time by thread.
+type Threads = HashMap<OsString, u64>;
 
 /// Seconds of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,14 +33,14 @@ impl Moment {
     /// Now.
     pub fn now(engine: &Engine) -> Self {
         let software = engine.info().device_type == wgpu::DeviceType::Cpu;
-        Self { processor: software.then(processor_seconds).flatten(), wall: Instant::now() }
+        Self { threads: software.then(threads).flatten(), wall: Instant::now() }
     }
 
     /// Since then, for each of `runs` runs.
     pub fn elapsed(self, engine: &Engine, runs: usize) -> Elapsed {
         let now = Self::now(engine);
         let share = 1.0 / runs.max(1) as f64;
-        let processor = self.processor.zip(now.processor).map(|(before, after)| share * (after - before));
+        let processor = self.threads.zip(now.threads).map(|(before, after)| share * seconds_between(&before, &after));
         Elapsed { wall: share * (now.wall - self.wall).as_secs_f64(), processor }
     }
 }
@@ -56,7 +61,7 @@ impl Sampled {
     pub fn of(samples: &[Elapsed]) -> Self {
         let mut walls: Vec<f64> = samples.iter().map(|s| s.wall).collect();
         let (wall, spread) = median_spread(&mut walls);
-        let processor: Option<Vec<f64>> = samples.iter().map(|s| s.processor).collect();
+        let processor: Option<Vec<f64>> = samples.iter().map(|s| s.processor.filter(|t| *t > 0.0)).collect();
         let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
         let best = least(processor.as_deref().unwrap_or(&walls));
         let processor = processor.map(|mut times| median_spread(&mut times).0);
@@ -83,14 +88,22 @@ pub(super) fn replays(options: &Options, once: f64) -> usize {
     (options.sample / once.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize
 }
 
-/// Processor time of all threads of this process, where the system tells it this way (Linux).
-fn processor_seconds() -> Option<f64> {
-    let mut nanoseconds = 0.0;
+/// Processor time of each thread of this process, where the system tells it this way (Linux).
+fn threads() -> Option<Threads> {
+    let mut threads = Threads::new();
     for thread in fs::read_dir("/proc/self/task").ok()? {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        nanoseconds += text.split(' ').next()?.parse::<f64>().ok()?;
+        let thread = thread.ok()?;
+        // A thread may end in between.
+        let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        threads.insert(thread.file_name(), text.split(' ').next()?.parse().ok()?);
     }
-    Some(1e-9 * nanoseconds)
+    (!threads.is_empty()).then_some(threads)
+}
+
+/// What all threads took between two moments; a thread that has ended in between is left out.
+fn seconds_between(before: &Threads, after: &Threads) -> f64 {
+    let taken = after.iter().map(|(id, now)| now.saturating_sub(before.get(id).copied().unwrap_or(0)));
+    1e-9 * taken.sum::<u64>() as f64
 }
 
 #[cfg(test)]
@@ -107,15 +120,23 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_begin_count_and_threads_that_end_do_not() {
+        let of =
+            |times: &[(&str, u64)]| times.iter().map(|(id, time)| (OsString::from(id), *time)).collect::<Threads>();
+        let (before, after) = (of(&[("1", 5), ("2", 90)]), of(&[("1", 8), ("3", 4)]));
+        assert!((seconds_between(&before, &after) - 7e-9).abs() < 1e-18);
+    }
+
+    #[test]
     #[cfg(target_os = "linux")]
     fn processor_time_is_counted() {
-        let before = processor_seconds().expect("Linux tells it");
+        let before = threads().expect("Linux tells it");
         let start = Instant::now();
         let mut x = 1u64;
         // The scheduler counts at its ticks.
         while start.elapsed().as_millis() < 50 {
             x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
         }
-        assert!(processor_seconds().expect("Linux tells it") > before);
+        assert!(seconds_between(&before, &threads().expect("Linux tells it")) > 0.0);
     }
 }

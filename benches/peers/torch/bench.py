@@ -55,7 +55,7 @@ def main():
                 wrong = True
                 tell(f"WRONG: {e}")
     if a.layers:
-        for row in layers.rows(json.loads(a.layers.read_text()), device, clock):
+        for row in layers.rows(json.loads(a.layers.read_text()), device, clock, wanted):
             keep(row)
     if a.json:
         name = torch.cuda.get_device_name() if a.device == "cuda" else f"{torch.get_num_threads()} threads"

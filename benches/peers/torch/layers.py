@@ -38,12 +38,12 @@ def work(name, shape, device, channels_last):
     return None
 
 
-def rows(report, device, clock):
-    """A row for each product and mode: plain, TF32, bfloat16, the last with channels innermost."""
+def rows(report, device, clock, wanted):
+    """A row for each product and wanted mode: plain, TF32, bfloat16, the last with channels innermost."""
     modes = [("eager", False, torch.float32), ("amp", True, torch.bfloat16)]
     if device.type == "cuda":
         modes.insert(1, ("tf32", False, torch.float32))
-    for mode, channels_last, dtype in modes:
+    for mode, channels_last, dtype in [m for m in modes if not wanted or m[0] in wanted]:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
         for row in report["rows"]:
             with torch.no_grad():
