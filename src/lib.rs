@@ -1,7 +1,7 @@
 //! relabel: trains image classifiers with labels that the program makes for itself, on any GPU that WebGPU reaches.
 //!
-//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`transport`] and
-//! [`eval`], [`models`], [`train`], [`methods`], [`session`] and [`verify`], [`assess`]. A module uses only lower floors.
+//! The floors, from the ground up: [`base`], [`gpu`], [`kernels`], [`graph`] and [`data`], [`nn`], [`transport`],
+//! [`kmeans`] and [`eval`], [`models`], [`train`], [`methods`], [`session`] and [`verify`], [`assess`]. A module uses only lower floors.
 //! Most programs start at [`session`].
 
 pub mod assess;
@@ -13,9 +13,11 @@ pub mod eval;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod kmeans;
 pub mod methods;
 pub mod models;
 pub mod nn;
+pub mod profile;
 pub mod report;
 pub mod session;
 pub mod train;

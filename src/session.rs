@@ -1,6 +1,8 @@
 //! Floor 8: from a config or a checkpoint to something that runs. The command line, the benches and the examples start
 //! here.
 
+pub mod synthetic;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The kernel bench runs, measures every kernel that it promises, and its rows survive JSON.
 
+use relabel::bench::maxl::Size;
 use relabel::bench::{Comparison, Options, Report, Row, kernels};
 use relabel::train::checkpoint::TensorData;
 
@@ -51,6 +52,34 @@ fn nothing_to_measure_is_refused() {
 }
 
 #[test]
+fn kernels_that_go_through_memory_once_are_measured_beside_a_copy() {
+    let options = Options { rows: 1, repeats: 3, sample: 0.0, ..Options::default() };
+    let rows = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows");
+    let first = [&rows[0].name, &rows[0].shape, &rows[0].note].map(String::as_str);
+    assert_eq!(first, ["ceiling: copy", "16 MiB", "100 % of the copy's rate"]);
+    for name in ["relu", "batch_norm_stats", "batch_norm_relu_project", "axpby", "sum_rows", "broadcast_rows"] {
+        assert_eq!(rows.iter().filter(|r| r.name == name).count(), 3, "{name}: 3 layers of ResNet-32");
+    }
+    for row in &rows {
+        assert!(row.milliseconds > 0.0 && row.gbytes_per_s > 0.0 && row.spread >= 0.0 && row.repeats == 3, "{row:?}");
+        let share = row.note.split(' ').next().and_then(|s| s.parse::<f64>().ok());
+        // By processor time where it is known.
+        let rate =
+            |row: &Row| row.gbytes_per_s * row.milliseconds / row.processor_milliseconds.unwrap_or(row.milliseconds);
+        let expected = 100.0 * rate(row) / rate(&rows[0]);
+        assert!((share.expect("a share") - expected).abs() <= 0.5, "{row:?} of {:?}", rows[0]);
+    }
+    let add = rows.iter().find(|r| r.name == "axpby").expect("a sum");
+    // Two values read and one written.
+    assert!(
+        (add.gbytes_per_s * add.milliseconds * 1e6 / (3.0 * 4.0 * 32.0 * 32.0 * 16.0) - 1.0).abs() < 1e-9,
+        "{add:?}"
+    );
+    let none = Options { repeats: 0, ..Options::default() };
+    assert!(relabel::bench::elementwise(&common::unchecked_engine(), &none).is_err());
+}
+
+#[test]
 fn an_iteration_of_label_assignment_is_measured() {
     let options = Options { repeats: 2, sample: 0.0, ..Options::default() };
     let rows = relabel::bench::sinkhorn(&common::unchecked_engine(), &options, &[(300, 20), (700, 131)]).expect("rows");
@@ -71,7 +100,7 @@ fn an_iteration_of_label_assignment_is_measured() {
 #[test]
 fn a_meta_step_is_measured_beside_a_plain_one() {
     let options = Options { repeats: 2, sample: 0.0, ..Options::default() };
-    let rows = relabel::bench::maxl(&common::unchecked_engine(), &options).expect("rows");
+    let rows = relabel::bench::maxl(&common::unchecked_engine(), &options, Size::default()).expect("rows");
     let operations = |i: usize| rows[i].gflops * rows[i].milliseconds;
     let work: Vec<f64> = (0..rows.len()).map(|i| 3.0 * operations(i) / operations(0)).collect();
     // A forward counts 1, a backward 2 (the first layer's a little less): 3 at each of two weights, 2 for the tangent, 3

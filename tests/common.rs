@@ -10,7 +10,8 @@ pub fn engine() -> Arc<Engine> {
     Arc::clone(ENGINE.get_or_init(|| open(true)))
 }
 
-/// A device of the same adapter whose shaders run without wgpu's checks, as release builds do.
+/// A device of the same adapter whose shaders run without wgpu's checks, as release builds do; a software
+/// adapter then reads storage inputs as 64-bit words.
 pub fn unchecked_engine() -> Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
     Arc::clone(ENGINE.get_or_init(|| open(false)))

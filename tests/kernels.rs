@@ -23,11 +23,13 @@ fn shaders_are_valid_and_match_their_rust_files() {
         let name = kernel.shader.name;
         assert!(names.insert(name), "{name} stands twice in the registry");
         let module = module(kernel);
-        // A kernel all of whose variants need subgroups may use them; all others keep to the base tier.
-        let subgroups = kernel.shader.variants.iter().all(|v| v.needs.contains(wgpu::Features::SUBGROUP));
+        // A kernel all of whose variants need a feature may use it; all others keep to the base tier.
+        let all_need = |feature| kernel.shader.variants.iter().all(|v| v.needs.contains(feature));
         // pack2x16float and its inverse are core WGSL; naga asks for a capability because OpenGL ES may lack them.
         let core = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-        let allowed = if subgroups { core | naga::valid::Capabilities::SUBGROUP } else { core };
+        let mut allowed = core;
+        allowed.set(naga::valid::Capabilities::SUBGROUP, all_need(wgpu::Features::SUBGROUP));
+        allowed.set(naga::valid::Capabilities::SHADER_INT64, all_need(wgpu::Features::SHADER_INT64));
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), allowed)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())

@@ -5,9 +5,12 @@ use std::path::Path;
 
 use relabel::base::compare::relative_error;
 use relabel::base::{Array, DType, Result};
+use relabel::gpu::{Program, readback};
 use relabel::graph::interpret::interpret;
+use relabel::graph::ops::conv2d::Convolution;
 use relabel::graph::plan::{Plan, effects};
-use relabel::graph::{NodeId, Source, reverse};
+use relabel::graph::{Executor, NodeId, Source, reverse};
+use relabel::kernels::choose;
 use relabel::models::Backbone;
 use relabel::models::convnet::ConvNet;
 use relabel::models::vgg::Vgg;
@@ -51,10 +54,75 @@ fn forms_of_the_meta_gradient_agree() {
     assert!(gradient(Hessian::None, 0.0, false).iter().all(|v| *v == 0.0));
 }
 
+/// On the device, with logits of ±1e4 among smaller ones: finite, of sum one, and nothing at all outside the class.
+#[test]
+fn generated_labels_are_exactly_zero_outside_their_class() {
+    let hierarchy = [2, 5, 1, 4];
+    let mut b = Builder::new(Phase::Evaluate);
+    let x = b.graph.input("logits", &[40, 12], DType::F32);
+    let y = b.graph.input("labels", &[40], DType::U32);
+    let q = b.graph.masked_softmax(x, y, &hierarchy).unwrap();
+    let engine = engine();
+    let mut placed = HashMap::new();
+    for leaf in [x, y] {
+        placed.insert(leaf, engine.tensor("leaf", b.graph.shape(leaf).clone(), b.graph.node(leaf).dtype).unwrap());
+    }
+    let mut logits = Array::normal(&[40, 12], 3.0, 1).to_f32();
+    logits.iter_mut().enumerate().filter(|(i, _)| i % 3 == 0).for_each(|(i, v)| *v = [1e4, -1e4][i / 3 % 2]);
+    let classes: Vec<u32> = (0..40).map(|i| i % 4).collect();
+    engine.write(&placed[&x], &logits);
+    engine.write(&placed[&y], &classes);
+    let executor = Executor::new(&engine, &b.graph, &[q], &placed, &choose::preferred(&engine)).unwrap();
+    Program::new(&engine, executor.recording()).unwrap().run(&engine, 1).unwrap();
+    let labels: Vec<f32> = readback::read(&engine, executor.tensor(q).unwrap()).unwrap();
+    let columns = [0..2, 2..7, 7..8, 8..12];
+    for (row, class) in labels.chunks_exact(12).zip(classes) {
+        let own = &columns[class as usize];
+        assert!((row[own.clone()].iter().sum::<f32>() - 1.0).abs() < 1e-5, "{row:?}");
+        assert!((0..12).all(|k| own.contains(&k) || row[k].to_bits() == 0), "{row:?}");
+    }
+}
+
 struct Graphs {
     b: Builder,
     step: MetaStep,
     inputs: [NodeId; 3],
+}
+
+impl Graphs {
+    /// Values for everything: noise, fresh weights, a rate of 0.3.
+    fn leaves(&mut self, batch: usize) -> HashMap<NodeId, Array> {
+        let [x, y, rate] = self.inputs;
+        let mut leaves = HashMap::new();
+        leaves.insert(x, Array::normal(&[batch, 32, 32, 3], 1.0, 1));
+        leaves.insert(y, Array::integers(&[batch], 20, 2));
+        leaves.insert(rate, Array::scalar(0.3));
+        leaves.insert(self.b.step(), Array::zeros(&[8]));
+        for spec in self.b.parameters() {
+            let values = spec.initialise(3).unwrap().into_iter().map(f64::from).collect();
+            let node = self.b.graph.clone().parameter(&spec.name, spec.shape().sizes());
+            leaves.insert(node, Array::new(spec.shape().sizes(), values));
+        }
+        leaves
+    }
+}
+
+/// A network with two dropouts.
+#[derive(Debug)]
+struct Dropping;
+
+impl Backbone for Dropping {
+    fn features(&self, b: &mut Builder, x: NodeId) -> Result<NodeId> {
+        let halved = Convolution { stride: 2, padding: 1 };
+        let x = b.conv2d("conv1", x, 5, 3, halved, Initialiser::KaimingNormalFanOut)?;
+        let x = b.batch_norm("bn1", x)?;
+        let x = b.graph.relu(x)?;
+        let x = b.dropout(x, 0.3)?;
+        let x = b.conv2d("conv2", x, 8, 3, halved, Initialiser::KaimingNormalFanOut)?;
+        let x = b.graph.relu(x)?;
+        let x = b.graph.global_average_pool(x)?;
+        b.dropout(x, 0.5)
+    }
 }
 
 /// A meta step of a network of 20 classes with 5 auxiliary labels each.
@@ -90,19 +158,16 @@ fn step_of(net: &dyn Backbone, batch: usize, settings: &MetaSettings, own_genera
 /// of, the primary loss at the look-ahead weights plus the weighted entropy.
 #[test]
 fn the_meta_gradient_is_that_of_the_meta_loss() {
-    let net = Vgg::new(&[4, 3, 4, 3, 4], Initialiser::XavierUniform).unwrap();
-    let batch = 6;
-    let made = step(&net, batch, Hessian::Exact, false, true).unwrap();
-    let mut leaves = HashMap::new();
-    let [x, y, rate] = made.inputs;
-    leaves.insert(x, Array::normal(&[batch, 32, 32, 3], 1.0, 1));
-    leaves.insert(y, Array::integers(&[batch], 20, 2));
-    leaves.insert(rate, Array::scalar(0.3));
-    for spec in made.b.parameters() {
-        let values = spec.initialise(3).unwrap().into_iter().map(f64::from).collect();
-        let node = made.b.graph.clone().parameter(&spec.name, spec.shape().sizes());
-        leaves.insert(node, Array::new(spec.shape().sizes(), values));
+    let vgg = Vgg::new(&[4, 3, 4, 3, 4], Initialiser::XavierUniform).unwrap();
+    for (net, recompute) in [(&vgg as &dyn Backbone, false), (&Dropping, false), (&Dropping, true)] {
+        is_that_of_the_meta_loss(net, recompute);
     }
+}
+
+fn is_that_of_the_meta_loss(net: &dyn Backbone, recompute: bool) {
+    let batch = 6;
+    let mut made = step(net, batch, Hessian::Exact, recompute, true).unwrap();
+    let leaves = made.leaves(batch);
     let mut outputs = vec![made.step.ahead_loss, made.step.negative_entropy];
     let mut along = 0.0;
     let mut directions = Vec::new();
@@ -129,6 +194,26 @@ fn the_meta_gradient_is_that_of_the_meta_loss() {
     assert!((along - expected).abs() < 1e-5 * expected.abs(), "{along} where {expected} was expected");
 }
 
+/// In float64: what stands for the pass at θ₁ has its masks, or differences over a hundredth would be those of masks.
+#[test]
+fn passes_that_stand_for_another_drop_the_same_values() {
+    let gradient = |hessian, recompute| -> Vec<f64> {
+        let mut made = step(&Dropping, 6, hessian, recompute, true).unwrap();
+        assert_eq!(made.b.dropouts(), 6, "the generator, θ₁ and θ₁⁺ have two of their own each");
+        let leaves = made.leaves(6);
+        let outputs: Vec<NodeId> = made.step.meta.iter().map(|(_, gradient)| *gradient).collect();
+        let found = interpret(&made.b.graph, &leaves, &outputs).unwrap();
+        outputs.iter().flat_map(|node| found[node].data.clone()).collect()
+    };
+    let exact = gradient(Hessian::Exact, false);
+    assert!(exact.iter().any(|v| v.abs() > 1e-4));
+    assert_eq!(gradient(Hessian::Exact, true), exact);
+    let differences: Vec<f32> = gradient(Hessian::FiniteDifference, false).into_iter().map(|v| v as f32).collect();
+    let off = relative_error(&differences, &exact);
+    println!("differences are off by {off:e}");
+    assert!(off < 0.05, "{off}");
+}
+
 /// In float64, against the cosines of each output channel taken one by one.
 #[test]
 fn the_two_losses_gradients_are_compared() {
@@ -143,16 +228,7 @@ fn the_two_losses_gradients_are_compared() {
         cosine: true,
     };
     let mut made = step_of(&net, 5, &settings, true).unwrap();
-    let [x, y, rate] = made.inputs;
-    let mut leaves = HashMap::new();
-    leaves.insert(x, Array::normal(&[5, 32, 32, 3], 1.0, 1));
-    leaves.insert(y, Array::integers(&[5], 20, 2));
-    leaves.insert(rate, Array::scalar(0.3));
-    for spec in made.b.parameters() {
-        let values = spec.initialise(3).unwrap().into_iter().map(f64::from).collect();
-        let node = made.b.graph.clone().parameter(&spec.name, spec.shape().sizes());
-        leaves.insert(node, Array::new(spec.shape().sizes(), values));
-    }
+    let leaves = made.leaves(5);
     let is_shared = |leaf: &NodeId| {
         let node = made.b.graph.node(*leaf);
         !node.name.starts_with("primary") && !node.name.starts_with("auxiliary") && node.shape.sizes().len() > 1

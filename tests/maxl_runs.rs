@@ -147,6 +147,7 @@ fn a_stopped_run_goes_on_exactly() {
         &["maxl.running=both", "maxl.recompute=true", "maxl.head=hidden", "maxl.lookahead_early=true"],
         &["maxl.hessian=finite-difference", "maxl.gamma=0"],
         &["method=maxl-random"],
+        &["method=maxl-kmeans", "maxl.autoencoder_epochs=2", "maxl.latent=5", "maxl.hierarchy=[1, 2, 3]"],
     ] {
         let (complete, reports) = run(config(&data, overrides), None, None);
         for stop in [7, 12] {
@@ -155,7 +156,7 @@ fn a_stopped_run_goes_on_exactly() {
             assert!(contents(&rest) == contents(&complete), "{overrides:?}, stopped at {stop}");
             assert_eq!(metrics(&[before, after].concat()), metrics(&reports), "{overrides:?}, stopped at {stop}");
         }
-        if overrides != ["method=maxl-random"] {
+        if !overrides.iter().any(|set| set.starts_with("method=")) {
             assert_eq!(whole(&complete, "labels.meta_steps"), [20, 0], "as many meta steps as training steps");
         }
     }
@@ -188,25 +189,33 @@ fn values(checkpoint: &Checkpoint, spec: &TensorSpec) -> Vec<f64> {
     read.unwrap().into_iter().map(f64::from).collect()
 }
 
-/// One meta step after one training step, on all images at once: the generator moves by what the interpreter says.
+/// One meta step after one training step, on all images at once: the generator moves by what the interpreter says, on the
+/// images and with the look-ahead rate that the settings name. The rate's milestone lies one epoch ahead.
 #[test]
 fn the_generator_moves_along_the_meta_gradient() {
     let (_dir, data) = data();
-    let rate = 50.0;
-    let config = config(
-        &data,
-        &[
-            "train.batch=90",
-            "train.steps=1",
-            "maxl.order=steps",
-            "maxl.generator_lr=50",
-            "maxl.generator_weight_decay=0",
-            "maxl.hierarchy=[2, 1, 3]",
-            "augment.crop_padding=0",
-            "augment.flip=false",
-            "schedule.kind=constant",
-        ],
-    );
+    let all: Vec<usize> = (0..90).collect();
+    moves(&data, &["train.batch=90"], &all, 0.1);
+    moves(&data, &["train.batch=90", "maxl.lookahead_early=true"], &all, 0.05);
+    let held = relabel::data::partition(&relabel::data::Validation::Count(45), 90, 5).unwrap().validation;
+    let held: Vec<usize> = held.into_iter().map(|i| i as usize).collect();
+    moves(&data, &["train.batch=45", "maxl.data=validation", "data.validation=45"], &held, 0.1);
+}
+
+/// Meta images are those at `places`.
+fn moves(data: &Path, overrides: &[&str], places: &[usize], look_ahead: f32) {
+    let (rate, batch) = (50.0, places.len());
+    let common = [
+        "train.steps=1",
+        "maxl.order=steps",
+        "maxl.generator_lr=50",
+        "maxl.generator_weight_decay=0",
+        "maxl.hierarchy=[2, 1, 3]",
+        "augment.crop_padding=0",
+        "augment.flip=false",
+        "schedule.milestones=[1.0]",
+    ];
+    let config = config(data, &[&common[..], overrides].concat());
     let mut trainer = session::trainer(&engine(), config).unwrap();
     let before = trainer.checkpoint().unwrap();
     trainer.run(None, None, &mut Silent, &|| false).unwrap();
@@ -216,8 +225,8 @@ fn the_generator_moves_along_the_meta_gradient() {
         ModelSettings { name: "convnet".into(), widths: vec![4, 8], strides: vec![1, 2], ..ModelSettings::default() };
     let net = models::backbone(&settings).unwrap();
     let mut b = Builder::new(Phase::Train { update: false });
-    let x = b.graph.input("images", &[90, 8, 8, 3], DType::F32);
-    let y = b.graph.input("labels", &[90], DType::U32);
+    let x = b.graph.input("images", &[batch, 8, 8, 3], DType::F32);
+    let y = b.graph.input("labels", &[batch], DType::U32);
     let alpha = b.graph.input("rate", &[1], DType::F32);
     let multitask = |b: &mut Builder| {
         let features = net.features(b, x)?;
@@ -240,12 +249,12 @@ fn the_generator_moves_along_the_meta_gradient() {
         cosine: false,
     };
     let step = meta_step(&mut b, networks, y, alpha, &settings).unwrap();
-    let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = (0..90).map(|i| PICTURES.image(i)).unzip();
+    let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = places.iter().map(|&i| PICTURES.image(i)).unzip();
     let pixels = pixels.concat().into_iter().map(|p| (f64::from(p) / 255.0 - 0.5) / 0.25).collect();
     let mut leaves = HashMap::from([
-        (x, Array::new(&[90, 8, 8, 3], pixels)),
-        (y, Array::new(&[90], labels.into_iter().map(f64::from).collect())),
-        (alpha, Array::scalar(f64::from(0.1f32))),
+        (x, Array::new(&[batch, 8, 8, 3], pixels)),
+        (y, Array::new(&[batch], labels.into_iter().map(f64::from).collect())),
+        (alpha, Array::scalar(f64::from(look_ahead))),
     ]);
     for spec in b.parameters() {
         let node = b.graph.clone().parameter(&spec.name, spec.shape().sizes());
@@ -263,7 +272,7 @@ fn the_generator_moves_along_the_meta_gradient() {
         expected.extend(found[gradient].data.iter().copied());
     }
     let off = relative_error(&moved, &expected);
-    println!("off by {off:e}");
+    println!("{overrides:?}: off by {off:e}");
     assert!(expected.iter().any(|v| v.abs() > 1e-4), "no gradient to speak of");
     assert!(off < 1e-3, "{off}");
 }
@@ -307,6 +316,36 @@ fn reports_tell_how_labels_are_used_and_what_the_look_ahead_does() {
     assert_eq!(method.warning(&Metrics::default()), None);
 }
 
+/// A generator whose labels have collapsed is warned of, once.
+#[test]
+fn collapsed_labels_are_told_once() {
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+    impl Sink for Notes {
+        fn event(&mut self, event: &Event) -> relabel::base::Result<()> {
+            if let Event::Note(text) = event {
+                self.0.push(text.clone());
+            }
+            Ok(())
+        }
+    }
+    let (_dir, data) = data();
+    let (mut part, _) = run(config(&data, &[]), Some(7), None);
+    let notes_from = |checkpoint: &Checkpoint| {
+        let mut trainer = session::trainer(&engine(), config(&data, &[])).unwrap();
+        trainer.restore(checkpoint, Path::new("memory")).unwrap();
+        let mut notes = Notes::default();
+        trainer.run(None, None, &mut notes, &|| false).unwrap();
+        notes.0
+    };
+    assert_eq!(notes_from(&part), Vec::<String>::new());
+    let tensor = part.tensors.iter_mut().find(|t| t.name == "labels.generator.auxiliary.bias").unwrap();
+    let TensorData::F32(bias) = &mut tensor.data else { panic!() };
+    bias.iter_mut().step_by(2).for_each(|v| *v = 1e3);
+    let notes = notes_from(&part);
+    assert!(notes.len() == 1 && notes[0].contains("have collapsed"), "{notes:?}");
+}
+
 /// Labels `class + 3·(i / 3 mod 2)` of the training images.
 fn finer(path: &Path, label: impl Fn(u32) -> u32) -> String {
     let row = |index| Label { index, head: 0, label: label(index), confidence: 1.0 };
@@ -322,6 +361,7 @@ fn what_it_is_compared_with() {
         ("maxl", "maxl.labels=", true),
         ("maxl-single", "maxl.labels=", false),
         ("maxl-random", "maxl.labels=", true),
+        ("maxl-kmeans", "maxl.autoencoder_epochs=1", true),
         ("maxl-human", &labels, true),
     ] {
         let method = format!("method={method}");
@@ -343,6 +383,70 @@ fn what_it_is_compared_with() {
             assert_eq!(given, &expected);
         }
     }
+}
+
+/// The pictures, of which every second of a class is bright all over: its finer label.
+fn two_kinds(dir: &Path) -> PathBuf {
+    let (labels, pixels): (Vec<u8>, Vec<Vec<u8>>) = (0..90)
+        .map(|i| {
+            let (label, mut pixels) = PICTURES.image(i);
+            if i / 3 % 2 == 1 {
+                pixels[96..].iter_mut().for_each(|p| *p += 150);
+            }
+            (label, pixels)
+        })
+        .unzip();
+    let path = dir.join("kinds.npz");
+    let arrays = [
+        ("images", small::npy("|u1", "(90, 8, 8, 3)", &pixels.concat())),
+        ("labels", small::npy("|u1", "(90,)", &labels)),
+    ];
+    small::npz(&path, zip::CompressionMethod::Stored, &arrays);
+    path
+}
+
+/// Whether labels `(90)` are the finer ones of [`two_kinds`], in either order within each class.
+fn are_the_kinds(checkpoint: &Checkpoint) -> bool {
+    let TensorData::I32(given) = &checkpoint.get("labels.auxiliary").unwrap().data else { panic!() };
+    assert_eq!(given.len(), 90);
+    let own = |i: usize| (2 * (i as i32 % 3)..2 * (i as i32 % 3) + 2).contains(&given[i]);
+    assert!((0..90).all(own), "{given:?}");
+    (0..90).all(|i| (given[i] == given[i % 3]) == (i / 3 % 2 == 0))
+}
+
+#[test]
+fn clusters_of_latent_values_and_of_a_trunks_features_are_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = two_kinds(dir.path());
+    let kmeans = |features: &str, steps: u64| {
+        let features = format!("maxl.features={features}");
+        let set = ["method=maxl-kmeans", &features, "augment.flip=false"];
+        run(config(&data, &set), Some(steps), None).0
+    };
+    assert!(are_the_kinds(&kmeans("autoencoder", 1)));
+    // Pixels are noise of deviation 14 around what the class and the kind say, in units of 64.
+    let set = ["method=maxl-kmeans", "maxl.autoencoder_epochs=150", "maxl.latent=6"];
+    let (_, reports) = run(config(&data, &set), Some(8), None);
+    let losses: Vec<Option<f64>> = reports.iter().map(|r| r.metrics.get("autoencoder_loss")).collect();
+    let noise = (14.4f64 / 64.0).powi(2);
+    assert!((0.8 * noise..6.0 * noise).contains(&losses[0].unwrap()) && losses[1].is_none(), "{losses:?}");
+    // A network that learned the finer labels tells them apart; of a checkpoint, only the trunk is read.
+    let labels = finer(&dir.path().join("kinds.csv"), |i| i % 3 + 3 * (i / 3 % 2));
+    let (human, _) = run(config(&data, &["method=maxl-human", &labels, "train.steps=60"]), None, None);
+    let path = dir.path().join("human.safetensors");
+    human.write(&path).unwrap();
+    let path = path.to_str().unwrap();
+    let found = kmeans(path, 1);
+    assert!(are_the_kinds(&found));
+
+    // A run goes on with the labels of its checkpoint, whatever k-means would say of other features.
+    let (other, _) = run(config(&data, &["method=maxl-single"]), Some(1), None);
+    let end = |trunk: &Checkpoint| {
+        trunk.write(Path::new(path)).unwrap();
+        let set = ["method=maxl-kmeans", &format!("maxl.features={path}"), "augment.flip=false"];
+        contents(&run(config(&data, &set), Some(3), Some(&found)).0)
+    };
+    assert!(end(&human) == end(&other));
 }
 
 /// `relabel label` writes, for each image, a label of its class: the generator's, in evaluation mode.
@@ -396,6 +500,9 @@ fn bad_settings_are_refused() {
         ("maxl.lookahead_lr=0", &["`maxl.lookahead_lr` is 0", "above 0", "hessian = \"none\""]),
         ("maxl.generator_lr=0", &["`maxl.generator_lr` is 0", "above 0"]),
         ("maxl.generator_momentum=1", &["`maxl.generator_momentum` is 1", "below 1"]),
+        ("maxl.features=pixels", &["`maxl.features` is \"pixels\"", "autoencoder", ".safetensors"]),
+        ("maxl.latent=0", &["`maxl.latent` is 0", "from 1"]),
+        ("maxl.autoencoder_epochs=0", &["`maxl.autoencoder_epochs` is 0", "from 1"]),
         ("maxl.order=both", &["`maxl.order`", "\"both\"", "`epochs`", "`steps`"]),
     ] {
         check(try_config(&data, &[set]).unwrap_err(), parts);
@@ -404,7 +511,17 @@ fn bad_settings_are_refused() {
     let same = finer(&dir.path().join("same.csv"), |i| i % 3 + 5);
     let across = finer(&dir.path().join("across.csv"), |i| i % 4);
     let many = finer(&dir.path().join("many.csv"), |i| i % 9);
+    let (narrow, _) = run(config(&data, &["method=maxl-single", "model.widths=[4, 4]"]), Some(1), None);
+    let path = dir.path().join("narrow.safetensors");
+    narrow.write(&path).unwrap();
+    let narrow = format!("maxl.features={}", path.display());
     for (overrides, parts) in [
+        (
+            &["method=maxl-kmeans", "maxl.hierarchy=[2, 31, 2]"][..],
+            &["31 clusters of the 30 training images", "lower maxl.hierarchy"][..],
+        ),
+        (&["method=maxl-kmeans", "maxl.features=none.safetensors"], &["none.safetensors"]),
+        (&["method=maxl-kmeans", &narrow], &["maxl.features", "narrow.safetensors", "conv2.weight"]),
         (&["maxl.hierarchy=[2, 2]"][..], &["2 numbers ([2, 2])", "3 classes"][..]),
         (&["train.accumulate=3"], &["train.accumulate = 3", "maxl.recompute"]),
         (&["maxl.data=validation"], &["maxl.data", "data.validation"]),
@@ -431,6 +548,19 @@ fn a_run_does_not_go_on_with_other_labels() {
         session::trainer(&engine(), config(&data, &["method=maxl-random", "maxl.hierarchy=[1, 2, 3]"])).unwrap();
     let error = other.restore(&part, Path::new("file")).unwrap_err().to_string();
     assert!(error.contains("maxl.hierarchy"), "{error}");
+
+    let clusters = |hierarchy: &str| config(&data, &["method=maxl-kmeans", "maxl.autoencoder_epochs=1", hierarchy]);
+    let (part, _) = run(clusters("maxl.hierarchy=[2, 2, 2]"), Some(2), None);
+    let mut other = session::trainer(&engine(), clusters("maxl.hierarchy=[2, 1, 3]")).unwrap();
+    let error = other.restore(&part, Path::new("file")).unwrap_err().to_string();
+    assert!(error.contains("[2, 2, 2]") && error.contains("[2, 1, 3]"), "{error}");
+    let mut forged = part.clone();
+    let tensor = forged.tensors.iter_mut().find(|t| t.name == "labels.auxiliary").unwrap();
+    let TensorData::I32(labels) = &mut tensor.data else { panic!() };
+    labels[1] = 0;
+    let mut other = session::trainer(&engine(), clusters("maxl.hierarchy=[2, 2, 2]")).unwrap();
+    let error = other.restore(&forged, Path::new("file")).unwrap_err().to_string();
+    assert!(error.contains("within their classes"), "{error}");
 
     let file = dir.path().join("maxl.toml");
     fs::write(&file, config_text(&data)).unwrap();

@@ -6,7 +6,7 @@
 // Shapes     a (M, K) or (K, M), b (K, N) or (N, K) -> out (M, N); what lies outside a factor counts as zero
 // Dispatch   (blocks of 12 · WIDTH rows, blocks of 16 columns, 1)
 // Tile       a lane computes 3 times 4 neighbouring rows, 4 · WIDTH apart, by 16 columns in registers
-// Shared     none; needs subgroups of at least 8 lanes
+// Shared     none; needs subgroups of at least 8 lanes and 64-bit integers
 // Order      each output is summed by one lane over k in rising order: the same bits every run
 
 struct Params {
@@ -20,115 +20,14 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;         // (M, K), or (K, M) where TRANSPOSE_A
-@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;         // (K, N), or (N, K) where TRANSPOSE_B
+@group(0) @binding(1) var<storage, read> a: array<vec2<u64>>;         // (M, K), or (K, M) where TRANSPOSE_A
+@group(0) @binding(2) var<storage, read> b: array<vec2<u64>>;         // (K, N), or (N, K) where TRANSPOSE_B
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (M, N)
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
-
-// A vector of a, zero in rows past the last.
-fn load_a(row: u32, column: u32) -> vec4<f32> {
-    let value = a[min(row, params.a_rows - 1u) * params.a_stride + min(column, params.a_stride - 1u)];
-    return value * select(0.0, 1.0, row < params.a_rows);
-}
-
-// A vector of b, zero in rows past the last.
-fn load_b(row: u32, column: u32) -> vec4<f32> {
-    let value = b[min(row, params.b_rows - 1u) * params.b_stride + min(column, params.b_stride - 1u)];
-    return value * select(0.0, 1.0, row < params.b_rows);
-}
-
-// 4 neighbouring rows of A at 4 steps of the inner dimension.
-struct Quad {
-    r0: vec4<f32>,
-    r1: vec4<f32>,
-    r2: vec4<f32>,
-    r3: vec4<f32>,
-}
-
-// Rows from m on (a multiple of 4), inner steps from 4k on.
-fn quad(m: u32, k: u32) -> Quad {
-    if !TRANSPOSE_A {
-        return Quad(load_a(m, k), load_a(m + 1u, k), load_a(m + 2u, k), load_a(m + 3u, k));
-    }
-    let k0 = load_a(4u * k, m / 4u);
-    let k1 = load_a(4u * k + 1u, m / 4u);
-    let k2 = load_a(4u * k + 2u, m / 4u);
-    let k3 = load_a(4u * k + 3u, m / 4u);
-    return Quad(
-        vec4(k0.x, k1.x, k2.x, k3.x),
-        vec4(k0.y, k1.y, k2.y, k3.y),
-        vec4(k0.z, k1.z, k2.z, k3.z),
-        vec4(k0.w, k1.w, k2.w, k3.w),
-    );
-}
-
-// 16 outputs of each of 4 rows.
-struct Block {
-    r0: Sums,
-    r1: Sums,
-    r2: Sums,
-    r3: Sums,
-}
-
-fn add_product(block: Block, rows: Quad, panel: Panel) -> Block {
-    return Block(
-        multiply_add(block.r0, rows.r0, panel),
-        multiply_add(block.r1, rows.r1, panel),
-        multiply_add(block.r2, rows.r2, panel),
-        multiply_add(block.r3, rows.r3, panel),
-    );
-}
-
-// Columns past N are pads and stay zero.
-fn masked(value: vec4<f32>, n: u32) -> vec4<f32> {
-    return select(vec4(0.0), value, vec4(n) + vec4(0u, 1u, 2u, 3u) < vec4(params.columns));
-}
-
-fn store_row(m: u32, n: u32, sums: Sums) {
-    if m >= params.rows {
-        return;
-    }
-    let at = m * ((params.columns + 3u) / 4u) + n / 4u;
-    out[at] = masked(sums.a, n);
-    if n + 4u < params.columns { out[at + 1u] = masked(sums.b, n + 4u); }
-    if n + 8u < params.columns { out[at + 2u] = masked(sums.c, n + 8u); }
-    if n + 12u < params.columns { out[at + 3u] = masked(sums.d, n + 12u); }
-}
-
-fn store(m: u32, n: u32, block: Block) {
-    store_row(m, n, block.r0);
-    store_row(m + 1u, n, block.r1);
-    store_row(m + 2u, n, block.r2);
-    store_row(m + 3u, n, block.r3);
-}
-
-// Inner steps from 4k on, columns from n on (a multiple of 16); called by 8 lanes together.
-fn panel_at(k: u32, n: u32, lane: u32) -> Panel {
-    if !TRANSPOSE_B {
-        // Lane l loads step l / 4 of two, columns 4 · (l % 4) ..
-        let xy = load_b(4u * k + lane / 4u, n / 4u + lane % 4u);
-        let zw = load_b(4u * k + 2u + lane / 4u, n / 4u + lane % 4u);
-        return Panel(
-            subgroupBroadcast(xy, 0u), subgroupBroadcast(xy, 1u), subgroupBroadcast(xy, 2u), subgroupBroadcast(xy, 3u),
-            subgroupBroadcast(xy, 4u), subgroupBroadcast(xy, 5u), subgroupBroadcast(xy, 6u), subgroupBroadcast(xy, 7u),
-            subgroupBroadcast(zw, 0u), subgroupBroadcast(zw, 1u), subgroupBroadcast(zw, 2u), subgroupBroadcast(zw, 3u),
-            subgroupBroadcast(zw, 4u), subgroupBroadcast(zw, 5u), subgroupBroadcast(zw, 6u), subgroupBroadcast(zw, 7u),
-        );
-    }
-    // Lane l loads columns l and l + 8.
-    let low = load_b(n + lane, k);
-    let high = load_b(n + 8u + lane, k);
-    return panel_of_columns(
-        subgroupBroadcast(low, 0u), subgroupBroadcast(low, 1u), subgroupBroadcast(low, 2u), subgroupBroadcast(low, 3u),
-        subgroupBroadcast(low, 4u), subgroupBroadcast(low, 5u), subgroupBroadcast(low, 6u), subgroupBroadcast(low, 7u),
-        subgroupBroadcast(high, 0u), subgroupBroadcast(high, 1u), subgroupBroadcast(high, 2u), subgroupBroadcast(high, 3u),
-        subgroupBroadcast(high, 4u), subgroupBroadcast(high, 5u), subgroupBroadcast(high, 6u), subgroupBroadcast(high, 7u),
-    );
-}
 
 @compute @workgroup_size(WIDTH)
 fn matmul_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

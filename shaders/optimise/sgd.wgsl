@@ -5,7 +5,7 @@
 //   weights -= rate * (nesterov ? g + momentum * velocity : velocity)
 //
 // Shapes     grads, weights, velocity (n), n a multiple of 64; mask (n/64); scale (1); step (8): number, bits of rate
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 
@@ -25,6 +25,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> velocity: array<vec4<f32>>;  // (n)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn sgd(
@@ -32,20 +33,22 @@ fn sgd(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
-    }
     let rate = bitcast<f32>(step_words[1]);
-    let old = weights[i];
-    let g = scale[0] * grads[i] + params.weight_decay * mask[i / 16u] * old;
-    var moved = g;
-    if step_words[0] != 0u {
-        moved = params.momentum * velocity[i] + g;
+    let begun = step_words[0] != 0u;
+    let factor = scale[0];
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    for (var i = first; i < end; i += WIDTH) {
+        let old = weights[i];
+        let g = factor * grads[i] + params.weight_decay * mask[i / 16u] * old;
+        var moved = g;
+        if begun {
+            moved = params.momentum * velocity[i] + g;
+        }
+        velocity[i] = moved;
+        if params.nesterov != 0u {
+            moved = g + params.momentum * moved;
+        }
+        weights[i] = old - rate * moved;
     }
-    velocity[i] = moved;
-    if params.nesterov != 0u {
-        moved = g + params.momentum * moved;
-    }
-    weights[i] = old - rate * moved;
 }

@@ -3,7 +3,7 @@
 //   out[i] = alpha · a[i] + beta · b[i]
 //
 // Shapes     a, b, out: any, the same; handled as vec4 over the padded elements (0 maps to 0, so pads stay zero)
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 
@@ -19,6 +19,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // as a
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn axpby(
@@ -26,9 +27,9 @@ fn axpby(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    for (var i = first; i < end; i += WIDTH) {
+        out[i] = params.alpha * a[i] + params.beta * b[i];
     }
-    out[i] = params.alpha * a[i] + params.beta * b[i];
 }

@@ -17,24 +17,24 @@ struct Panel {
     wa: vec4<f32>, wb: vec4<f32>, wc: vec4<f32>, wd: vec4<f32>,
 }
 
-// sums + row · panel, in rising order of the inner dimension.
+// sums + row · panel, in rising order of the inner dimension; few sums at a time, so that they stay in registers.
 fn multiply_add(sums: Sums, row: vec4<f32>, panel: Panel) -> Sums {
     var s = sums;
     s.a = fma(vec4(row.x), panel.xa, s.a);
-    s.b = fma(vec4(row.x), panel.xb, s.b);
-    s.c = fma(vec4(row.x), panel.xc, s.c);
-    s.d = fma(vec4(row.x), panel.xd, s.d);
     s.a = fma(vec4(row.y), panel.ya, s.a);
-    s.b = fma(vec4(row.y), panel.yb, s.b);
-    s.c = fma(vec4(row.y), panel.yc, s.c);
-    s.d = fma(vec4(row.y), panel.yd, s.d);
     s.a = fma(vec4(row.z), panel.za, s.a);
-    s.b = fma(vec4(row.z), panel.zb, s.b);
-    s.c = fma(vec4(row.z), panel.zc, s.c);
-    s.d = fma(vec4(row.z), panel.zd, s.d);
     s.a = fma(vec4(row.w), panel.wa, s.a);
+    s.b = fma(vec4(row.x), panel.xb, s.b);
+    s.b = fma(vec4(row.y), panel.yb, s.b);
+    s.b = fma(vec4(row.z), panel.zb, s.b);
     s.b = fma(vec4(row.w), panel.wb, s.b);
+    s.c = fma(vec4(row.x), panel.xc, s.c);
+    s.c = fma(vec4(row.y), panel.yc, s.c);
+    s.c = fma(vec4(row.z), panel.zc, s.c);
     s.c = fma(vec4(row.w), panel.wc, s.c);
+    s.d = fma(vec4(row.x), panel.xd, s.d);
+    s.d = fma(vec4(row.y), panel.yd, s.d);
+    s.d = fma(vec4(row.z), panel.zd, s.d);
     s.d = fma(vec4(row.w), panel.wd, s.d);
     return s;
 }

@@ -24,6 +24,8 @@ pub enum Stream {
     Marginals = 12,
     /// Order of the samples of meta steps.
     MetaShuffle = 13,
+    /// Starts of k-means.
+    Clusters = 14,
 }
 
 /// Ten rounds of Philox4x32.

@@ -4,13 +4,11 @@
 use std::sync::Arc;
 
 use super::Options;
-use crate::base::philox::{Sequence, Stream};
 use crate::base::{Error, Result};
-use crate::data::ImageSet;
 use crate::gpu::Engine;
 use crate::session;
+use crate::session::synthetic::{DEMO, DEMO_IMAGE, Noise};
 use crate::train::Trainer;
-use crate::train::datasets::Datasets;
 
 /// A training step.
 #[derive(Clone, Debug)]
@@ -32,14 +30,13 @@ const METHODS: [&str; 7] = ["baseline", "da", "mt", "sla", "sla-sd", "sela", "ma
 /// get as many images, so that their times compare.
 const VIEWS: usize = 4;
 
-const DEMO: &str = "name = \"convnet\"\nwidths = [16, 32, 64, 64]\nstrides = [2, 1, 2, 1]";
 /// VGG-16 at a quarter of its width, which a software adapter runs in seconds.
 const NARROW: &str = "name = \"vgg16\"\nwidths = [16, 32, 64, 128, 128]";
 
 /// The steps at the sizes of `options`.
 fn cases(options: &Options) -> Vec<Case> {
     let mut all = Vec::new();
-    let (demo, small) = ([28, 28, 1], [32, 32, 3]);
+    let (demo, small) = (DEMO_IMAGE, [32, 32, 3]);
     let batches = [options.demo_rows, options.rows].map(|rows| rows.div_ceil(VIEWS));
     for method in METHODS {
         all.push(Case { network: "demo", method, model: DEMO, image: demo, classes: 10, batch: batches[0] });
@@ -98,43 +95,7 @@ impl Case {
              [maxl]\norder = \"steps\"\nhead = \"linear\"\nlookahead_lr = 0.01\ngenerator_lr = 0.05",
             self.method, self.model, self.batch
         );
-        trainer(engine, &config, self.image, self.classes)
+        let config = session::config(&config, "the bench's config", &[])?;
+        Noise { image: self.image, classes: self.classes }.trainer(engine, config)
     }
-}
-
-/// Patches of an image, each way.
-const PATCHES: usize = 4;
-
-/// A trainer for a config on images of random patches and noise: 512 of them, fewer of large ones, but a batch at least.
-pub(super) fn trainer(engine: &Arc<Engine>, config: &str, image: [usize; 3], classes: usize) -> Result<Trainer> {
-    let config = session::config(config, "the bench's config", &[])?;
-    let [height, width, channels] = image;
-    let count = (1 << 21) / (height * width * channels);
-    let count = count.min(512).max(config.train.batch);
-    let mut random = Sequence::new(0, Stream::Test, 0);
-    // Of noise alone all images look alike to a network, and batch-norm divides by next to nothing.
-    let mut pixels = Vec::with_capacity(count * height * width * channels);
-    for _ in 0..count {
-        let patches: Vec<u32> = (0..PATCHES * PATCHES * channels).map(|_| random.below(192)).collect();
-        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-            let patch = y * PATCHES / height * PATCHES + x * PATCHES / width;
-            pixels.extend((0..channels).map(|c| (patches[patch * channels + c] + random.below(64)) as u8));
-        }
-    }
-    let set = ImageSet {
-        name: "random images".into(),
-        height,
-        width,
-        channels,
-        pixels,
-        labels: (0..count).map(|i| (i % classes) as u32).collect(),
-        classes: (0..classes).map(|i| i.to_string()).collect(),
-        finer: Vec::new(),
-        files: Vec::new(),
-        skipped: Vec::new(),
-        ignored: 0,
-    };
-    let (mean, std) = (vec![0.5; channels], vec![0.5; channels]);
-    let data = Datasets { train: Arc::new(set), validation: None, test: None, mean, std };
-    session::trainer_on(engine, config, data)
 }

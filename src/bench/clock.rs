@@ -6,9 +6,9 @@ use std::fs;
 use std::time::Instant;
 
 use super::Options;
-use super::kernels::median_spread;
 use crate::base::Result;
 use crate::gpu::Engine;
+use crate::gpu::timing::median_spread;
 
 /// A moment to count from.
 #[derive(Clone, Debug)]

@@ -2,9 +2,10 @@
 
 use super::clock::{Sampled, sampled};
 use super::products::products;
-use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::{Cost, Engine, Program, Recording, Tensor, readback};
-use crate::kernels::{choose, copy, fma_loop, matmul};
+use crate::base::{Error, Result, Shape};
+use crate::gpu::{Cost, Engine, Program, Recording, readback};
+use crate::kernels::ceilings::{self, noise};
+use crate::kernels::{choose, matmul};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -119,19 +120,16 @@ pub fn kernels(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
 }
 
 fn ceilings(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    let out = engine.tensor("lanes", Shape::new(&[65_536]), DType::F32)?;
-    let fma = measure(engine, options, "ceiling: multiply-adds", "registers alone", |r| {
-        fma_loop::record(r, 256, 0.5, 0.25, &out)
-    })?;
-    let sizes = [4096, 1024];
-    let (x, y) = (filled(engine, &sizes)?, filled(engine, &sizes)?);
-    let shape = format!("{} MiB", x.shape.bytes() >> 20);
-    let copy = measure(engine, options, "ceiling: copy", &shape, |r| copy::record(r, &x, &y))?;
-    Ok(vec![fma, copy])
+    let [operations, bytes] = ceilings::recordings(engine)?;
+    let copied = format!("{} MiB", Shape::new(&ceilings::COPIED).bytes() >> 20);
+    Ok(vec![
+        timed(engine, options, "ceiling: multiply-adds", "registers alone", &operations)?,
+        timed(engine, options, "ceiling: copy", &copied, &bytes)?,
+    ])
 }
 
 fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
-    let [a, b, out] = [filled(engine, &[side, side])?, filled(engine, &[side, side])?, filled(engine, &[side, side])?];
+    let [a, b, out] = [noise(engine, &[side, side])?, noise(engine, &[side, side])?, noise(engine, &[side, side])?];
     let mut rows = Vec::new();
     for (mark, ta, tb) in [("a·b", false, false), ("a·bᵀ", false, true), ("aᵀ·b", true, false), ("aᵀ·bᵀ", true, true)]
     {
@@ -140,14 +138,6 @@ fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
         })?);
     }
     Ok(rows)
-}
-
-/// A tensor of values in [-0.5, 0.5): zeros and special values may be computed at another speed.
-pub(super) fn filled(engine: &Engine, sizes: &[usize]) -> Result<Tensor> {
-    let tensor = engine.tensor("bench", Shape::new(sizes), DType::F32)?;
-    let values = (0..tensor.shape.elements() as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32);
-    engine.write(&tensor, &values.map(|v| v / 16_777_216.0 - 0.5).collect::<Vec<f32>>());
-    Ok(tensor)
 }
 
 pub(super) fn measure(
@@ -161,19 +151,17 @@ pub(super) fn measure(
     recording.variants = choose::preferred(engine);
     recording.label(name);
     record(&mut recording)?;
+    timed(engine, options, name, shape, &recording)
+}
+
+/// A row of a recording that is made already.
+fn timed(engine: &Engine, options: &Options, name: &str, shape: &str, recording: &Recording) -> Result<Row> {
     // Only what the mathematics needs: transforms and the second stage of a split sum are overhead, not work.
     let cost = recording.dispatches.iter().map(|d| d.cost).max_by_key(|c| (c.operations, c.bytes)).unwrap_or_default();
-    let program = Program::new(engine, &recording)?;
+    let program = Program::new(engine, recording)?;
     let sampled = sampled(engine, options, |times| {
         program.run(engine, times)?;
         readback::wait(engine)
     })?;
     Ok(Row::sampled(name, shape, cost, sampled, options.repeats))
-}
-
-/// The median, and (slowest − fastest) / median. There must be a sample.
-pub(super) fn median_spread(samples: &mut [f64]) -> (f64, f64) {
-    samples.sort_by(f64::total_cmp);
-    let median = samples[samples.len() / 2];
-    (median, (samples[samples.len() - 1] - samples[0]) / median)
 }

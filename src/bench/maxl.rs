@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::kernels::median_spread;
 use super::{Options, Row};
 use crate::base::compare::relative_error;
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
+use crate::gpu::timing::median_spread;
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
 use crate::graph::{Executor, NodeId, Store, reverse};
 use crate::kernels::choose;
@@ -24,14 +24,35 @@ use crate::train::place_gradients;
 
 /// Classes of CIFAR-100's coarse labels, and auxiliary labels of each.
 const HIERARCHY: [usize; 20] = [5; 20];
-/// VGG-16 at a quarter of its width, which a software adapter runs in seconds.
-const WIDTHS: [usize; 5] = [16, 32, 64, 128, 128];
-const BATCH: usize = 16;
 const GENERATOR: &str = "generator";
+
+/// Which steps are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Rows of 32 x 32 x 3.
+    pub batch: usize,
+    /// Channels of VGG-16's five blocks, in both networks.
+    pub widths: [usize; 5],
+}
+
+impl Default for Size {
+    /// A quarter of the width, which a software adapter runs in seconds.
+    fn default() -> Self {
+        Self { batch: 16, widths: [16, 32, 64, 128, 128] }
+    }
+}
+
+/// What a step may take of a plain step's time and memory.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bars {
+    time: Option<f64>,
+    memory: Option<f64>,
+}
 
 /// One of the steps that are compared.
 struct Timed {
     name: &'static str,
+    bars: Bars,
     program: Program,
     recording: Recording,
     bytes: u64,
@@ -49,23 +70,26 @@ struct Batch {
 }
 
 /// A plain step (forward, backward, update), then meta steps with the generator's update: exact, exact with
-/// recomputation, finite differences, entropy alone. Timed in turns, so that a busy machine slows all.
+/// recomputation, finite differences, entropy alone. Timed in turns, so that a busy machine slows all. A step's memory is
+/// all that it had allocated: batch, weights, gradients, the optimizer's buffers and what the plan keeps in between.
 ///
 /// # Errors
 /// When the adapter has no room, or fails.
-pub fn maxl(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    if options.repeats == 0 {
-        return Err(Error::Config("bench: repeats must be at least 1".into()));
+pub fn maxl(engine: &Engine, options: &Options, size: Size) -> Result<Vec<Row>> {
+    if options.repeats == 0 || size.batch == 0 || size.widths.contains(&0) {
+        return Err(Error::Config(format!("bench: repeats, batch and widths must be at least 1: {size:?}")));
     }
-    let net = Vgg::new(&WIDTHS, Initialiser::XavierUniform)?;
-    let mut steps = vec![plain(engine, &net)?];
-    for (name, hessian, recompute) in [
-        ("meta step, exact", Hessian::Exact, false),
-        ("meta step, exact, recompute", Hessian::Exact, true),
-        ("meta step, finite differences", Hessian::FiniteDifference, false),
-        ("meta step, none", Hessian::None, false),
+    let net = Vgg::new(&size.widths, Initialiser::XavierUniform)?;
+    let mut steps = vec![plain(engine, &net, size.batch)?];
+    let bars = |time, memory| Bars { time, memory: Some(memory) };
+    for (name, hessian, recompute, bars) in [
+        ("meta step, exact", Hessian::Exact, false, bars(Some(4.0), 3.2)),
+        ("meta step, exact, recompute", Hessian::Exact, true, bars(None, 2.2)),
+        ("meta step, finite differences", Hessian::FiniteDifference, false, Bars::default()),
+        ("meta step, none", Hessian::None, false, Bars::default()),
     ] {
-        steps.push(meta(engine, &net, name, hessian, recompute)?);
+        let step = meta(engine, &net, size.batch, hessian, recompute)?;
+        steps.push(Timed { name, bars, ..step });
     }
     // The first run of each from the same weights: what the errors are taken of.
     let mut gradients = Vec::new();
@@ -87,11 +111,14 @@ pub fn maxl(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     let plain_bytes = steps[0].bytes as f64;
     for (i, step) in steps.iter_mut().enumerate() {
         let (seconds, spread) = median_spread(&mut step.samples);
+        let at_most = |bar: Option<f64>| bar.map_or(String::new(), |bar| format!(", at most {bar}"));
         let mut note = format!(
-            "{:.2} of the plain step, {:.1} MB ({:.2})",
+            "{:.2} of the plain step{}; {:.1} MB ({:.2}{})",
             seconds / plain_seconds,
+            at_most(step.bars.time),
             step.bytes as f64 / 1e6,
-            step.bytes as f64 / plain_bytes
+            step.bytes as f64 / plain_bytes,
+            at_most(step.bars.memory)
         );
         if i > 1 {
             note += &format!(", gradient off by {:.1e}", relative_error(&gradients[i], &exact));
@@ -99,11 +126,11 @@ pub fn maxl(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
         let cost = step.recording.cost();
         rows.push(Row {
             name: step.name.into(),
-            shape: format!("{BATCH} rows of 32x32x3, vgg16 {WIDTHS:?}"),
+            shape: format!("{} rows of 32x32x3, vgg16 {:?}", size.batch, size.widths),
             milliseconds: 1e3 * seconds,
             gflops: cost.operations as f64 / seconds / 1e9,
             gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
-            images_per_s: BATCH as f64 / seconds,
+            images_per_s: size.batch as f64 / seconds,
             repeats: options.repeats,
             spread,
             note,
@@ -113,7 +140,7 @@ pub fn maxl(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn batch(engine: &Engine, phase: Phase) -> Result<Batch> {
+fn batch(engine: &Engine, phase: Phase, rows: usize) -> Result<Batch> {
     let mut b = Builder::new(phase);
     let mut placed = HashMap::new();
     let mut random = Sequence::new(0, Stream::Test, 0);
@@ -123,20 +150,20 @@ fn batch(engine: &Engine, phase: Phase) -> Result<Batch> {
         placed.insert(node, tensor.clone());
         Ok((node, tensor))
     };
-    let (images, tensor) = leaf(&mut b, "images", &[BATCH, 32, 32, 3], DType::F32)?;
-    let noise: Vec<f32> = (0..BATCH * 32 * 32 * 3).map(|_| random.normal()).collect();
+    let (images, tensor) = leaf(&mut b, "images", &[rows, 32, 32, 3], DType::F32)?;
+    let noise: Vec<f32> = (0..rows * 32 * 32 * 3).map(|_| random.normal()).collect();
     engine.write(&tensor, &noise);
-    let (labels, tensor) = leaf(&mut b, "labels", &[BATCH], DType::U32)?;
-    let classes: Vec<u32> = (0..BATCH).map(|i| (i % HIERARCHY.len()) as u32).collect();
+    let (labels, tensor) = leaf(&mut b, "labels", &[rows], DType::U32)?;
+    let classes: Vec<u32> = (0..rows).map(|i| (i % HIERARCHY.len()) as u32).collect();
     engine.write(&tensor, &classes);
     let (rate, tensor) = leaf(&mut b, "rate", &[1], DType::F32)?;
     engine.write(&tensor, &[0.01f32]);
     Ok(Batch { b, placed, images, labels, rate })
 }
 
-fn plain(engine: &Engine, net: &Vgg) -> Result<Timed> {
+fn plain(engine: &Engine, net: &Vgg, rows: usize) -> Result<Timed> {
     let before = engine.allocated();
-    let Batch { mut b, mut placed, images, labels, .. } = batch(engine, Phase::Train { update: true })?;
+    let Batch { mut b, mut placed, images, labels, .. } = batch(engine, Phase::Train { update: true }, rows)?;
     let features = net.features(&mut b, images)?;
     let logits = b.linear("primary", features, HIERARCHY.len())?;
     let targets = b.graph.one_hot(labels, HIERARCHY.len())?;
@@ -147,12 +174,12 @@ fn plain(engine: &Engine, net: &Vgg) -> Result<Timed> {
     network.initialise(engine, 0)?;
     network.place(&b.graph, &mut placed)?;
     let pairs: Vec<(NodeId, NodeId)> = parameters.into_iter().zip(gradients).collect();
-    finish(engine, "plain training step", b, placed, &pairs, &network, before)
+    finish(engine, b, placed, &pairs, &network, before)
 }
 
-fn meta(engine: &Engine, net: &Vgg, name: &'static str, hessian: Hessian, recompute: bool) -> Result<Timed> {
+fn meta(engine: &Engine, net: &Vgg, rows: usize, hessian: Hessian, recompute: bool) -> Result<Timed> {
     let before = engine.allocated();
-    let Batch { mut b, mut placed, images, labels, rate } = batch(engine, Phase::Train { update: false })?;
+    let Batch { mut b, mut placed, images, labels, rate } = batch(engine, Phase::Train { update: false }, rows)?;
     let auxiliary: usize = HIERARCHY.iter().sum();
     let multitask = |b: &mut Builder| {
         let features = net.features(b, images)?;
@@ -175,13 +202,12 @@ fn meta(engine: &Engine, net: &Vgg, name: &'static str, hessian: Hessian, recomp
         network.initialise(engine, 0)?;
         network.place_own(&b.graph, &mut placed);
     }
-    finish(engine, name, b, placed, &step.meta, &second, before)
+    finish(engine, b, placed, &step.meta, &second, before)
 }
 
 /// The gradients of `pairs` in a store, and the update of `network` by them.
 fn finish(
     engine: &Engine,
-    name: &'static str,
     mut b: Builder,
     mut placed: HashMap<NodeId, Tensor>,
     pairs: &[(NodeId, NodeId)],
@@ -200,5 +226,13 @@ fn finish(
     optimizer.record(engine, &mut recording, network, store.flat(), 1.0, &step)?;
     let program = Program::new(engine, &recording)?;
     let bytes = engine.allocated() - before;
-    Ok(Timed { name, program, recording, bytes, gradients: store, samples: Vec::new() })
+    Ok(Timed {
+        name: "plain training step",
+        bars: Bars::default(),
+        program,
+        recording,
+        bytes,
+        gradients: store,
+        samples: Vec::new(),
+    })
 }

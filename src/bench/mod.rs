@@ -3,6 +3,7 @@
 mod cases;
 mod clock;
 pub mod compare;
+pub mod elementwise;
 pub mod export;
 pub mod images;
 pub mod kernels;
@@ -13,6 +14,7 @@ pub mod sinkhorn;
 pub mod steps;
 
 pub use compare::{Comparison, Report};
+pub use elementwise::elementwise;
 pub use export::export;
 pub use images::images;
 pub use kernels::{Options, Row, kernels};

@@ -2,12 +2,13 @@
 //! the graph of its step.
 
 use super::Options;
-use super::kernels::{Row, filled, measure};
+use super::kernels::{Row, measure};
 use crate::base::labels::LabelRule;
 use crate::base::{DType, Result, Shape};
 use crate::gpu::{Engine, Tensor};
 use crate::graph::forward::needed;
 use crate::graph::{Io, NodeId, Source, reverse};
+use crate::kernels::ceilings::noise;
 use crate::models::{self, ModelSettings};
 use crate::nn::{Builder, Phase};
 use crate::train::losses::mean_cross_entropy;
@@ -95,7 +96,7 @@ fn of(engine: &Engine, options: &Options, network: &Network) -> Result<Vec<Row>>
             continue;
         }
         seen.push(key);
-        let inputs = shapes.iter().map(|s| filled(engine, s.sizes())).collect::<Result<Vec<Tensor>>>()?;
+        let inputs = shapes.iter().map(|s| noise(engine, s.sizes())).collect::<Result<Vec<Tensor>>>()?;
         let inputs: Vec<&Tensor> = inputs.iter().collect();
         let output = engine.tensor("output", node.shape.clone(), DType::F32)?;
         let scratch = op.scratch(&shapes, &node.shape).into_iter();

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cases::trainer;
-use super::kernels::median_spread;
 use super::{Options, Row};
 use crate::base::{DType, Result, Shape};
 use crate::gpu::Engine;
+use crate::gpu::timing::median_spread;
+use crate::session;
+use crate::session::synthetic::Noise;
 use crate::train::Trainer;
 use crate::transport::{self, Outcome, Plan, Room, RowStore, Settings, Sizes, Solver, Source, marginals};
 
@@ -32,7 +33,8 @@ fn config(method: &str) -> String {
 pub fn sela(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
     let mut trainers = Vec::new();
     for method in ["baseline", "sela"] {
-        let mut trainer = trainer(engine, &config(method), [32, 32, 3], 10)?;
+        let config = session::config(&config(method), "the bench's config", &[])?;
+        let mut trainer = Noise::default().trainer(engine, config)?;
         trainer.run_unreported(1)?;
         trainers.push((method, trainer, Vec::new()));
     }

@@ -1,10 +1,11 @@
 //! Iterations of label assignment at the sizes of CIFAR and of a tenth of ImageNet, beside a copy of as many bytes.
 
 use super::clock::sampled;
-use super::kernels::{filled, measure};
+use super::kernels::measure;
 use super::{Options, Row};
 use crate::base::{Error, Result, Shape};
 use crate::gpu::{Engine, Program, readback};
+use crate::kernels::ceilings::noise;
 use crate::kernels::copy;
 use crate::transport::row_store::binding_bytes;
 use crate::transport::{Plan, Room, RowStore, Settings, Sizes, Solver, Source};
@@ -27,7 +28,7 @@ pub fn sinkhorn(engine: &Engine, options: &Options, sizes: &[(usize, usize)]) ->
         let scores = 4 * n as u64 * k as u64;
         let most = (scores / 2).min(binding_bytes(&engine.limits())).max(4096);
         let halves = [(most / 4096) as usize, 1024];
-        let (x, y) = (filled(engine, &halves)?, filled(engine, &halves)?);
+        let (x, y) = (noise(engine, &halves)?, noise(engine, &halves)?);
         let shape = format!("{:.1} MiB read and written", x.shape.bytes() as f64 / f64::from(1 << 20));
         rows.push(measure(engine, options, "ceiling: copy", &shape, |r| copy::record(r, &x, &y))?);
     }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::cases::{Case, named};
 use super::clock::{Moment, Sampled, replays};
-use super::kernels::median_spread;
 use super::{Options, Row};
 use crate::base::Result;
+use crate::gpu::timing::median_spread;
 use crate::gpu::{Cost, Engine, Program, Recording, readback};
 
 /// Times the steps whose name holds `name`, with the variants that training takes: forward, loss, backward and update, for

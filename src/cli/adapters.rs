@@ -98,7 +98,7 @@ impl Adapter {
 }
 
 pub(super) fn run(args: &AdaptersArgs) -> Result<()> {
-    let instance = adapter::instance();
+    let instance = adapter::instance(false);
     // Fails, saying what to install, when there is none.
     adapter::choose(&instance, &AdapterChoice::Auto)?;
     let adapters: Vec<Adapter> =

@@ -6,17 +6,20 @@ use clap::{Args, ValueEnum};
 
 use super::{device_options, output};
 use crate::base::{Error, Result};
+use crate::bench::maxl::Size as MetaSize;
 use crate::bench::{self, Comparison, Options, Report, Row};
 use crate::gpu::Engine;
 
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Kernels, images, sinkhorn and steps; with --full also sela and maxl.
+    /// Kernels, elementwise, images, sinkhorn and steps; with --full also sela and maxl.
     All,
     /// The adapter's two ceilings, and the products: square matrices, and those of a training step of ResNet-32 and the
     /// demo network; with --full also of ResNet-18, VGG-16 and AlexNet.
     Kernels,
+    /// Kernels that go through memory once, beside a copy.
+    Elementwise,
     /// Random-resized crops and colour jitter.
     Images,
     /// Iterations of label assignment (Sinkhorn-Knopp), beside a copy of as many bytes.
@@ -75,6 +78,12 @@ pub struct BenchArgs {
     /// Clusters of the assignment.
     #[arg(long, requires = "samples", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     clusters: Option<u32>,
+    /// Rows of MAXL's steps (100 as published).
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    maxl_batch: u32,
+    /// Channels of VGG-16's five blocks in MAXL's steps (64 128 256 512 512 as published).
+    #[arg(long, num_args = 5, value_name = "N", default_values_t = [16, 32, 64, 128, 128], value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    maxl_widths: Vec<u32>,
     /// Timed samples of each; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeats: u32,
@@ -124,6 +133,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
     if all || part == Part::Kernels {
         rows.extend(bench::kernels(&engine, &options)?);
     }
+    if all || part == Part::Elementwise {
+        rows.extend(bench::elementwise(&engine, &options)?);
+    }
     if all || part == Part::Images {
         rows.extend(bench::images(&engine, &options)?);
     }
@@ -138,7 +150,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>) -> Result<()> {
         rows.extend(bench::sela(&engine, &options)?);
     }
     if (all && options.full) || part == Part::Maxl {
-        rows.extend(bench::maxl(&engine, &options)?);
+        let mut size = MetaSize { batch: args.maxl_batch as usize, ..MetaSize::default() };
+        size.widths.iter_mut().zip(&args.maxl_widths).for_each(|(width, &given)| *width = given as usize);
+        rows.extend(bench::maxl(&engine, &options, size)?);
     }
     if all || part == Part::Steps {
         rows.extend(bench::steps(&engine, &options, &args.step)?);

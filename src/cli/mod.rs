@@ -13,6 +13,7 @@ mod interrupt;
 mod label;
 mod output;
 mod predict;
+mod profile;
 mod progress;
 mod settings;
 mod train;
@@ -78,6 +79,8 @@ enum Command {
     Verify(VerifyArgs),
     /// Time kernels, label assignment and training steps on an adapter.
     Bench(bench::BenchArgs),
+    /// Show where the time of a training step goes, beside what the adapter can do at most.
+    Profile(Box<profile::ProfileArgs>),
     /// Put finished runs beside each other.
     Compare(compare::Arguments),
     /// List every adapter with what matters of its features and limits.
@@ -113,6 +116,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Label(args) => label::run(args, adapter),
         Command::Verify(args) => verify::run(args, adapter),
         Command::Bench(args) => bench::run(args, adapter),
+        Command::Profile(args) => profile::run(args, adapter),
         Command::Compare(args) => compare::run(args),
         Command::Adapters(args) => adapters::run(args),
         Command::Config(args) => config::run(args, adapter),

@@ -127,7 +127,18 @@ impl Prepared {
 }
 
 /// Settings that the tensors of a checkpoint depend on, beside those of the network.
-const FIXED: &[&str] = &["method", "seed", "sela.heads", "sela.clusters", "maxl.hierarchy", "maxl.head", "maxl.labels"];
+const FIXED: &[&str] = &[
+    "method",
+    "seed",
+    "sela.heads",
+    "sela.clusters",
+    "maxl.hierarchy",
+    "maxl.head",
+    "maxl.labels",
+    "maxl.features",
+    "maxl.latent",
+    "maxl.autoencoder_epochs",
+];
 
 pub(super) fn run(args: &TrainArgs, adapter: Option<&str>) -> Result<()> {
     let prepared = args.prepare(adapter)?;

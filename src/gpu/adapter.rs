@@ -48,8 +48,9 @@ impl FromStr for AdapterChoice {
     }
 }
 
-/// The instance that all adapters come from.
-pub fn instance() -> wgpu::Instance {
+/// The instance that all adapters come from; with `labels`, the driver gets those of buffers, passes and pipelines also in
+/// a release build.
+pub fn instance(labels: bool) -> wgpu::Instance {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         if std::env::var_os("NODEVICE_SELECT").is_none() {
@@ -60,6 +61,9 @@ pub fn instance() -> wgpu::Instance {
     });
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends &= wgpu::Backends::PRIMARY;
+    if labels {
+        descriptor.flags |= wgpu::InstanceFlags::DEBUG;
+    }
     wgpu::Instance::new(descriptor)
 }
 

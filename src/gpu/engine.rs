@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
-use super::{Access, Shader, Tensor};
+use super::trace::Tracing;
+use super::wide::wide_loads;
+use super::{Access, Shader, Tensor, readback};
 use crate::base::{DType, Error, Result, Shape};
 
 /// How to open a device.
@@ -20,12 +23,15 @@ pub struct Options {
     /// Bytes that relabel may take on the device; `None` asks the system on a software adapter and the driver (at
     /// allocation) elsewhere, because WebGPU does not tell.
     pub memory: Option<u64>,
+    /// Give the driver the labels of buffers, passes and pipelines also in a release build: graphics debuggers show
+    /// them.
+    pub labels: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let forced = std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0");
-        Self { adapter: AdapterChoice::Auto, checked: cfg!(debug_assertions) || forced, memory: None }
+        Self { adapter: AdapterChoice::Auto, checked: cfg!(debug_assertions) || forced, memory: None, labels: false }
     }
 }
 
@@ -52,12 +58,14 @@ pub struct Engine {
     allocated: AtomicU64,
     memory: Option<u64>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
+    pub(super) tracing: Mutex<HashMap<ThreadId, Tracing>>,
 }
 
 /// What kernels' variants may use when the adapter offers it.
 const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES)
     .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_INT64)
     .union(wgpu::Features::SHADER_F16);
 
 impl Engine {
@@ -66,7 +74,7 @@ impl Engine {
     /// # Errors
     /// When no adapter fits or its driver fails to create a device.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
-        let instance = adapter::instance();
+        let instance = adapter::instance(options.labels);
         let adapter = adapter::choose(&instance, &options.adapter)?;
         let info = adapter.get_info();
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
@@ -105,6 +113,7 @@ impl Engine {
             allocated: AtomicU64::new(0),
             memory: options.memory,
             in_flight: Mutex::default(),
+            tracing: Mutex::default(),
         }))
     }
 
@@ -200,6 +209,21 @@ impl Engine {
         self.write_words(tensor, &tensor.shape.pad(logical));
     }
 
+    /// Runs `work` inside a capture of an attached graphics debugger (RenderDoc, Xcode); without one, nothing is
+    /// captured. The device is idle before and after.
+    ///
+    /// # Errors
+    /// Those of `work`, or when the device has failed.
+    pub fn capture<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        readback::wait(self)?;
+        // SAFETY: no other capture of this device is active, because nothing else begins one, and all work has ended.
+        unsafe { self.device.start_graphics_debugger_capture() };
+        let out = work().and_then(|out| readback::wait(self).map(|()| out));
+        // SAFETY: the capture began above and the device is idle, or has failed.
+        unsafe { self.device.stop_graphics_debugger_capture() };
+        out
+    }
+
     /// The pipeline of a kernel's variant, built at first use.
     pub(super) fn pipeline(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +235,13 @@ impl Engine {
         Ok(made)
     }
 
+    /// Whether storage inputs are read as 64-bit words: the drivers of software adapters load word by word, so these are half
+    /// as many loads. Checked shaders are built as they stand in their files.
+    fn loads_words(&self) -> bool {
+        let software = self.info.device_type == wgpu::DeviceType::Cpu;
+        software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
+    }
+
     fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
         let text = shader.text();
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
@@ -218,10 +249,12 @@ impl Engine {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
+        let text = if self.loads_words() { wide_loads(&text) } else { text };
         let chosen = &shader.variants[variant];
+        let label = format!("{} ({})", shader.name, chosen.name);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(shader.name), source: wgpu::ShaderSource::Wgsl(text.into()) };
+            wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
         let checks =
             if self.checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
         // SAFETY: every kernel guards its own indices and bounds its loops; the tests run all of them checked as well.
@@ -245,14 +278,14 @@ impl Engine {
         }));
         let layout = self
             .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(shader.name), entries: &entries });
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(shader.name),
+            label: Some(&label),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(shader.name),
+            label: Some(&label),
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(shader.name),

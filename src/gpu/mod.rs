@@ -1,5 +1,5 @@
-//! Floor 1: adapters, device, tensors, shaders and pipelines, recordings (commands as data), and the one place that
-//! waits for the device.
+//! Floor 1: adapters, device, tensors, shaders and pipelines, recordings (commands as data), timing, and the one place
+//! that waits for the device.
 
 pub mod adapter;
 pub mod engine;
@@ -8,6 +8,9 @@ pub mod readback;
 pub mod recording;
 pub mod shader;
 pub mod tensor;
+pub mod timing;
+pub mod trace;
+pub mod wide;
 
 pub use adapter::AdapterChoice;
 pub use engine::{Engine, Options, WAY_OUT};

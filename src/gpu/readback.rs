@@ -7,6 +7,7 @@ use super::{Engine, Tensor};
 use crate::base::{Error, Result};
 
 fn poll(engine: &Engine, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    let _waiting = engine.span("wait");
     engine
         .device
         .poll(wgpu::PollType::Wait { submission_index: index, timeout: None })

@@ -59,14 +59,31 @@ impl Recording {
         &shader.variants[self.variants.get(shader.name).copied().unwrap_or(0)]
     }
 
-    /// Appends a dispatch.
+    /// Appends a dispatch of the variant that this recording uses.
+    ///
+    /// # Errors
+    /// As [`Recording::dispatch_variant`].
+    pub fn dispatch<P: bytemuck::Pod>(
+        &mut self,
+        shader: &'static Shader,
+        params: P,
+        tensors: &[&Tensor],
+        groups: [u32; 3],
+        cost: Cost,
+    ) -> Result<()> {
+        let variant = self.variants.get(shader.name).copied().unwrap_or(0);
+        self.dispatch_variant(shader, variant, params, tensors, groups, cost)
+    }
+
+    /// Appends a dispatch of a variant, for kernels where the call chooses among several.
     ///
     /// # Errors
     /// When the number of tensors is not the shader's, when one buffer would be both read and written, or when a
     /// grid dimension passes WebGPU's 65,535.
-    pub fn dispatch<P: bytemuck::Pod>(
+    pub fn dispatch_variant<P: bytemuck::Pod>(
         &mut self,
         shader: &'static Shader,
+        variant: usize,
         params: P,
         tensors: &[&Tensor],
         groups: [u32; 3],
@@ -99,7 +116,7 @@ impl Recording {
         }
         self.dispatches.push(Dispatch {
             shader,
-            variant: self.variants.get(name).copied().unwrap_or(0),
+            variant,
             params: bytemuck::bytes_of(&params).to_vec(),
             tensors: tensors.iter().map(|&t| t.clone()).collect(),
             groups,

@@ -84,7 +84,7 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// The text that the device gets.
+    /// The kernel's own text, then what it shares.
     pub fn text(&self) -> String {
         let mut text = String::from(self.source);
         for part in self.shared {

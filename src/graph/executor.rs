@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::fuse::fuse;
 use super::plan::Plan;
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result};
@@ -17,7 +18,7 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Plans the graph, allocates its buffers and records it.
+    /// Fuses and plans the graph, allocates its buffers and records it.
     ///
     /// `placed` holds every parameter and state that is used, inputs that share a tensor with another graph, and
     /// computed nodes whose value goes to a given place (gradients into their flat buffer). Inputs that are not placed
@@ -32,6 +33,7 @@ impl Executor {
         placed: &HashMap<NodeId, Tensor>,
         variants: &HashMap<&'static str, usize>,
     ) -> Result<Self> {
+        let graph = &fuse(graph, outputs, &|id| placed.contains_key(&id))?;
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
         check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::place::tangent_of;
 use super::{Graph, NodeId, Source};
 use crate::base::{Error, Result};
 
@@ -30,7 +31,7 @@ pub fn forward(graph: &mut Graph, directions: &[(NodeId, NodeId)], outputs: &[No
         if moving.iter().all(Option::is_none) {
             continue;
         }
-        let scope = format!("tangent.{}", node.name);
+        let scope = tangent_of(&node.name);
         if let Some(tangent) = graph.scope(&scope, |g| operation.jvp(g, &node.inputs, id, &moving))? {
             if graph.shape(tangent) != &node.shape {
                 return Err(Error::Shape(format!("{}: tangent {} of {}", node.name, graph.shape(tangent), node.shape)));

@@ -1,5 +1,6 @@
 //! The graph: nodes with an operation, inputs, a shape and a name.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -38,7 +39,8 @@ pub struct Node {
     pub shape: Shape,
     /// Element type.
     pub dtype: DType,
-    /// Unique for leaves; scope and operation for the rest. Labels on the device are these names.
+    /// Unique for leaves; scope and operation for the rest ([`super::Place`] reads it). Labels on the device are these
+    /// names.
     pub name: String,
 }
 
@@ -60,7 +62,9 @@ pub struct Io<'a> {
 ///   loss silently wrong; the tests put every operation in the middle of a graph for that reason.)
 /// - `jvp` is linear in the tangents: no tangent in, no tangent out.
 /// - Both build nodes in the same graph, with operations of the same closed set.
-pub trait Operation: Debug + Send + Sync {
+/// - Operations that only [`super::fuse`] makes have neither: they stand for nodes that had, in a copy of the graph that
+///   is planned and never differentiated.
+pub trait Operation: Any + Debug + Send + Sync {
     /// Name in reports, after PyTorch's where there is one.
     fn name(&self) -> &'static str;
 
@@ -125,6 +129,11 @@ pub fn no_derivative(operation: &str, what: &str) -> Error {
     Error::Shape(format!("{operation}: no derivative with respect to {what}"))
 }
 
+/// The error of an operation that only [`super::fuse`] makes.
+pub(super) fn fused(operation: &str) -> Error {
+    no_derivative(operation, "anything: it stands in a planned graph; differentiate the graph that was planned")
+}
+
 /// A directed acyclic graph in evaluation order.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -180,13 +189,17 @@ impl Graph {
         self.push(Source::Table(values.into()), Vec::new(), shape, DType::U32, "table".into())
     }
 
-    /// Appends a computed node.
+    /// Appends a computed node. Outside all scopes it stands in that of the first computed node that it reads: a ReLU
+    /// belongs to the layer before it.
     ///
     /// # Errors
     /// When the operation's shape rule refuses the inputs; the message carries the scope.
     pub fn apply(&mut self, operation: impl Operation + 'static, inputs: &[NodeId]) -> Result<NodeId> {
         let shapes: Vec<&Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
-        let name = self.scoped(operation.name());
+        let name = match self.scope.is_empty() {
+            true => self.following(operation.name(), inputs),
+            false => self.scoped(operation.name()),
+        };
         let shape = operation.infer(&shapes).map_err(|e| Error::Shape(format!("{name}: {e}")))?;
         let dtype = operation.dtype();
         Ok(self.push(Source::Computed(Arc::new(operation)), inputs.to_vec(), shape, dtype, name))
@@ -198,6 +211,26 @@ impl Graph {
         let out = build(self);
         self.scope.pop();
         out
+    }
+
+    /// Adds a name to the scope until [`Graph::close_scope`]; for builders that a closure does not suit.
+    pub fn open_scope(&mut self, name: &str) {
+        self.scope.push(name.to_owned());
+    }
+
+    /// Takes the last name off the scope.
+    pub fn close_scope(&mut self) {
+        self.scope.pop();
+    }
+
+    /// `name` with the scope of the first computed input in front.
+    fn following(&self, name: &str, inputs: &[NodeId]) -> String {
+        let mut inputs = inputs.iter().map(|&input| self.node(input));
+        let before = inputs.find(|node| matches!(node.source, Source::Computed(_)));
+        match before.and_then(|node| node.name.rsplit_once('.')) {
+            Some((scope, _)) => format!("{scope}.{name}"),
+            None => name.to_owned(),
+        }
     }
 
     /// `name` with the current scope in front.
@@ -215,6 +248,23 @@ impl Graph {
     /// All states, in order of creation.
     pub fn states(&self) -> Vec<NodeId> {
         self.leaves(|s| matches!(s, Source::State))
+    }
+
+    /// Computes a node's value by another operation from other nodes before it; what reads the node is left as it is.
+    ///
+    /// # Errors
+    /// When the operation's shape rule refuses the inputs or gives another shape.
+    pub(super) fn replace(&mut self, id: NodeId, operation: Arc<dyn Operation>, inputs: Vec<NodeId>) -> Result<()> {
+        assert!(inputs.iter().all(|&i| i < id), "an input stands after its user");
+        let shapes: Vec<&Shape> = inputs.iter().map(|&i| self.shape(i)).collect();
+        let shape = operation.infer(&shapes)?;
+        let node = &mut self.nodes[id.0 as usize];
+        if shape != node.shape {
+            return Err(Error::Shape(format!("{}: {} gives {shape}", node.name, operation.name())));
+        }
+        node.source = Source::Computed(operation);
+        node.inputs = inputs;
+        Ok(())
     }
 
     fn leaves(&self, wanted: impl Fn(&Source) -> bool) -> Vec<NodeId> {

@@ -2,9 +2,11 @@
 
 pub mod executor;
 pub mod forward;
+pub mod fuse;
 pub mod interpret;
 pub mod ir;
 pub mod ops;
+pub mod place;
 pub mod plan;
 pub mod reverse;
 pub mod store;
@@ -12,5 +14,6 @@ pub mod store;
 pub use executor::Executor;
 pub use forward::forward;
 pub use ir::{Graph, Io, NodeId, Operation, Source};
+pub use place::{Place, Way};
 pub use reverse::reverse;
 pub use store::Store;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::place::gradient_of;
 use super::{Graph, NodeId, Source};
 use crate::base::{Error, Result, Shape};
 
@@ -37,7 +38,7 @@ pub fn reverse_from(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId
         let node = graph.node(id).clone();
         let Source::Computed(operation) = &node.source else { continue };
         let wanted: Vec<bool> = node.inputs.iter().map(|i| reached.contains(i)).collect();
-        let scope = format!("grad.{}", node.name);
+        let scope = gradient_of(&node.name);
         let parts = graph.scope(&scope, |g| operation.vjp(g, &node.inputs, id, dy, &wanted))?;
         if parts.len() != node.inputs.len() {
             return Err(Error::Shape(format!("{}: {} gradients for {} inputs", node.name, parts.len(), wanted.len())));
@@ -65,7 +66,10 @@ fn accumulate(graph: &mut Graph, sums: &mut HashMap<NodeId, NodeId>, of: NodeId,
         return Err(Error::Shape(format!("{name}: gradient {} of a value {}", graph.shape(part), graph.shape(of))));
     }
     let sum = match sums.get(&of) {
-        Some(&so_far) => graph.add(so_far, part)?,
+        Some(&so_far) => {
+            let scope = gradient_of(&graph.node(of).name);
+            graph.scope(&scope, |g| g.add(so_far, part))?
+        }
         None => part,
     };
     sums.insert(of, sum);

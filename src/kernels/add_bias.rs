@@ -1,10 +1,10 @@
 //! A bias added to every row. Shapes: `x (…, C)`, `bias (C)` → `out (…, C)`.
 
-use super::columns::Columns;
+use super::columns::{Columns, WIDTHS};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `add_bias.wgsl`.
@@ -27,7 +27,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("bias"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: WIDTHS,
 };
 
 /// The registry's entry.

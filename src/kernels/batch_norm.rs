@@ -1,5 +1,6 @@
 //! What the batch-normalisation kernels share: the form of the diagonal map, and statistics on the host.
 
+use super::{batch_norm_apply, batch_norm_stats, relu_derivative};
 use crate::base::{Array, Error, Result};
 use crate::gpu::Tensor;
 
@@ -65,4 +66,32 @@ pub(super) fn inputs() -> Vec<(String, Array)> {
             (format!("{} mean {mean} deviation {deviation}", x.shape), x)
         })
         .collect()
+}
+
+/// `u` where batch normalisation leaves a value above 0, else 0, in float64.
+pub(super) fn passed(eps: f32, x: &Array, stats: &Array, affine: &Array, u: &Array) -> Array {
+    relu_derivative::reference(&batch_norm_apply::reference(Form::normalise(eps), x, stats, affine), u)
+}
+
+/// A case of the kernels behind a rectified linear unit.
+pub(super) struct Masked {
+    pub x: Array,
+    pub stats: Array,
+    pub affine: Array,
+}
+
+/// The cases of [`inputs`] with a scale and a bias, numbered. Values that normalisation sends closer than 1e-4 to 0 are
+/// moved away from it: a deviation up, which changes the side of none of the others, as the statistics stay.
+pub(super) fn masked_inputs(eps: f32) -> Vec<(usize, String, Masked)> {
+    let make = |(i, (name, mut x)): (usize, (String, Array))| {
+        let c = x.shape.last();
+        let stats = batch_norm_stats::reference(&x).map(|v| f64::from(v as f32));
+        let affine = Array::normal(&[2, c], 1.0, 90 + i as u64);
+        let y = batch_norm_apply::reference(Form::normalise(eps), &x, &stats, &affine);
+        for (k, _) in y.data.iter().enumerate().filter(|(_, y)| y.abs() < 1e-4) {
+            x.data[k] = f64::from((x.data[k] + stats.data[c + k % c].sqrt().max(0.5)) as f32);
+        }
+        (i, name, Masked { x, stats, affine })
+    };
+    inputs().into_iter().enumerate().map(make).collect()
 }

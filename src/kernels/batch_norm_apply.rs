@@ -2,11 +2,11 @@
 //! Shapes: `x (…, C)`, `stats (2, C)`, `affine (2, C)` → `out (…, C)`. Source: Ioffe and Szegedy, 2015, algorithm 1.
 
 use super::batch_norm::{self, Form};
-use super::columns::Columns;
+use super::columns::{Columns, WIDTHS};
 use super::{Case, Kernel, batch_norm_stats, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `batch_norm_apply.wgsl`.
@@ -39,7 +39,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: WIDTHS,
 };
 
 /// The registry's entry.

@@ -2,11 +2,11 @@
 //! Shapes: `x, u (…, C)`, `stats, sums, affine (2, C)` → `out (…, C)`. Source: Ioffe and Szegedy, 2015, section 3.
 
 use super::batch_norm::{self, Form};
-use super::columns::Columns;
+use super::columns::{Columns, WIDTHS};
 use super::{Case, Kernel, batch_norm_stats, batch_norm_sums, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `batch_norm_project.wgsl`.
@@ -31,7 +31,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("u"), read("sums"), read("affine"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: WIDTHS,
 };
 
 /// The registry's entry.

@@ -1,11 +1,11 @@
 //! Mean and biased variance of each channel. Shapes: `x (…, C)` → `out (2, C)`: row 0 mean, row 1 variance.
 //! Source: Chan, Golub and LeVeque, 1979 (merging of slabs).
 
-use super::columns::Columns;
+use super::columns::{Columns, WIDTHS};
 use super::{Case, Kernel, batch_norm, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `batch_norm_stats.wgsl`.
@@ -32,7 +32,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::COLUMNS],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: WIDTHS,
 };
 
 /// The registry's entry.

@@ -1,11 +1,11 @@
 //! One row repeated, times a factor: the transpose of `sum_rows`.
 //! Shapes: `b (C)` → `out (…, C)`, `b (R, C)` → `out (R, H, W, C)`.
 
-use super::columns::Columns;
+use super::columns::{Columns, WIDTHS};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `broadcast_rows.wgsl`.
@@ -30,7 +30,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("b"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: WIDTHS,
 };
 
 /// The registry's entry.

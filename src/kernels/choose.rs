@@ -3,17 +3,42 @@
 use std::collections::HashMap;
 
 use super::{
-    assign_labels, colour_jitter, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, crop_taps, grey_sums, matmul_subgroup, resized_crop, score_rows, sinkhorn_pass,
-    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, top_candidates, top_k,
+    add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
+    batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
+    conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    conv2d_winograd, copy, crop_taps, grey_sums, matmul_subgroup, matmul_wide, mul, relu, relu_derivative,
+    relu_derivative_sum, resized_crop, score_rows, sgd, shared, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
 };
-use crate::gpu::Engine;
+use crate::gpu::{Engine, Shader};
+
+/// Kernels that go through memory once, in the forms of [`super::flat`] and [`super::columns`].
+const STREAMING: [&Shader; 18] = [
+    &add_bias::SHADER,
+    &axpby::SHADER,
+    &batch_norm_add_relu::SHADER,
+    &batch_norm_apply::SHADER,
+    &batch_norm_project::SHADER,
+    &batch_norm_relu::SHADER,
+    &batch_norm_relu_project::SHADER,
+    &batch_norm_relu_sums::SHADER,
+    &batch_norm_stats::SHADER,
+    &batch_norm_sums::SHADER,
+    &broadcast_rows::SHADER,
+    &copy::SHADER,
+    &mul::SHADER,
+    &relu::SHADER,
+    &relu_derivative::SHADER,
+    &relu_derivative_sum::SHADER,
+    &sgd::SHADER,
+    &sum_rows::SHADER,
+];
 
 /// Variants for [`crate::gpu::Recording::variants`]; a kernel that is not listed takes its first.
 ///
 /// A software adapter (lavapipe, WARP) pays for every lane of every load, so its products share loads through subgroup
-/// broadcasts: about twice as fast on Mesa 22.3 and a fifth faster on Mesa 26 (docs/performance.md). A GPU broadcasts such loads in its caches and
-/// would leave most of a subgroup idle in groups of 8 lanes.
+/// broadcasts and load two floats at a time (docs/performance.md). A GPU broadcasts such loads in its caches and would
+/// leave most of a subgroup idle in groups of 8 lanes.
 pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
     let mut chosen = HashMap::new();
     let info = engine.info();
@@ -30,17 +55,27 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
             chosen.insert(shader.name, 1);
         }
     }
-    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
+    if software {
+        for shader in STREAMING {
+            let place = shader.variants.iter().position(|v| v.name == "8");
+            chosen.insert(shader.name, place.expect("its variants are those of flat or columns"));
+        }
+    }
+    if software && engine.features().contains(shared::SOFTWARE_FORMS) && info.subgroup_min_size >= 8 {
         let shaders = [
             &conv2d_subgroup::SHADER,
             &conv2d_input_grad_subgroup::SHADER,
             &conv2d_weight_grad_sliding::SHADER,
             &conv2d_weight_grad_subgroup::SHADER,
+            &conv2d_winograd::SHADER,
             &matmul_subgroup::SHADER,
+            &matmul_wide::SHADER,
         ];
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
+    }
+    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
         chosen.insert(sinkhorn_pass_subgroup::SHADER.name, 0);
     }
     if !software {
@@ -59,5 +94,16 @@ pub fn preferred(engine: &Engine) -> HashMap<&'static str, usize> {
         // Thousands of columns a row: one vector of lanes would leave a GPU idle.
         chosen.insert(top_k::SHADER.name, 1);
     }
+    chosen
+}
+
+/// [`preferred`], with every product in its direct form: what answers computed elsewhere are compared with.
+///
+/// Winograd's sums add and subtract inputs first, so its rounding errors are about five times as large. The twins' tolerance
+/// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
+/// side of zero, and its whole gradient with it.
+pub fn direct(engine: &Engine) -> HashMap<&'static str, usize> {
+    let mut chosen = preferred(engine);
+    chosen.remove(conv2d_winograd::SHADER.name);
     chosen
 }

@@ -1,6 +1,7 @@
 //! How kernels that handle a tensor `(…, C)` by columns share it out: tiles of columns, slabs of rows.
 
 use crate::base::Shape;
+use crate::gpu::Variant;
 
 /// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
 const SLAB_QUADS: usize = 4096;
@@ -8,8 +9,18 @@ const SLAB_QUADS: usize = 4096;
 const MOST_SLABS: usize = 512;
 /// Widest tile: 1 KiB of a row.
 const WIDEST: usize = 64;
-/// Rows that a lane of a kernel without a reduction handles, so that its column's constants pay.
+/// Rows that a lane of a kernel without a reduction handles at least, so that its column's constants pay.
 const LANE_ROWS: usize = 8;
+/// Vec4 values that a group of such a kernel handles at least.
+const GROUP_QUADS: usize = 512;
+
+/// Lanes a group. Software adapters take one vector of lanes: then no lane waits for another at a barrier, and a group
+/// goes on for long, as beginning one costs them as much as 2 values (docs/performance.md).
+pub const WIDTHS: &[Variant] = &[
+    Variant::base("64", &[("WIDTH", 64.0)]),
+    Variant::base("256", &[("WIDTH", 256.0)]),
+    Variant::base("8", &[("WIDTH", 8.0)]),
+];
 
 /// A tensor as rows of vec4 values.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +60,8 @@ impl Columns {
     /// Rows a group of `width` lanes takes where nothing is reduced.
     pub fn stretch(&self, width: u32) -> usize {
         let lanes = width as usize / self.tile(width);
-        (lanes * LANE_ROWS).max(self.rows.div_ceil(65_535))
+        let rows = LANE_ROWS.max(GROUP_QUADS / width as usize);
+        (lanes * rows).max(self.rows.div_ceil(65_535))
     }
 
     /// Number of tiles.
@@ -69,7 +81,7 @@ mod tests {
                 let c = Columns::new(rows, quads);
                 assert!(c.slabs <= MOST_SLABS && c.slab * c.slabs >= rows, "{c:?}");
                 assert!(c.slab * (c.slabs - 1) < rows, "an empty slab: {c:?}");
-                for width in [64, 256] {
+                for width in [8, 64, 256] {
                     let tile = c.tile(width);
                     assert!(tile.is_power_of_two() && tile <= width as usize && c.tiles(tile) as usize * tile >= quads);
                     assert!(rows.div_ceil(c.stretch(width)) <= 65_535, "{c:?} at {width}");

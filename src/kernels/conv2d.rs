@@ -1,6 +1,6 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
-use super::{Case, Kernel, conv2d_subgroup, params, shared};
+use super::{Case, Kernel, conv2d_subgroup, conv2d_winograd, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -154,6 +154,9 @@ pub(super) fn fold(groups: usize) -> [u32; 2] {
 /// When the shapes do not fit together.
 pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Convolution, y: &Tensor) -> Result<()> {
     let geometry = geometry("conv2d", x, w, convolution, y)?;
+    if conv2d_winograd::takes(recording, &geometry) {
+        return conv2d_winograd::record(recording, &geometry, [x, w, y], false);
+    }
     let p = Params {
         rows: geometry.input[0] as u32,
         height: geometry.input[1] as u32,
@@ -196,10 +199,10 @@ pub(super) fn of_arrays(x: &Array, w: &Array, convolution: Convolution) -> Geome
 pub(super) const TOLERANCE: Tolerance = Tolerance::largest(3e-6);
 
 /// One value, odd kernels, strides and borders, channels off the multiples of 4 and 16, pixels around a tile of 512
-/// and of 96, several parts of 512 pixels with a rest, primes, a layer of ResNet-32.
+/// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32.
 pub(super) fn geometries() -> Vec<Geometry> {
     // R, H, W, C, kh, kw, Cout, stride, padding.
-    let table: [[usize; 9]; 18] = [
+    let table: [[usize; 9]; 20] = [
         [1, 1, 1, 1, 1, 1, 1, 1, 0],
         [1, 5, 7, 3, 3, 3, 5, 1, 1],
         [2, 9, 6, 5, 3, 3, 18, 2, 1],
@@ -217,6 +220,8 @@ pub(super) fn geometries() -> Vec<Geometry> {
         [1, 4, 4, 64, 5, 5, 64, 1, 2],
         [2, 29, 31, 2, 3, 3, 5, 1, 1],
         [3, 43, 37, 2, 3, 3, 5, 2, 1],
+        [3, 9, 8, 6, 3, 3, 17, 1, 1],
+        [1, 7, 17, 18, 3, 3, 9, 1, 1],
         [2, 16, 16, 32, 3, 3, 32, 1, 1],
     ];
     table.map(of_row).into()
@@ -246,8 +251,14 @@ pub(super) fn weights(g: &Geometry, seed: u64) -> Array {
 
 /// See [`geometries`].
 pub(super) fn cases() -> Vec<Case> {
+    cases_of(|_| true)
+}
+
+/// Those of the cases that a special form can compute.
+pub(super) fn cases_of(fits: fn(&Geometry) -> bool) -> Vec<Case> {
     geometries()
         .into_iter()
+        .filter(fits)
         .map(|g| {
             let (x, w) = (Array::normal(&g.input, 1.0, 1), weights(&g, 2));
             let expected = reference(&x, &w, g.convolution);

@@ -2,7 +2,7 @@
 //! `dx (R, H, W, C)`.
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
-use super::{Case, Kernel, conv2d_input_grad_subgroup, params, shared};
+use super::{Case, Kernel, conv2d_input_grad_subgroup, conv2d_winograd, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
@@ -53,6 +53,9 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 /// When the shapes do not fit together.
 pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: Convolution, dx: &Tensor) -> Result<()> {
     let geometry = conv2d::geometry("conv2d_input_grad", dx, w, convolution, dy)?;
+    if conv2d_winograd::takes(recording, &geometry) {
+        return conv2d_winograd::record(recording, &geometry, [dy, w, dx], true);
+    }
     let [rows, height, width, channels] = geometry.input;
     let p = Params {
         rows: rows as u32,
@@ -90,8 +93,14 @@ pub fn reference(dy: &Array, w: &Array, convolution: Convolution, input: [usize;
 
 /// The convolution's cases, seen from the other side; the pad rows of `w` are not zero here and must not show.
 pub(super) fn cases() -> Vec<Case> {
+    cases_of(|_| true)
+}
+
+/// Those of the cases that a special form can compute.
+pub(super) fn cases_of(fits: fn(&Geometry) -> bool) -> Vec<Case> {
     conv2d::geometries()
         .into_iter()
+        .filter(fits)
         .map(|g| {
             let (dy, w) = (Array::normal(&g.output, 1.0, 3), Array::normal(&g.weights(), 1.0, 4));
             let expected = reference(&dy, &w, g.convolution, g.input);

@@ -8,10 +8,10 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_subgroup",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_subgroup.wgsl"),
-    shared: &[shared::PANEL],
+    shared: &[shared::PANEL, shared::PAIRS],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
-    variants: &[Variant { name: "8", constants: &[], needs: wgpu::Features::SUBGROUP }],
+    variants: &[Variant { name: "8", constants: &[], needs: shared::SOFTWARE_FORMS }],
 };
 
 /// The registry's entry.

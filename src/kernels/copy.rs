@@ -1,10 +1,10 @@
 //! Copy: the bytes per second that a plain kernel reaches. Shapes: `x` any → `out`, the same.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `copy.wgsl`.
@@ -21,7 +21,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -34,8 +34,8 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 pub fn record(recording: &mut Recording, x: &Tensor, out: &Tensor) -> Result<()> {
     out.expect("copy: out, as x", x.shape.sizes())?;
     let p = Params { count: (x.shape.physical() / 4) as u32 };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[x, out], grid(p.count as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, p.count as usize);
+    recording.dispatch(&SHADER, p, &[x, out], groups, cost(p))
 }
 
 /// Each value read and written once.
@@ -48,9 +48,9 @@ pub fn reference(x: &Array) -> Array {
     x.clone()
 }
 
-/// One value, around a workgroup's width, a prime.
+/// One value, around a workgroup's width and its values, a prime.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 4] = [&[1], &[1, 255], &[7, 257], &[2, 3, 5, 7]];
+    let sizes: [&[usize]; 5] = [&[1], &[1, 255], &[7, 257], &[1, 2049], &[2, 3, 5, 7]];
     let one = |s: &[usize]| {
         let x = Array::normal(s, 1.0, 1);
         let expected = reference(&x);

@@ -1,13 +1,13 @@
 //! Matrix product with either factor transposed. Shapes: `a (M, K)` or `(K, M)`, `b (K, N)` or `(N, K)` → `out (M, N)`.
 
-use super::{Case, Kernel, matmul_subgroup, params, shared};
+use super::{Case, Kernel, matmul_subgroup, matmul_wide, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `matmul.wgsl` and `matmul_subgroup.wgsl`.
+    /// Uniforms of `matmul.wgsl`, `matmul_subgroup.wgsl` and `matmul_wide.wgsl`.
     pub struct Params {
         /// M.
         pub rows: u32,
@@ -101,22 +101,21 @@ pub fn record(
         b_stride: (b.shape.stride() / 4) as u32,
     };
     let form = form(transpose_a, transpose_b);
-    let (shader, variant, block) = if recording.variants.contains_key(matmul_subgroup::SHADER.name) {
-        (&matmul_subgroup::SHADER, form, matmul_subgroup::ROWS)
+    let named = |shader: &Shader| recording.variants.contains_key(shader.name);
+    let subgroup = named(&matmul_subgroup::SHADER);
+    let large = m * k * n >= matmul_wide::LARGE;
+    let (shader, variant, [down, across]) = if named(&matmul_wide::SHADER) && (large || !subgroup) {
+        (&matmul_wide::SHADER, form, matmul_wide::TILE)
+    } else if subgroup {
+        (&matmul_subgroup::SHADER, form, matmul_subgroup::TILE)
     } else {
         // Few rows leave the lanes of a wide group idle.
         let tile = recording.variants.get(SHADER.name).map_or(usize::from(rows <= 256), |v| v / 4);
         let variant = 4 * tile + form;
-        (&SHADER, variant, 8 * SHADER.variants[variant].constant("WIDTH") as usize)
+        (&SHADER, variant, [8 * SHADER.variants[variant].constant("WIDTH") as usize, 16])
     };
-    let grid = [rows.div_ceil(block) as u32, columns.div_ceil(16) as u32, 1];
-    let chosen = recording.variants.insert(shader.name, variant);
-    let done = recording.dispatch(shader, p, &[a, b, out], grid, cost(p));
-    match chosen {
-        Some(v) => recording.variants.insert(shader.name, v),
-        None => recording.variants.remove(shader.name),
-    };
-    done
+    let grid = [rows.div_ceil(down) as u32, columns.div_ceil(across) as u32, 1];
+    recording.dispatch_variant(shader, variant, p, &[a, b, out], grid, cost(p))
 }
 
 /// The least work: each matrix moved once.
@@ -145,11 +144,11 @@ pub fn reference(a: &Array, b: &Array, transpose_a: bool, transpose_b: bool, out
 /// Sums of at most 521 products in float32 err by about √521·2⁻²⁴ = 1.4e-6 of the typical sum.
 pub(super) const TOLERANCE: Tolerance = Tolerance::largest(2e-6);
 
-/// One value, around a tile (64, 96 and 512 rows, 16 columns), primes, sizes off the multiples of 4, a classifier's
+/// One value, around a tile (64, 96 and 512 rows, 16 and 64 columns), primes, sizes off the multiples of 4, a classifier's
 /// layer, each with all four transposes; then the three products of a linear layer, whose sizes differ by padding.
 pub(super) fn cases() -> Vec<Case> {
-    let table: [[usize; 3]; 7] =
-        [[1, 1, 1], [63, 5, 15], [65, 7, 17], [97, 6, 33], [513, 4, 16], [13, 521, 11], [128, 64, 40]];
+    let table: [[usize; 3]; 8] =
+        [[1, 1, 1], [63, 5, 15], [65, 7, 17], [97, 6, 33], [513, 4, 16], [13, 521, 11], [67, 9, 131], [128, 64, 40]];
     let mut cases = Vec::new();
     for [m, k, n] in table {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {

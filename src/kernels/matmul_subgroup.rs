@@ -4,15 +4,15 @@
 use super::{Kernel, matmul, shared};
 use crate::gpu::{Shader, Variant, read, write};
 
-const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
+pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
+    Variant { name, constants, needs: shared::SOFTWARE_FORMS }
 }
 
 /// The shader: one variant for each pair of transposes, chosen by the call.
 pub static SHADER: Shader = Shader {
     name: "matmul_subgroup",
     source: include_str!("../../shaders/matmul/matmul_subgroup.wgsl"),
-    shared: &[shared::PANEL],
+    shared: &[shared::FACTORS, shared::PANEL, shared::PAIRS],
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[
@@ -26,5 +26,5 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: matmul::FIELDS, cases: matmul::cases };
 
-/// Rows of one workgroup.
-pub const ROWS: usize = 96;
+/// Rows and columns of one workgroup.
+pub(super) const TILE: [usize; 2] = [96, 16];

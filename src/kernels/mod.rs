@@ -13,13 +13,18 @@ pub mod assign_labels;
 pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
+pub mod batch_norm_add_relu;
 pub mod batch_norm_apply;
 pub mod batch_norm_project;
+pub mod batch_norm_relu;
+pub mod batch_norm_relu_project;
+pub mod batch_norm_relu_sums;
 pub mod batch_norm_running;
 pub mod batch_norm_stats;
 pub mod batch_norm_sums;
 pub mod broadcast;
 pub mod broadcast_rows;
+pub mod ceilings;
 pub mod channel_window;
 pub mod choose;
 pub mod clip_scale;
@@ -34,6 +39,7 @@ pub mod conv2d_subgroup;
 pub mod conv2d_weight_grad;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
+pub mod conv2d_winograd;
 pub mod copy;
 pub mod count_matches;
 pub mod counted;
@@ -47,6 +53,7 @@ pub mod distillation_grad;
 pub mod dropout;
 pub mod entropy;
 pub mod flag_nonfinite;
+pub mod flat;
 pub mod fma_loop;
 pub mod focal;
 pub mod focal_grad;
@@ -57,6 +64,7 @@ pub mod grey_sums;
 pub mod masked_softmax;
 pub mod matmul;
 pub mod matmul_subgroup;
+pub mod matmul_wide;
 pub mod max_pool;
 pub mod max_pool_grad;
 pub mod max_pool_index;
@@ -69,6 +77,8 @@ pub mod philox_words;
 pub mod pool;
 pub mod power;
 pub mod relu;
+pub mod relu_derivative;
+pub mod relu_derivative_sum;
 pub mod resized_crop;
 pub mod row_dot;
 pub mod row_scale;
@@ -111,8 +121,12 @@ pub static REGISTRY: &[Kernel] = &[
     assign_labels::KERNEL,
     avg_pool::KERNEL,
     axpby::KERNEL,
+    batch_norm_add_relu::KERNEL,
     batch_norm_apply::KERNEL,
     batch_norm_project::KERNEL,
+    batch_norm_relu::KERNEL,
+    batch_norm_relu_project::KERNEL,
+    batch_norm_relu_sums::KERNEL,
     batch_norm_running::KERNEL,
     batch_norm_stats::KERNEL,
     batch_norm_sums::KERNEL,
@@ -129,6 +143,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
+    conv2d_winograd::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
     counted::KERNEL,
@@ -151,6 +166,7 @@ pub static REGISTRY: &[Kernel] = &[
     masked_softmax::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,
+    matmul_wide::KERNEL,
     max_pool::KERNEL,
     max_pool_grad::KERNEL,
     max_pool_index::KERNEL,
@@ -162,6 +178,8 @@ pub static REGISTRY: &[Kernel] = &[
     philox_words::KERNEL,
     power::KERNEL,
     relu::KERNEL,
+    relu_derivative::KERNEL,
+    relu_derivative_sum::KERNEL,
     resized_crop::KERNEL,
     row_dot::KERNEL,
     row_scale::KERNEL,
@@ -187,8 +205,15 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// What the products' forms for software adapters need: values passed round a subgroup, and `PAIRS`.
+    pub const SOFTWARE_FORMS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
+
     /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
+    /// Loads of two floats at a time: `floats`.
+    pub const PAIRS: &str = include_str!("../../shaders/shared/pairs.wgsl");
+    /// Loads, blocks and stores of the matrix products for subgroups: `quad`, `panel_at`, `add_product`, `store`.
+    pub const FACTORS: &str = include_str!("../../shaders/shared/factors.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.

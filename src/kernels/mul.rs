@@ -1,10 +1,10 @@
 //! `out = a ⊙ b`. Shapes: any, the same.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `mul.wgsl`.
@@ -21,7 +21,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("a"), read("b"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -35,9 +35,9 @@ pub fn record(recording: &mut Recording, a: &Tensor, b: &Tensor, out: &Tensor) -
     b.expect("mul: b, as a", a.shape.sizes())?;
     out.expect("mul: out, as a", a.shape.sizes())?;
     let count = a.shape.physical() / 4;
-    let width = recording.variant(&SHADER).constant("WIDTH");
+    let groups = flat_grid(recording, &SHADER, count);
     let p = Params { count: count as u32 };
-    recording.dispatch(&SHADER, p, &[a, b, out], grid(count, width), cost(p))
+    recording.dispatch(&SHADER, p, &[a, b, out], groups, cost(p))
 }
 
 /// The least work: two reads, one write, one operation a value.
@@ -51,9 +51,9 @@ pub fn reference(a: &Array, b: &Array) -> Array {
     a.zip(b, |a, b| a * b)
 }
 
-/// One value, around a workgroup's width, a prime, a real layer; one product rounds to 6e-8.
+/// One value, around a workgroup's width and its values, a prime, a real layer; one product rounds to 6e-8.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 4] = [&[1], &[1, 255], &[7, 257], &[2, 32, 32, 16]];
+    let sizes: [&[usize]; 5] = [&[1], &[1, 255], &[7, 257], &[1, 2049], &[2, 32, 32, 16]];
     let make = |(i, s): (usize, &[usize])| {
         let (a, b) = (Array::normal(s, 1.0, i as u64), Array::normal(s, 1.0, 50 + i as u64));
         let expected = reference(&a, &b);

@@ -1,11 +1,11 @@
 //! Stochastic gradient descent over all parameters. Shapes: `grads`, `weights`, `velocity (n)`, `mask (n/64)`,
 //! `scale (1)`, `step (8)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, Output, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Error, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, read_write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write};
 
 params! {
     /// Uniforms of `sgd.wgsl`.
@@ -63,7 +63,7 @@ pub static SHADER: Shader = Shader {
         read_write("weights"),
         read_write("velocity"),
     ],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -84,8 +84,8 @@ pub fn record(recording: &mut Recording, settings: Settings, buffers: Buffers<'_
         weight_decay: settings.weight_decay,
         nesterov: u32::from(settings.nesterov),
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[step, grads, mask, scale, weights, velocity], grid(n / 4, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, n / 4);
+    recording.dispatch(&SHADER, p, &[step, grads, mask, scale, weights, velocity], groups, cost(p))
 }
 
 /// Length of the flat buffers of an optimizer's step, when they fit together.

@@ -13,8 +13,20 @@ use crate::train::Method;
 use crate::train::config::Config;
 
 /// Every method's name.
-pub const NAMES: &[&str] =
-    &["baseline", "da", "mt", "sla", "sla-sd", "sela", "sela-rot", "maxl", "maxl-single", "maxl-random", "maxl-human"];
+pub const NAMES: &[&str] = &[
+    "baseline",
+    "da",
+    "mt",
+    "sla",
+    "sla-sd",
+    "sela",
+    "sela-rot",
+    "maxl",
+    "maxl-single",
+    "maxl-random",
+    "maxl-kmeans",
+    "maxl-human",
+];
 
 /// The method that a config names.
 ///
@@ -32,6 +44,7 @@ pub fn method(config: &Config) -> Result<Box<dyn Method>> {
         "maxl" => maxl(config, maxl::Source::Generated),
         "maxl-single" => maxl(config, maxl::Source::None),
         "maxl-random" => maxl(config, maxl::Source::Random),
+        "maxl-kmeans" => maxl(config, maxl::Source::Clusters),
         "maxl-human" => maxl(config, maxl::Source::Human),
         other => {
             let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));

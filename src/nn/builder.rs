@@ -79,8 +79,20 @@ impl Builder {
     /// Those of `build`.
     pub fn within<T>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.prefix.push(name.to_owned());
-        let out = build(self);
+        let out = self.scope(name, build);
         self.prefix.pop();
+        out
+    }
+
+    /// Runs `build` with `name.` in front of the nodes' names alone: tensors keep theirs. For a network that stands in a
+    /// graph more than once.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn scope<T>(&mut self, name: &str, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.graph.open_scope(name);
+        let out = build(self);
+        self.graph.close_scope();
         out
     }
 
@@ -93,6 +105,23 @@ impl Builder {
         let outer = std::mem::replace(&mut self.values, weights);
         let out = build(self);
         self.values = outer;
+        out
+    }
+
+    /// How many dropouts stand in the graph, those that repeat masks not counted: the number of the next one.
+    pub fn dropouts(&self) -> u32 {
+        self.dropouts
+    }
+
+    /// Runs `build` with the dropout masks from number `first` on: those of the pass that began there. The same network
+    /// once more is the same function then.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn with_masks<T>(&mut self, first: u32, build: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.dropouts, first);
+        let out = build(self);
+        self.dropouts = outer.max(self.dropouts);
         out
     }
 
@@ -141,8 +170,7 @@ impl Builder {
         let layout = Layout::Convolution { kernel: [kernel, kernel], input, output };
         let area = kernel * kernel;
         let w = self.parameter(&format!("{name}.weight"), layout, [start; 2], [area * input, area * output]);
-        let scope = self.full(name);
-        self.graph.scope(&scope, |g| g.conv2d(x, w, convolution))
+        self.graph.scope(name, |g| g.conv2d(x, w, convolution))
     }
 
     /// [`Builder::conv2d`] with a bias that starts at zero.
@@ -166,8 +194,7 @@ impl Builder {
     fn bias(&mut self, name: &str, x: NodeId, start: Initialiser, fans: [usize; 2]) -> Result<NodeId> {
         let length = self.graph.shape(x).last();
         let b = self.parameter(&format!("{name}.bias"), Layout::Vector { length }, [start; 2], fans);
-        let scope = self.full(name);
-        self.graph.scope(&scope, |g| g.add_bias(x, b))
+        self.graph.scope(name, |g| g.add_bias(x, b))
     }
 
     /// `nn.Linear(in, out)` with PyTorch's default initialiser. Shapes: `x (R, in)` → `(R, out)`.
@@ -199,8 +226,7 @@ impl Builder {
         output: usize,
         start: [Initialiser; 2],
     ) -> Result<NodeId> {
-        let scope = self.full(name);
-        let flat = self.graph.scope(&scope, |g| g.flatten(x))?;
+        let flat = self.graph.scope(name, |g| g.flatten(x))?;
         let sizes = self.graph.shape(x).sizes();
         let image = [sizes[1], sizes[2], sizes[3]];
         let fans = [self.graph.shape(flat).last(), output];
@@ -218,8 +244,7 @@ impl Builder {
     ) -> Result<NodeId> {
         let w = self.parameter(&format!("{name}.weight"), layout, [start[0]; 2], fans);
         debug_assert_eq!(self.graph.shape(w).sizes()[0], pad4(fans[0]));
-        let scope = self.full(name);
-        let y = self.graph.scope(&scope, |g| g.linear(x, w))?;
+        let y = self.graph.scope(name, |g| g.linear(x, w))?;
         self.bias(name, y, start[1], fans)
     }
 
@@ -258,9 +283,8 @@ impl Builder {
         if !self.states.iter().any(|s| s.name == spec.name) {
             self.states.push(spec);
         }
-        let scope = self.full(name);
         let phase = self.phase;
-        self.graph.scope(&scope, |g| match phase {
+        self.graph.scope(name, |g| match phase {
             Phase::Evaluate => g.batch_norm_eval(x, running, affine, BATCH_NORM_EPS),
             Phase::Train { update } => {
                 let stats = g.batch_norm_stats(x)?;
@@ -290,6 +314,42 @@ mod tests {
         let weight_of = |y: NodeId| b.graph.node(b.graph.node(y).inputs[0]).inputs[1];
         assert_eq!([weight_of(here), weight_of(there), weight_of(again)], [weight, moved, weight]);
         assert_eq!(b.parameters().len(), 2);
+    }
+
+    #[test]
+    fn a_pass_repeats_its_masks_only_when_asked() {
+        let mut b = Builder::new(Phase::Train { update: false });
+        let x = b.graph.parameter("x", &[2, 5]);
+        let pass = |b: &mut Builder| {
+            let first = b.dropout(x, 0.5)?;
+            b.dropout(first, 0.5)
+        };
+        let kind = |b: &Builder, node: NodeId| format!("{:?}", b.graph.node(node).source);
+        b.dropout(x, 0.5).expect("p in range");
+        let start = b.dropouts();
+        let once = pass(&mut b).expect("p in range");
+        let other = pass(&mut b).expect("p in range");
+        let again = b.with_masks(start, pass).expect("p in range");
+        assert_eq!(kind(&b, again), kind(&b, once));
+        assert_ne!(kind(&b, other), kind(&b, once));
+        let next = pass(&mut b).expect("p in range");
+        assert!([once, other].iter().all(|&node| kind(&b, node) != kind(&b, next)), "numbers go on behind all");
+    }
+
+    #[test]
+    fn nodes_are_named_after_their_layers() {
+        let mut b = Builder::new(Phase::Train { update: false });
+        let x = b.graph.input("x", &[2, 4], DType::F32);
+        let layer = |b: &mut Builder| b.within("layer1", |b| b.within("0", |b| b.linear("fc", x, 3)));
+        let y = layer(&mut b).expect("shapes");
+        let after = b.graph.relu(y).expect("shapes");
+        let again = b.scope("ahead", layer).expect("shapes");
+        let name = |node: NodeId| b.graph.node(node).name.as_str();
+        assert_eq!(
+            [y, after, again].map(name),
+            ["layer1.0.fc.add_bias", "layer1.0.fc.relu", "ahead.layer1.0.fc.add_bias"]
+        );
+        assert_eq!(b.parameters().len(), 2, "the second stands at the same weights");
     }
 
     #[test]

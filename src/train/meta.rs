@@ -6,6 +6,10 @@
 //! directional derivative of `f_k(z_n)` along v at θ₁ (the Hessian of L_pri drops out: it holds no q). So: a gradient at
 //! θ₁, one at θ₁⁺, one forward tangent of the auxiliary head, and one backward pass through the generator.
 //!
+//! Dropout: each pass draws masks of its own, as each forward call of the official code does, but for those that stand for
+//! the pass at θ₁: its tangent is a derivative only under the same masks, the differences would else be those of masks, and
+//! what is computed again must be what it was.
+//!
 //! Source: Liu, Davison and Johns 2019 (MAXL), eq. 2 to 5. Batch statistics everywhere; running ones stay as they are, unless asked for.
 
 use std::collections::HashMap;
@@ -15,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::losses::mean_focal;
 use crate::base::{Error, Result};
 use crate::graph::forward::needed;
+use crate::graph::place::update;
 use crate::graph::reverse::reverse_from;
 use crate::graph::{NodeId, Source, forward, reverse};
 use crate::nn::{Builder, Phase};
@@ -86,6 +91,10 @@ pub struct MetaStep {
 
 /// The radius of the finite differences: `ε = RADIUS/‖v‖`.
 const RADIUS: f32 = 0.01;
+/// Scope of the nodes at the look-ahead weights.
+const AHEAD: &str = "ahead";
+/// Scope of passes that are computed once more.
+const AGAIN: &str = "again";
 
 /// Appends a meta step for `labels (B)` with the look-ahead rate α = `rate (1)`.
 ///
@@ -118,7 +127,9 @@ impl Step<'_> {
     fn build(&self, b: &mut Builder) -> Result<MetaStep> {
         let s = self.settings;
         b.phase = Phase::Train { update: s.running };
+        let own_masks = b.dropouts();
         let (q, generator) = self.generated(b)?;
+        let masks = b.dropouts();
         let [primary, auxiliary] = (self.networks.multitask)(b)?;
         b.phase = Phase::Train { update: false };
         let theta = parameters(b, &[primary, auxiliary]);
@@ -140,10 +151,12 @@ impl Step<'_> {
 
         let mut ahead: Vec<Named> = Vec::new();
         for &(leaf, gradient) in &inner {
-            let value = b.graph.add_scaled(leaf, gradient, self.rate, -1.0)?;
-            ahead.push((b.graph.node(leaf).name.clone(), leaf, value));
+            let name = b.graph.node(leaf).name.clone();
+            let scope = update(&format!("{AHEAD}.{name}"));
+            let value = b.graph.scope(&scope, |g| g.add_scaled(leaf, gradient, self.rate, -1.0))?;
+            ahead.push((name, leaf, value));
         }
-        let [primary_ahead, _] = b.at(weights(&ahead), self.networks.multitask)?;
+        let [primary_ahead, _] = b.scope(AHEAD, |b| b.at(weights(&ahead), self.networks.multitask))?;
         let ahead_loss = mean_focal(b, primary_ahead, onehot, s.gamma)?;
         let values: Vec<NodeId> = ahead.iter().map(|(_, _, value)| *value).collect();
         let v = reverse(&mut b.graph, ahead_loss, &values)?;
@@ -162,18 +175,18 @@ impl Step<'_> {
         let share = 1.0 / b.graph.shape(q).rows() as f32;
         let by_labels = match s.hessian {
             Hessian::Exact => {
-                let tangent = self.tangent(b, costs, &v)?;
+                let tangent = self.tangent(b, costs, &v, masks)?;
                 b.graph.add_scaled(by_entropy, tangent, self.rate, -share)?
             }
             Hessian::FiniteDifference => {
-                let (difference, norm) = self.difference(b, &v)?;
+                let (difference, norm) = self.difference(b, &v, masks)?;
                 // −α/B · difference / 2ε
                 let length = b.graph.scaled_by(norm, self.rate, -share / (2.0 * RADIUS))?;
                 b.graph.add_scaled(by_entropy, difference, length, 1.0)?
             }
             Hessian::None => by_entropy,
         };
-        let again = if s.recompute { self.generated(b)?.0 } else { q };
+        let again = if s.recompute { b.scope(AGAIN, |b| b.with_masks(own_masks, |b| self.generated(b)))?.0 } else { q };
         let gradients = reverse_from(&mut b.graph, &[(again, by_labels)], &generator)?;
         let meta = generator.into_iter().zip(gradients).collect();
         Ok(MetaStep { labels: q, primary_loss, auxiliary_loss, inner, ahead_loss, negative_entropy, cosine, meta })
@@ -186,22 +199,23 @@ impl Step<'_> {
         Ok((b.graph.masked_softmax(logits, self.labels, &self.settings.hierarchy)?, generator))
     }
 
-    /// What each auxiliary label would cost `(B, K)`, with the multi-task network at given weights.
-    fn costs(&self, b: &mut Builder, weights: HashMap<String, NodeId>) -> Result<NodeId> {
-        let [_, auxiliary] = b.at(weights, self.networks.multitask)?;
+    /// What each auxiliary label would cost `(B, K)`, with the multi-task network at given weights and under the dropout
+    /// masks from number `masks` on.
+    fn costs(&self, b: &mut Builder, weights: HashMap<String, NodeId>, masks: u32) -> Result<NodeId> {
+        let [_, auxiliary] = b.scope(AGAIN, |b| b.with_masks(masks, |b| b.at(weights, self.networks.multitask)))?;
         b.graph.focal(auxiliary, self.settings.gamma)
     }
 
     /// The directional derivative of `costs` along v at θ₁.
-    fn tangent(&self, b: &mut Builder, costs: NodeId, v: &[Named]) -> Result<NodeId> {
-        let costs = if self.settings.recompute { self.costs(b, HashMap::new())? } else { costs };
+    fn tangent(&self, b: &mut Builder, costs: NodeId, v: &[Named], masks: u32) -> Result<NodeId> {
+        let costs = if self.settings.recompute { self.costs(b, HashMap::new(), masks)? } else { costs };
         let along: Vec<(NodeId, NodeId)> = v.iter().map(|(_, leaf, v)| (*leaf, *v)).collect();
         let tangent = forward(&mut b.graph, &along, &[costs])?[0];
         tangent.ok_or_else(|| Error::Shape("the two heads of the multi-task network share no parameter".into()))
     }
 
     /// The difference of the costs at `θ₁ + εv` and `θ₁ − εv`, and `‖v‖`.
-    fn difference(&self, b: &mut Builder, v: &[Named]) -> Result<(NodeId, NodeId)> {
+    fn difference(&self, b: &mut Builder, v: &[Named], masks: u32) -> Result<(NodeId, NodeId)> {
         let mut square: Option<NodeId> = None;
         for &(_, _, v) in v {
             let product = b.graph.mul(v, v)?;
@@ -218,7 +232,7 @@ impl Step<'_> {
             for (name, leaf, v) in v {
                 moved.push((name.clone(), *leaf, b.graph.add_scaled(*leaf, *v, radius, sign)?));
             }
-            self.costs(b, weights(&moved))
+            self.costs(b, weights(&moved), masks)
         };
         let (above, below) = (at(1.0)?, at(-1.0)?);
         let difference = b.graph.weighted_sum(above, 1.0, below, -1.0)?;

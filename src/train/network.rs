@@ -66,6 +66,11 @@ impl Network {
         &self.parameter_specs
     }
 
+    /// Specs of the running statistics, in the order of their flat buffer.
+    pub fn state_specs(&self) -> &[TensorSpec] {
+        &self.state_specs
+    }
+
     /// Number of trained values, as PyTorch counts them.
     pub fn parameter_count(&self) -> usize {
         self.parameter_specs.iter().flat_map(TensorSpec::torch_parts).map(|(_, s)| s.iter().product::<usize>()).sum()

@@ -5,6 +5,7 @@ use super::network::Network;
 use crate::base::{DType, Result, Shape};
 use crate::gpu::{Engine, Recording, Tensor};
 use crate::graph::Store;
+use crate::graph::place::update;
 use crate::graph::store::ALIGN;
 use crate::kernels::{adam, clip_scale, gradient_norm, sgd};
 
@@ -63,7 +64,7 @@ impl Optimizer {
         step: &Tensor,
     ) -> Result<()> {
         let s = &self.settings;
-        recording.label("optimizer");
+        recording.label(&update("optimizer"));
         if s.max_grad_norm > 0.0 {
             gradient_norm::record(recording, gradients, &self.norm_scratch, &self.norm)?;
             clip_scale::record(recording, &self.norm, Some(s.max_grad_norm as f32), factor, &self.scale)?;

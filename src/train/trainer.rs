@@ -19,7 +19,7 @@ use super::{Batch, Context, Measure, Method, place_gradients};
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, Prefetch, Sampler, gather_pixels};
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
-use crate::graph::{Executor, NodeId, reverse};
+use crate::graph::{Executor, NodeId, place, reverse};
 use crate::kernels::{add_into, choose};
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
@@ -129,13 +129,16 @@ impl Trainer {
         };
         let objective = method.train(&mut b, backbone, batch)?;
         let metrics_leaf = b.graph.state("trainer.metrics", &[SLOTS]);
-        b.graph.flag_nonfinite(objective.loss, step_leaf, metrics_leaf, 0)?;
         let mut metric_names = vec!["loss".to_owned()];
-        b.graph.accumulate(objective.loss, metrics_leaf, 1)?;
-        for metric in &objective.metrics {
-            metric_names.push(metric.name.clone());
-            b.graph.accumulate(metric.value, metrics_leaf, metric_names.len())?;
-        }
+        b.scope("metrics", |b| {
+            b.graph.flag_nonfinite(objective.loss, step_leaf, metrics_leaf, 0)?;
+            b.graph.accumulate(objective.loss, metrics_leaf, 1)?;
+            for metric in &objective.metrics {
+                metric_names.push(metric.name.clone());
+                b.graph.accumulate(metric.value, metrics_leaf, metric_names.len())?;
+            }
+            Ok(())
+        })?;
         if metric_names.len() >= SLOTS {
             return Err(Error::Shape(format!("{} metrics, at most {} fit", metric_names.len(), SLOTS - 1)));
         }
@@ -179,15 +182,15 @@ impl Trainer {
             None
         } else {
             let total = network.parameters.same_layout(&engine, "summed gradients")?;
-            recording.label("accumulate");
+            recording.label(&place::update("accumulate"));
             add_into::record(&mut recording, &step_settings, parts.flat(), total.flat())?;
             let mut update = Recording::new();
             update.variants.clone_from(&variants);
             let share = 1.0 / accumulate as f32;
             optimizer.record(&engine, &mut update, &network, total.flat(), share, &step_settings)?;
-            Some(Program::new(&engine, &update)?)
+            Some(Program::named(&engine, &update, "update")?)
         };
-        let pass = Program::new(&engine, &recording)?;
+        let pass = Program::named(&engine, &recording, "training step")?;
         let own = method.makes_labels();
         // Neighbours of one class agree whatever the features are: that must not choose a checkpoint.
         let evaluator = match data.evaluation(config.evaluate.split, own)? {
@@ -457,9 +460,11 @@ impl Trainer {
             let part = &batch.draws[micro * rows..(micro + 1) * rows];
             let bytes = rows * self.feed.set().image_bytes();
             let pixels = batch.pixels.as_ref().map(|p| &p[micro * bytes..(micro + 1) * bytes]);
+            let feeding = self.engine.span("feed");
             self.feed.write(&self.engine, part, pixels);
             let words = self.optimizer.step_words(self.step, lr, micro as u32);
             self.engine.write_words(&self.step_settings, &words);
+            drop(feeding);
             self.pass.run(&self.engine, 1)?;
         }
         if let Some(update) = &self.update {

@@ -1,4 +1,4 @@
-//! Steps without reports, evaluations and checkpoints: what `relabel bench` times and what peers repeat.
+//! Steps without reports, evaluations and checkpoints: what `relabel bench` and `relabel profile` time and what peers repeat.
 
 use super::events;
 use super::trainer::{Clock, Prepared, SLOTS, Trainer};
@@ -27,7 +27,9 @@ impl Trainer {
         if self.labeller.as_ref().is_some_and(|labeller| labeller.trains()) {
             self.relabel(&mut Clock::start(), &mut events::Silent, &|| false)?;
         }
+        let sampling = self.engine.span("sample");
         let draws = self.sampler.batch(self.step);
+        drop(sampling);
         self.submit(&Prepared { draws, pixels: None })?;
         self.step += 1;
         Ok(())

@@ -20,7 +20,7 @@ pub(super) fn evaluate(
     outputs: &[(&str, NodeId)],
 ) -> Result<Vec<Answer>> {
     let nodes: Vec<NodeId> = outputs.iter().map(|(_, n)| *n).collect();
-    let executor = Executor::new(engine, &b.graph, &nodes, placed, &choose::preferred(engine))?;
+    let executor = Executor::new(engine, &b.graph, &nodes, placed, &choose::direct(engine))?;
     Program::new(engine, executor.recording())?.run(engine, 1)?;
     outputs
         .iter()

@@ -132,7 +132,7 @@ pub fn meta_gradient(
         ("negative_entropy", step.negative_entropy),
     ];
     outputs.extend(named.map(|(_, node)| node));
-    let executor = Executor::new(engine, &b.graph, &outputs, &placed, &choose::preferred(engine))?;
+    let executor = Executor::new(engine, &b.graph, &outputs, &placed, &choose::direct(engine))?;
     Program::new(engine, executor.recording())?.run(engine, 1)?;
     let mut answers = Vec::new();
     for (name, node) in named {

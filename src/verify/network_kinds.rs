@@ -107,7 +107,7 @@ pub(super) fn resnet_training(engine: &Engine, golden: &Golden) -> Result<Vec<An
     let store = network.parameters.same_layout(engine, "gradients")?;
     let mut outputs = place_gradients(&mut b, &parameters, &gradients, &store, &mut placed)?;
     outputs.extend([logits, loss]);
-    let executor = Executor::new(engine, &b.graph, &outputs, &placed, &choose::preferred(engine))?;
+    let executor = Executor::new(engine, &b.graph, &outputs, &placed, &choose::direct(engine))?;
     let optimizer = Optimizer::new(engine, &optimizer_settings, &network)?;
     let step_settings = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
     let mut recording = executor.recording().clone();

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("data", 3),
     ("nn", 4),
     ("transport", 4),
+    ("kmeans", 4),
     ("eval", 4),
     ("models", 5),
     ("train", 6),
@@ -24,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("verify", 8),
     ("assess", 9),
     ("bench", 9),
+    ("profile", 9),
     ("cli", 10),
 ];
 

@@ -36,7 +36,7 @@ def main():
         found.append(row)
         processor = row["processor_milliseconds"]
         cpu = f", {processor:.2f} of processors" if processor else ""
-        off = f", off by {row['off']:.1e}" if "off" in row else ""
+        off = f", {steps.told(row['off'], row['note'])}" if "off" in row else ""
         tell(f"{row['name']} {row['shape']}, {row['mode']}: {row['milliseconds']:.2f} ms{cpu}{off}")
 
     wrong = False

@@ -19,7 +19,13 @@ def medians(files, mode):
     return {key: tuple(middle([s[i] for s in samples]) for i in (0, 1)) for key, samples in times.items()}
 
 
-def lines(ours, theirs):
+def notes(files):
+    """What stands beside the answers' check, by the row's name."""
+    found = (row for file in files for row in json.loads(file.read_text())["rows"])
+    return {row["name"]: row["note"] for row in found if row.get("note")}
+
+
+def lines(ours, theirs, notes):
     """Markdown. A ratio above 1: relabel takes so many times as long."""
     yield "| what | mode of PyTorch | relabel ms | CPU ms | PyTorch ms | CPU ms | ratio | ratio of CPU |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -28,7 +34,8 @@ def lines(ours, theirs):
     for (name, shape, mode), their in theirs.items():
         our = ours.get((name, shape, ""))
         if our is not None:
-            cells = [f"{name} {shape}".strip(), mode, *map(number, our), *map(number, their), *map(ratio, our, their)]
+            what = f"{name} {shape}".strip() + (f" ({notes[name]})" if name in notes else "")
+            cells = [what, mode, *map(number, our), *map(number, their), *map(ratio, our, their)]
             yield "| " + " | ".join(cells) + " |"
 
 
@@ -37,7 +44,7 @@ def main():
     args.add_argument("--relabel", type=pathlib.Path, nargs="+", required=True)
     args.add_argument("--torch", type=pathlib.Path, nargs="+", required=True)
     a = args.parse_args()
-    print("\n".join(lines(medians(a.relabel, False), medians(a.torch, True))))
+    print("\n".join(lines(medians(a.relabel, False), medians(a.torch, True), notes(a.torch))))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ use crate::graph::{Graph, Io, NodeId, Operation};
 use crate::kernels::axpby;
 
 #[derive(Debug)]
-struct Add {
-    alpha: f32,
-    beta: f32,
+pub(in crate::graph) struct Add {
+    pub alpha: f32,
+    pub beta: f32,
 }
 
 #[derive(Debug)]

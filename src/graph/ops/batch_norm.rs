@@ -19,13 +19,13 @@ const SUMS: &str = "batch_norm_sums";
 struct Stats;
 
 #[derive(Debug)]
-struct Train {
-    eps: f32,
+pub(in crate::graph) struct Train {
+    pub eps: f32,
 }
 
 #[derive(Debug)]
-struct Project {
-    eps: f32,
+pub(in crate::graph) struct Project {
+    pub eps: f32,
 }
 
 impl Graph {

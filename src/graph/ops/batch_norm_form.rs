@@ -15,13 +15,13 @@ use crate::kernels::batch_norm::Form;
 use crate::kernels::{batch_norm_apply, batch_norm_sums};
 
 #[derive(Debug)]
-struct Apply {
-    form: Form,
+pub(in crate::graph) struct Apply {
+    pub form: Form,
 }
 
 #[derive(Debug)]
-struct Sums {
-    form: Form,
+pub(in crate::graph) struct Sums {
+    pub form: Form,
 }
 
 /// The part of a form that moves with `x`: no bias, no mean.

@@ -9,6 +9,7 @@ pub mod assign;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod batch_norm_form;
+pub mod batch_norm_relu;
 pub mod channel_window;
 pub mod colour_jitter;
 pub mod conditional;
@@ -30,6 +31,7 @@ pub mod mul;
 pub mod one_hot;
 pub mod power;
 pub mod relu;
+pub mod relu_derivative_sum;
 pub mod resized_crop;
 pub mod rows;
 pub mod softmax;
@@ -56,6 +58,7 @@ pub fn examples() -> Vec<Example> {
         avg_pool::examples(),
         batch_norm::examples(),
         batch_norm_form::examples(),
+        batch_norm_relu::examples(),
         channel_window::examples(),
         colour_jitter::examples(),
         conditional::examples(),
@@ -77,6 +80,7 @@ pub fn examples() -> Vec<Example> {
         one_hot::examples(),
         power::examples(),
         relu::examples(),
+        relu_derivative_sum::examples(),
         resized_crop::examples(),
         rows::examples(),
         softmax::examples(),
@@ -137,6 +141,13 @@ impl Example {
     #[must_use]
     pub fn updates_last(mut self) -> Self {
         self.in_place = true;
+        self.differentiable.fill(false);
+        self
+    }
+
+    /// The same for an operation without derivatives.
+    #[must_use]
+    pub fn no_derivative(mut self) -> Self {
         self.differentiable.fill(false);
         self
     }

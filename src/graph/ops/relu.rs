@@ -4,13 +4,13 @@ use super::{Example, single};
 use crate::base::{Array, Error, Result, Shape};
 use crate::gpu::Recording;
 use crate::graph::{Graph, Io, NodeId, Operation};
-use crate::kernels::relu;
+use crate::kernels::{relu, relu_derivative};
 
 #[derive(Debug)]
-struct Relu;
+pub(in crate::graph) struct Relu;
 
 #[derive(Debug)]
-struct ReluDerivative;
+pub(in crate::graph) struct ReluDerivative;
 
 impl Graph {
     /// `max(x, 0)`. Shapes: any → the same.
@@ -65,11 +65,11 @@ impl Operation for ReluDerivative {
     }
 
     fn record(&self, recording: &mut Recording, io: &Io<'_>) -> Result<()> {
-        relu::record_derivative(recording, io.inputs[0], io.inputs[1], io.output)
+        relu_derivative::record(recording, io.inputs[0], io.inputs[1], io.output)
     }
 
     fn interpret(&self, inputs: &[&Array]) -> Array {
-        relu::reference_derivative(inputs[0], inputs[1])
+        relu_derivative::reference(inputs[0], inputs[1])
     }
 
     fn vjp(&self, g: &mut Graph, x: &[NodeId], _: NodeId, dy: NodeId, wanted: &[bool]) -> Result<Vec<Option<NodeId>>> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::settings::{MaxlSettings, MetaData, Order};
-use super::{GENERATOR, Maxl};
+use super::{GENERATOR, HIERARCHY, Maxl};
 use crate::base::philox::Stream;
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::Sampler;
@@ -26,8 +26,6 @@ use crate::train::{Context, Labeller, Network, place_gradients};
 const WEIGHTS: &str = "labels.";
 /// Where those of its optimizer do.
 const OPTIMIZER: &str = "labels.optimizer.";
-/// ψ, `(N)`.
-const HIERARCHY: &str = "labels.hierarchy";
 /// Meta steps done, and those since the last report.
 const DONE: &str = "labels.meta_steps";
 /// Bits of the sums since the last report.
@@ -184,7 +182,7 @@ impl Generator {
         let schedule = |settings: &ScheduleSettings, rate| Schedule::new(settings, rate, steps);
         Ok(Self {
             engine: Arc::clone(engine),
-            program: Program::new(engine, &recording)?,
+            program: Program::named(engine, &recording, "meta step")?,
             recording,
             metrics: &METRICS[..means.len()],
             hierarchy: meta.hierarchy,
@@ -205,13 +203,17 @@ impl Generator {
     }
 
     fn meta_step(&mut self) -> Result<()> {
+        let sampling = self.engine.span("sample");
         let mut draws = self.sampler.batch(self.done);
         draws.iter_mut().for_each(|draw| draw.epoch = draw.epoch.wrapping_add(FIRST_EPOCH));
+        drop(sampling);
+        let feeding = self.engine.span("feed");
         self.feed.write(&self.engine, &draws, None);
         let [own, ahead] = &self.schedules;
         let words = self.optimizer.step_words(self.done, own.rate(self.done), MICRO_BATCH);
         self.engine.write_words(&self.step, &words);
         self.engine.write(&self.rate, &[ahead.rate(self.done + self.early) as f32]);
+        drop(feeding);
         self.program.run(&self.engine, 1)?;
         self.done += 1;
         self.since += 1;

@@ -13,7 +13,7 @@ use crate::train::events::Relabelled;
 use crate::train::{Context, Labeller};
 
 /// The checkpoint's tensor of the labels, `(1, N)`.
-const AUXILIARY: &str = "labels.auxiliary";
+pub(super) const AUXILIARY: &str = "labels.auxiliary";
 
 /// One auxiliary label for each image, in the columns of its class.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Given {
 }
 
 /// First column of each class.
-fn firsts(hierarchy: &[usize]) -> Vec<usize> {
+pub(super) fn firsts(hierarchy: &[usize]) -> Vec<usize> {
     hierarchy.iter().scan(0, |sum, &n| Some(std::mem::replace(sum, *sum + n))).collect()
 }
 
@@ -83,13 +83,23 @@ impl Given {
         Self::from(engine, labels)
     }
 
-    fn from(engine: &Engine, labels: Vec<u32>) -> Result<Self> {
+    /// The labels `(N)` as they are.
+    ///
+    /// # Errors
+    /// When memory does not suffice.
+    pub(super) fn from(engine: &Engine, labels: Vec<u32>) -> Result<Self> {
         let table = engine.tensor(TABLE, Shape::new(&[1, labels.len()]), DType::U32)?;
         engine.write(&table, &labels);
         Ok(Self { table, labels })
     }
 
-    fn tensor(&self) -> NamedTensor {
+    /// Other labels for the same images.
+    pub(super) fn set(&mut self, engine: &Engine, labels: Vec<u32>) {
+        engine.write(&self.table, &labels);
+        self.labels = labels;
+    }
+
+    pub(super) fn tensor(&self) -> NamedTensor {
         let values = self.labels.iter().map(|&label| label as i32).collect();
         NamedTensor { name: AUXILIARY.into(), shape: vec![1, self.labels.len()], data: TensorData::I32(values) }
     }

@@ -1,6 +1,7 @@
 //! MAXL: a network learns auxiliary labels for another, by how much they help it (Liu, Davison and Johns 2019); and what it
-//! is compared with: the primary task alone, random auxiliary labels, and those that people made.
+//! is compared with: the primary task alone, auxiliary labels drawn at random, clusters, and labels that people made.
 
+mod clusters;
 mod generator;
 mod given;
 mod settings;
@@ -21,6 +22,8 @@ use crate::train::{Batch, Context, Labeller, Method, Metric, Objective, Predicti
 const GENERATOR: &str = "generator";
 /// The leaf of the training graph that holds labels that do not change: `(1, N)`.
 const TABLE: &str = "auxiliary labels";
+/// The checkpoint's tensor of ψ, `(N)`.
+const HIERARCHY: &str = "labels.hierarchy";
 /// Labels have collapsed when their use is below this part of the possible.
 const COLLAPSED: f64 = 0.02;
 
@@ -33,6 +36,8 @@ pub enum Source {
     None,
     /// Drawn within each class: `maxl-random`.
     Random,
+    /// Clusters within each class: `maxl-kmeans`.
+    Clusters,
     /// From people: `maxl-human`.
     Human,
 }
@@ -147,6 +152,7 @@ impl Method for Maxl {
             Source::Generated => "maxl",
             Source::None => "maxl-single",
             Source::Random => "maxl-random",
+            Source::Clusters => "maxl-kmeans",
             Source::Human => "maxl-human",
         }
     }
@@ -169,6 +175,7 @@ impl Method for Maxl {
             Source::None => return Ok(None),
             Source::Generated => Box::new(generator::Generator::new(self, context)?),
             Source::Random => Box::new(given::Given::new(None, &hierarchy, context)?),
+            Source::Clusters => Box::new(clusters::Clusters::new(&self.settings, &hierarchy, context)?),
             Source::Human => Box::new(given::Given::new(Some(&self.settings.labels), &hierarchy, context)?),
         };
         Ok(Some(labeller))

@@ -1,6 +1,7 @@
 //! The `[maxl]` section.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Value;
@@ -8,6 +9,9 @@ use toml::Value;
 use crate::base::{Error, Result};
 use crate::train::config::{Fault, Section, need};
 use crate::train::meta::{Hessian, MetaSettings};
+
+/// [`MaxlSettings::features`] that are an autoencoder's.
+pub const AUTOENCODER: &str = "autoencoder";
 
 /// ψ: auxiliary labels of each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +154,12 @@ pub struct MaxlSettings {
     pub gradient_cosine: bool,
     /// `maxl-human`: labels finer than the classes: a label file, or `own | fine | coarse | 10` for some that came with the data.
     pub labels: String,
+    /// `maxl-kmeans`: what is clustered: `autoencoder`, or a checkpoint (`.safetensors`) for the features of its trunk.
+    pub features: String,
+    /// `maxl-kmeans`: latent values of the autoencoder, 1 to 4096.
+    pub latent: usize,
+    /// `maxl-kmeans`: passes of the autoencoder over the images, 1 to 100000.
+    pub autoencoder_epochs: u64,
 }
 
 impl Default for MaxlSettings {
@@ -171,6 +181,9 @@ impl Default for MaxlSettings {
             head: Head::Hidden,
             gradient_cosine: false,
             labels: String::new(),
+            features: AUTOENCODER.into(),
+            latent: 64,
+            autoencoder_epochs: 10,
         }
     }
 }
@@ -199,7 +212,13 @@ impl Section for MaxlSettings {
         let momentum = (0.0..1.0).contains(&self.generator_momentum);
         need(momentum, "generator_momentum", self.generator_momentum, "from 0 to below 1")?;
         let decay = self.generator_weight_decay;
-        need(not_below(decay), "generator_weight_decay", decay, least)
+        need(not_below(decay), "generator_weight_decay", decay, least)?;
+        let file = Path::new(&self.features).extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+        let allowed = "\"autoencoder\", or a checkpoint (a file that ends in .safetensors)";
+        need(file || self.features == AUTOENCODER, "features", format!("{:?}", self.features), allowed)?;
+        need((1..=4096).contains(&self.latent), "latent", self.latent, "from 1 to 4096")?;
+        let epochs = self.autoencoder_epochs;
+        need((1..=100_000).contains(&epochs), "autoencoder_epochs", epochs, "from 1 to 100000")
     }
 }
 

@@ -1,0 +1,46 @@
+// Batch normalisation with given statistics and the rectified linear unit after it, in one pass.
+//
+//   out[row, c] = max(weight[c] · (x[row, c] - mean[c]) / sqrt(variance[c] + eps) + bias[c], 0)
+//
+// Shapes     x (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
+//            (weight and bias are zero in the pads, so out is; eps keeps the root's inverse finite there)
+// Dispatch   (slabs, tiles, 1): a lane keeps its column's constants for every row it handles
+// Shared     none
+// Order      no reduction
+// Paper      Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1
+
+struct Params {
+    rows: u32,  // rows of x
+    quads: u32, // vec4 a row
+    tile: u32,  // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,  // rows a group
+    eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(2) var<storage, read> stats: array<vec4<f32>>;     // (2, C): mean, variance
+@group(0) @binding(3) var<storage, read> affine: array<vec4<f32>>;    // (2, C): bias, weight
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    if column >= params.quads {
+        return;
+    }
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let mean = stats[column];
+    let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
+    let bias = affine[column];
+    for (var row = first + lane / params.tile; row < end; row += lanes) {
+        let i = row * params.quads + column;
+        let value = fma(x[i] - mean, scale, bias);
+        // Not max(): it may turn NaN into 0 and hide that the weights have diverged.
+        out[i] = select(value, vec4(0.0), value <= vec4(0.0));
+    }
+}

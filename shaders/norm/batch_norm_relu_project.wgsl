@@ -1,0 +1,53 @@
+// The gradient in the input of training-mode batch normalisation with a rectified linear unit after it.
+//
+//   m = u where weight · x̂ + bias > 0, else 0;   x̂ = (x - mean) r,   r = 1 / sqrt(variance + eps)
+//   out = weight · r · (m - mean(m) - x̂ · mean(m x̂)),   mean(m) = sums[0] / rows,   mean(m x̂) = sums[1] / rows
+//
+// Shapes     x, u (rows, C), stats, sums, affine (2, C) -> out (rows, C); C padded, handled as vec4
+// Dispatch   (slabs, tiles, 1): a lane keeps its column's constants for every row it handles
+// Shared     none
+// Order      no reduction
+// Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: the gradient in x, collected
+
+struct Params {
+    rows: u32,  // rows of x
+    quads: u32, // vec4 a row
+    tile: u32,  // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,  // rows a group
+    eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(2) var<storage, read> stats: array<vec4<f32>>;     // (2, C): mean, variance
+@group(0) @binding(3) var<storage, read> u: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(4) var<storage, read> sums: array<vec4<f32>>;      // (2, C): sum m, sum m x̂
+@group(0) @binding(5) var<storage, read> affine: array<vec4<f32>>;    // (2, C): bias, weight
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_relu_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.y * params.tile + lane % params.tile;
+    if column >= params.quads {
+        return;
+    }
+    let lanes = WIDTH / params.tile;
+    let first = group.x * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let n = f32(params.rows);
+    let mean = stats[column];
+    let root = sqrt(stats[params.quads + column] + params.eps);
+    // Written as in the forward pass, so that the same values pass.
+    let scale = affine[params.quads + column] / root;
+    let bias = affine[column];
+    let level = sums[column] / n;
+    let slope = sums[params.quads + column] / (root * n);
+    for (var row = first + lane / params.tile; row < end; row += lanes) {
+        let i = row * params.quads + column;
+        let off = x[i] - mean;
+        let passed = select(vec4(0.0), u[i], fma(off, scale, bias) > vec4(0.0));
+        out[i] = scale * (passed - level - off * slope);
+    }
+}

@@ -1,0 +1,141 @@
+//! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate. The copy
+//! and all kernels are timed in turns, so that a busy machine slows all.
+
+use super::clock::{Elapsed, Moment, Sampled, replays};
+use super::{Options, Row};
+use crate::base::{DType, Error, Result, Shape};
+use crate::gpu::{Cost, Engine, Program, Recording, Tensor, readback};
+use crate::kernels::batch_norm::Form;
+use crate::kernels::ceilings::noise;
+use crate::kernels::{
+    add_bias, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
+    batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, choose, copy,
+    relu, relu_derivative, relu_derivative_sum, sgd, sum_rows,
+};
+
+const EPS: f32 = 1e-5;
+/// Parameters of ResNet-32 with a head of 40, each tensor at a multiple of 64.
+const PARAMETERS: usize = 64 * 7300;
+
+/// A kernel with its sizes, made ready.
+struct Timed {
+    name: String,
+    shape: String,
+    cost: Cost,
+    program: Program,
+    times: usize,
+    samples: Vec<Elapsed>,
+}
+
+/// Measures the copy of 16 MiB that `kernels` takes for the ceiling, and each kernel with the variant that training would take.
+///
+/// # Errors
+/// When the adapter has no room, or fails.
+pub fn elementwise(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
+    if options.repeats == 0 || options.rows == 0 {
+        return Err(Error::Config(format!("bench: repeats and rows must be at least 1: {options:?}")));
+    }
+    let sizes = [4096, 1024];
+    let (x, y) = (noise(engine, &sizes)?, noise(engine, &sizes)?);
+    let mut all = vec![ready(engine, "ceiling: copy", "16 MiB", |r| copy::record(r, &x, &y))?];
+    for (size, channels) in [(32, 16), (16, 32), (8, 64)] {
+        layer(engine, [options.rows, size, size, channels], &mut all)?;
+    }
+    all.push(optimizer(engine)?);
+    for timed in &mut all {
+        timed.run(engine, 1)?;
+        timed.times = replays(options, timed.run(engine, 1)?.wall);
+    }
+    for _ in 0..options.repeats {
+        for timed in &mut all {
+            let elapsed = timed.run(engine, timed.times)?;
+            timed.samples.push(elapsed);
+        }
+    }
+    // By processor time where it is known: a busy machine disturbs it far less.
+    let rate = |timed: &Timed, median: Elapsed| timed.cost.bytes as f64 / median.processor.unwrap_or(median.wall);
+    let copied = rate(&all[0], Sampled::of(&all[0].samples).median);
+    let row = |timed: &Timed| {
+        let sampled = Sampled::of(&timed.samples);
+        let row = Row::sampled(&timed.name, &timed.shape, timed.cost, sampled, options.repeats);
+        let share = 100.0 * rate(timed, sampled.median) / copied;
+        Row { note: format!("{share:.0} % of the copy's rate"), ..row }
+    };
+    Ok(all.iter().map(row).collect())
+}
+
+fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()> {
+    let [rows, height, width, channels] = sizes;
+    let shape = format!("{rows}x{height}x{width}x{channels}");
+    let [x, u, residual, out] =
+        [noise(engine, &sizes)?, noise(engine, &sizes)?, noise(engine, &sizes)?, noise(engine, &sizes)?];
+    let pair = || -> Result<Tensor> {
+        let tensor = engine.tensor("pair", Shape::new(&[2, channels]), DType::F32)?;
+        engine.write(&tensor, &vec![0.5f32; 2 * channels]);
+        Ok(tensor)
+    };
+    let [stats, sums, affine] = [pair()?, pair()?, pair()?];
+    let partial = engine.tensor("partial", batch_norm_sums::scratch(&x.shape), DType::F32)?;
+    let column_partial = engine.tensor("partial", sum_rows::scratch(&x.shape), DType::F32)?;
+    let (column, images) = (noise(engine, &[channels])?, noise(engine, &[rows, channels])?);
+    let form = Form::normalise(EPS);
+    let mut add = |name: &str, record: &dyn Fn(&mut Recording) -> Result<()>| -> Result<()> {
+        all.push(ready(engine, name, &shape, record)?);
+        Ok(())
+    };
+    add("relu", &|r| relu::record(r, &x, &out))?;
+    add("relu_derivative", &|r| relu_derivative::record(r, &x, &u, &out))?;
+    add("relu_derivative_sum", &|r| relu_derivative_sum::record(r, &x, &u, &residual, &out))?;
+    add("axpby", &|r| axpby::record(r, 1.0, &x, 1.0, &u, &out))?;
+    add("add_bias", &|r| add_bias::record(r, &x, &column, &out))?;
+    add("sum_rows", &|r| sum_rows::record(r, &x, 1.0, &column_partial, &column))?;
+    add("sum_rows of each image", &|r| sum_rows::record_images(r, &x, 1.0, &images))?;
+    add("broadcast_rows", &|r| broadcast_rows::record_images(r, &images, 1.0, &out))?;
+    add("batch_norm_stats", &|r| batch_norm_stats::record(r, &x, &partial, &stats))?;
+    add("batch_norm_apply", &|r| batch_norm_apply::record(r, form, [&x, &stats, &affine], &out))?;
+    add("batch_norm_relu", &|r| batch_norm_relu::record(r, EPS, [&x, &stats, &affine], &out))?;
+    add("batch_norm_add_relu", &|r| batch_norm_add_relu::record(r, EPS, [&x, &stats, &affine, &residual], &out))?;
+    add("batch_norm_sums", &|r| batch_norm_sums::record(r, form, [&x, &stats, &u], &partial, &sums))?;
+    add("batch_norm_relu_sums", &|r| batch_norm_relu_sums::record(r, EPS, [&x, &stats, &affine, &u], &partial, &sums))?;
+    add("batch_norm_project", &|r| batch_norm_project::record(r, EPS, [&x, &stats, &u, &sums, &affine], &out))?;
+    add("batch_norm_relu_project", &|r| batch_norm_relu_project::record(r, EPS, [&x, &stats, &u, &sums, &affine], &out))
+}
+
+fn optimizer(engine: &Engine) -> Result<Timed> {
+    let flat = || noise(engine, &[PARAMETERS]);
+    let [grads, weights, velocity] = [flat()?, flat()?, flat()?];
+    let (mask, scale) = (noise(engine, &[PARAMETERS / 64])?, noise(engine, &[1])?);
+    let step = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
+    engine.write_words(&step, &[1, 0.001f32.to_bits(), 0, 0, 0, 0, 0, 0]);
+    let settings = sgd::Settings { momentum: 0.9, weight_decay: 1e-4, nesterov: false };
+    let buffers =
+        sgd::Buffers { step: &step, grads: &grads, mask: &mask, scale: &scale, weights: &weights, velocity: &velocity };
+    ready(engine, "sgd", &format!("{PARAMETERS} parameters"), |r| sgd::record(r, settings, buffers))
+}
+
+fn ready(engine: &Engine, name: &str, shape: &str, record: impl FnOnce(&mut Recording) -> Result<()>) -> Result<Timed> {
+    let mut recording = Recording::new();
+    recording.variants = choose::preferred(engine);
+    recording.label(name);
+    record(&mut recording)?;
+    // Only what the mathematics needs: the second stage of a sum is overhead, not work.
+    let cost = recording.dispatches[0].cost;
+    Ok(Timed {
+        name: name.into(),
+        shape: shape.into(),
+        cost,
+        program: Program::new(engine, &recording)?,
+        times: 1,
+        samples: Vec::new(),
+    })
+}
+
+impl Timed {
+    /// Each of `times` runs.
+    fn run(&self, engine: &Engine, times: usize) -> Result<Elapsed> {
+        let start = Moment::now(engine);
+        self.program.run(engine, times)?;
+        readback::wait(engine)?;
+        Ok(start.elapsed(engine, times))
+    }
+}

@@ -1,0 +1,403 @@
+//! `relabel profile`: where the time of a training step goes.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{device_options, load_config, output};
+use crate::base::{Error, Result};
+use crate::gpu::timing::Sampling;
+use crate::gpu::trace::{Clock, Trace};
+use crate::gpu::{self, Engine};
+use crate::graph::Way;
+use crate::kernels::ceilings;
+use crate::profile::kernel::{Forms, forms};
+use crate::profile::{self, By, Group, Options, Profile, Roofline, group, languages, plot, timeline};
+use crate::session;
+use crate::session::synthetic::{Noise, Step};
+use crate::train::Trainer;
+use crate::train::config::Config;
+
+/// What the dispatches are put together by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Table {
+    /// Kernel and variant.
+    Kernel,
+    /// Layer, its derivatives with it.
+    Layer,
+    /// Node of the graph.
+    Node,
+}
+
+/// Which clock tells the time of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClockArg {
+    /// The finest that the device has and that passes a trial.
+    Auto,
+    /// Timestamps between the dispatches of one pass.
+    Inside,
+    /// Timestamps at the boundaries of a pass for each dispatch.
+    Passes,
+    /// Each dispatch replayed alone, timed by the host.
+    Replay,
+}
+
+/// Show where the time of a training step goes, beside what the adapter can do at most.
+#[derive(Clone, Debug, Args)]
+pub struct ProfileArgs {
+    /// The TOML file of a training run, of any method.
+    #[arg(required_unless_present_any = ["step", "kernel"], conflicts_with_all = ["step", "kernel"])]
+    config: Option<PathBuf>,
+    /// A step of its own on images of noise, such as "resnet32 sla" or "demo sla".
+    #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
+    step: Option<String>,
+    /// Images of noise in place of the config's: HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10.
+    #[arg(long, value_name = "SIZES", num_args = 0..=1, default_missing_value = "32x32x3:10", require_equals = true)]
+    synthetic: Option<String>,
+    /// Change a setting, such as train.batch=64 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// One kernel over its variants and the other forms of its work.
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// The kernel's sizes, such as 32x32x32x16-16,k3,s1,p1; without it, its test cases.
+    #[arg(long, value_name = "SHAPE", requires = "kernel")]
+    shape: Option<String>,
+    /// Tables to print (may be repeated; all unless given).
+    #[arg(long, value_enum)]
+    by: Vec<Table>,
+    /// Rows of each table.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
+    /// Steps that are measured; medians count.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    steps: u32,
+    /// Steps before, which are not.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    warm_up: u32,
+    /// What tells the time of a dispatch.
+    #[arg(long, value_enum, default_value = "auto")]
+    clock: ClockArg,
+    /// Write all of the following three into this folder: profile.json, roofline.svg, trace.json.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Write every number to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draw the roofline into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Write one step's timeline to this file, for ui.perfetto.dev or about:tracing.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write each pipeline's shader as WGSL, SPIR-V, MSL and HLSL into this folder.
+    #[arg(long, value_name = "DIR")]
+    dump: Option<PathBuf>,
+    /// Run one more step inside a capture of a graphics debugger (RenderDoc, Xcode).
+    #[arg(long, conflicts_with = "kernel")]
+    capture: bool,
+    /// Keep wgpu's checks in the shaders.
+    #[arg(long)]
+    safe_shaders: bool,
+}
+
+pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>) -> Result<()> {
+    let folders = [&args.out, &args.dump];
+    // Before the work: a folder that cannot be made must not cost minutes.
+    for folder in folders.into_iter().flatten() {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
+    }
+    if let Some(name) = &args.kernel {
+        return one_kernel(args, name, adapter);
+    }
+    let (config, noise) = args.resolve(adapter)?;
+    let mut device = config.device.options()?;
+    args.adjust(&mut device);
+    let engine = Engine::open(&device)?;
+    let what = args.what(&config, noise);
+    let mut trainer = match noise {
+        Some(noise) => noise.trainer(&engine, config)?,
+        None => session::trainer(&engine, config)?,
+    };
+    let clock = match args.clock {
+        ClockArg::Auto => None,
+        ClockArg::Inside => Some(Clock::InsidePasses),
+        ClockArg::Passes => Some(Clock::PassBoundaries),
+        ClockArg::Replay => Some(Clock::Host),
+    };
+    let (steps, warm_up) = (args.steps as usize, args.warm_up as usize);
+    let options = Options { steps, warm_up, clock, ..Options::default() };
+    let (profile, trace) = profile::profile(&engine, &mut trainer, &options)?;
+    output::print(&summary(&what, &profile))?;
+    for (table, by) in [(Table::Kernel, By::Kernel), (Table::Layer, By::Layer), (Table::Node, By::Node)] {
+        if args.by.is_empty() || args.by.contains(&table) {
+            let groups = group(&profile.dispatches, by, &profile.roofline);
+            output::print(&format!("\n{}", grouped(&groups, by, args.top as usize)))?;
+        }
+    }
+    write_files(args, &what, &profile, &trace)?;
+    if let Some(folder) = &args.dump {
+        dump(folder, &trace, args.safe_shaders)?;
+    }
+    if args.capture { capture(&engine, &mut trainer) } else { Ok(()) }
+}
+
+impl ProfileArgs {
+    /// The settings, and the images of noise that stand for their data.
+    fn resolve(&self, adapter: Option<&str>) -> Result<(Config, Option<Noise>)> {
+        let mut overrides = self.set.clone();
+        overrides.extend(adapter.map(|name| format!("device.adapter={name}")));
+        let asked = self.synthetic.as_deref().map(str::parse).transpose()?;
+        let (config, noise) = match (&self.step, &self.config) {
+            (Some(name), _) => {
+                let step = Step::named(name)?;
+                (step.config(&overrides)?, asked.or(Some(step.noise)))
+            }
+            (None, Some(file)) => (load_config(file, &overrides)?, asked),
+            (None, None) => return Err(Error::Config("neither a config nor --step nor --kernel is given".into())),
+        };
+        if !self.orders_meta_steps(&config) {
+            return Ok((config, noise));
+        }
+        let by_steps = Self { set: [&self.set[..], &["maxl.order=steps".into()]].concat(), ..self.clone() };
+        by_steps.resolve(adapter)
+    }
+
+    /// Meta steps that come in passes would hardly ever fall into the few steps that are measured: they come one by one
+    /// unless the user orders them.
+    fn orders_meta_steps(&self, config: &Config) -> bool {
+        config.method == "maxl" && !self.set.iter().any(|s| s.starts_with("maxl.order"))
+    }
+
+    fn adjust(&self, device: &mut gpu::Options) {
+        // A debug build times what a release build runs.
+        device.checked = self.safe_shaders;
+        device.labels = self.capture;
+    }
+
+    fn what(&self, config: &Config, noise: Option<Noise>) -> String {
+        let name = match (&self.step, &self.config) {
+            (Some(name), _) => name.clone(),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => String::new(),
+        };
+        let images = noise.map_or(String::new(), |noise| format!(", images of noise {noise}"));
+        let meta = if self.orders_meta_steps(config) { ", a meta step before each step" } else { "" };
+        format!("{name}: {}, {}, batch {}{images}{meta}", config.method, config.model.name, config.train.batch)
+    }
+}
+
+/// Clock, ceilings, the step in whole, what the host did.
+fn summary(what: &str, p: &Profile) -> String {
+    let ms = |seconds: f64| format!("{:.3} ms", 1e3 * seconds);
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let Roofline { operations_per_s, bytes_per_s } = p.roofline;
+    let mut text = String::new();
+    let mut line = |name: &str, words: String| {
+        let _ = writeln!(text, "{name:<10}{words}");
+    };
+    line("adapter", p.adapter.clone());
+    line("step", what.to_owned());
+    line("clock", p.clock.clone());
+    let ceilings =
+        format!("{:.1} GFLOP/s in registers, {:.2} GB/s in a copy", operations_per_s / 1e9, bytes_per_s / 1e9);
+    line("ceilings", ceilings);
+    line("memory", output::bytes(p.memory));
+    line("time", format!("{} a step; median of {}", ms(p.step_seconds), p.steps));
+    let overhead = format!("{} when it is profiled: {:+.1} %", ms(p.traced_seconds), 100.0 * p.overhead());
+    line("overhead", overhead);
+    let covered = if p.timestamps { "of the profiled step" } else { "of the step, if its dispatches ran alone" };
+    let count: f64 = p.dispatches.iter().map(|d| d.runs).sum();
+    line("device", format!("{} in {count:.0} dispatches: {} {covered}", ms(p.device_seconds), percent(p.coverage)));
+    for way in group(&p.dispatches, By::Way, &p.roofline) {
+        line("", format!("{}, {} {}", way.name, ms(way.seconds), percent(way.share)));
+    }
+    let floor = percent(p.floor_seconds / p.device_seconds);
+    line("floor", format!("{} if every dispatch reached the ceiling that binds it: {floor}", ms(p.floor_seconds)));
+    let host: Vec<String> = p.host.iter().map(|h| format!("{} {}", h.what, ms(h.seconds))).collect();
+    line("host", host.join(", "));
+    text
+}
+
+fn grouped(groups: &[Group], by: By, top: usize) -> String {
+    let mut table = output::table();
+    let first = match by {
+        By::Kernel => "kernel",
+        By::Layer => "layer",
+        By::Node | By::Way => "node",
+    };
+    let ways: Vec<usize> = match by {
+        By::Layer => (0..Way::ALL.len()).filter(|&w| groups.iter().any(|g| g.ways[w] > 0.0)).collect(),
+        _ => Vec::new(),
+    };
+    let mut header = vec![first.to_owned(), "runs".into(), "ms".into(), "share".into()];
+    header.extend(ways.iter().map(|&w| Way::ALL[w].to_string()));
+    header.extend(["GFLOP/s", "of fma", "GB/s", "of copy", "binds", "of roof"].map(Into::into));
+    table.set_header(header);
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    for g in groups.iter().take(top) {
+        let mut row = vec![g.name.clone(), count(g.dispatches), format!("{:.3}", 1e3 * g.seconds), percent(g.share)];
+        row.extend(ways.iter().map(|&w| format!("{:.3}", 1e3 * g.ways[w])));
+        row.extend(rates(g.operations_per_s(), g.of_operations, g.bytes_per_s(), g.of_bytes));
+        row.extend([g.binds.to_string(), percent(g.of_roof())]);
+        table.add_row(row);
+    }
+    right_aligned(&mut table);
+    let rest = groups.len().saturating_sub(top);
+    let share: f64 = groups.iter().skip(top).map(|g| g.share).sum();
+    let more = if rest > 0 { format!(" and {rest} more, {} of the time\n", percent(share)) } else { String::new() };
+    format!("{table}\n{more}")
+}
+
+/// A count of runs, which may be a fraction where a program does not run in every step.
+fn count(runs: f64) -> String {
+    if runs.fract() == 0.0 { format!("{runs:.0}") } else { format!("{runs:.1}") }
+}
+
+fn rates(operations: f64, of_operations: f64, bytes: f64, of_bytes: f64) -> [String; 4] {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let shown = |rate: f64| if rate >= 0.05e9 { format!("{:.1}", rate / 1e9) } else { format!("{:.3}", rate / 1e9) };
+    [shown(operations), percent(of_operations), shown(bytes), percent(of_bytes)]
+}
+
+fn right_aligned(table: &mut comfy_table::Table) {
+    table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(comfy_table::CellAlignment::Right));
+}
+
+fn write(path: &Path, what: &str, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(|e| Error::io(&format!("writing {what} to"), path, e))
+}
+
+fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace) -> Result<()> {
+    let mut written = Vec::new();
+    let mut file = |own: &Option<PathBuf>, name: &str, bytes: &dyn Fn() -> String| -> Result<()> {
+        let inside = args.out.as_ref().map(|folder| folder.join(name));
+        for path in [own.clone(), inside].into_iter().flatten() {
+            write(&path, "the profile", bytes().as_bytes())?;
+            written.push(path.display().to_string());
+        }
+        Ok(())
+    };
+    let groups = |by| group(&profile.dispatches, by, &profile.roofline);
+    let report = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "step": what,
+        "safe_shaders": args.safe_shaders,
+        "overhead": profile.overhead(),
+        "profile": profile,
+        "ways": groups(By::Way),
+        "kernels": groups(By::Kernel),
+        "layers": groups(By::Layer),
+        "nodes": groups(By::Node),
+    });
+    file(&args.json, "profile.json", &|| format!("{report:#}\n"))?;
+    let title = format!("Roofline of {what}");
+    file(&args.svg, "roofline.svg", &|| plot::plot(&title, &profile.adapter, &groups(By::Kernel), &profile.roofline))?;
+    file(&args.trace, "trace.json", &|| format!("{}\n", timeline::timeline(profile, trace)))?;
+    if written.is_empty() { Ok(()) } else { output::print(&format!("\nwritten: {}\n", written.join(", "))) }
+}
+
+/// Every pipeline of the traced step once.
+fn dump(folder: &Path, trace: &Trace, checked: bool) -> Result<()> {
+    let mut pipelines: Vec<(&'static gpu::Shader, usize)> = Vec::new();
+    for dispatch in trace.plays.iter().flat_map(|p| p.program.dispatches()) {
+        if !pipelines
+            .iter()
+            .any(|(shader, variant)| shader.name == dispatch.shader.name && *variant == dispatch.variant)
+        {
+            pipelines.push((dispatch.shader, dispatch.variant));
+        }
+    }
+    dump_pipelines(folder, &pipelines, checked)
+}
+
+fn dump_pipelines(folder: &Path, pipelines: &[(&'static gpu::Shader, usize)], checked: bool) -> Result<()> {
+    let (mut count, mut refused) = (0, Vec::new());
+    for (shader, variant) in pipelines {
+        for file in languages(shader, *variant, checked) {
+            write(&folder.join(&file.name), "a shader", &file.bytes)?;
+            count += 1;
+            refused.extend(file.name.strip_suffix(".txt").map(str::to_owned));
+        }
+    }
+    let why = match refused.len() {
+        0 => String::new(),
+        _ => format!("; refused by naga, with the reason in a .txt: {}", refused.join(", ")),
+    };
+    output::print(&format!("\n{count} files of {} pipelines are in {}{why}\n", pipelines.len(), folder.display()))
+}
+
+/// One step inside a capture, and what has to be attached for one to come of it.
+fn capture(engine: &Arc<Engine>, trainer: &mut Trainer) -> Result<()> {
+    engine.capture(|| trainer.run_unreported(1))?;
+    // wgpu does not say whether a debugger took it: RenderDoc's library is the one sign.
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let said = if engine.info().backend == wgpu::Backend::Metal {
+        "a capture was begun and ended around one step; it is in Xcode when the program was started from there, or with \
+         METAL_CAPTURE_ENABLED=1"
+    } else if maps.contains("librenderdoc") {
+        "RenderDoc captured one step: see its window, or the file that renderdoccmd wrote"
+    } else {
+        "one step ran between the start and the end of a capture, and no RenderDoc was seen in this process, so nothing \
+         was kept: start it as `renderdoccmd capture -w relabel profile ... --capture`, or from RenderDoc's window"
+    };
+    output::print(&format!("\ncapture: {said}\n"))
+}
+
+fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>) -> Result<()> {
+    profile::kernel::find(name)?;
+    let mut device = device_options(adapter)?;
+    args.adjust(&mut device);
+    let engine = Engine::open(&device)?;
+    let sampling = Sampling { repeats: args.steps as usize, seconds: 0.02 };
+    let before = ceilings::ceilings(&engine, sampling)?;
+    let found = forms(&engine, name, args.shape.as_deref(), sampling)?;
+    let roofline = Roofline::of(&before.or_faster(ceilings::ceilings(&engine, sampling)?));
+    let Roofline { operations_per_s, bytes_per_s } = roofline;
+    output::print(&format!(
+        "{:<10}{}\n{:<10}{:.1} GFLOP/s in registers, {:.2} GB/s in a copy\n\n{}",
+        "adapter",
+        engine.describe(),
+        "ceilings",
+        operations_per_s / 1e9,
+        bytes_per_s / 1e9,
+        of_forms(&found, &roofline)
+    ))?;
+    if let Some(path) = &args.json {
+        let report = json!({ "version": env!("CARGO_PKG_VERSION"), "adapter": engine.describe(), "roofline": roofline, "forms": found.timed });
+        write(path, "the profile", format!("{report:#}\n").as_bytes())?;
+    }
+    if let Some(folder) = &args.dump {
+        let kernels = profile::kernel::family(profile::kernel::find(name)?);
+        let all = kernels.iter().flat_map(|k| (0..k.shader.variants.len()).map(|v| (k.shader, v)));
+        dump_pipelines(folder, &all.collect::<Vec<_>>(), args.safe_shaders)?;
+    }
+    Ok(())
+}
+
+fn of_forms(found: &Forms, roofline: &Roofline) -> String {
+    let mut table = output::table();
+    table.set_header([
+        "form", "shape", "grid", "ms", "spread", "GFLOP/s", "of fma", "GB/s", "of copy", "binds", "of roof", "",
+    ]);
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    for timed in &found.timed {
+        let m = &timed.measured;
+        let g = &group(std::slice::from_ref(m), By::Kernel, roofline)[0];
+        let [x, y, z] = m.grid;
+        let mut row = vec![format!("{} ({})", m.kernel, m.variant), m.node.clone(), format!("{x}x{y}x{z}")];
+        row.extend([format!("{:.4}", 1e3 * m.seconds), format!("{:.0} %", 100.0 * m.spread)]);
+        row.extend(rates(g.operations_per_s(), g.of_operations, g.bytes_per_s(), g.of_bytes));
+        row.extend([g.binds.to_string(), percent(g.of_roof())]);
+        row.push(if timed.chosen { "taken in training" } else { "" }.into());
+        table.add_row(row);
+    }
+    let mut text = format!("{table}\n");
+    for reason in &found.left_out {
+        let _ = writeln!(text, "left out: {reason}");
+    }
+    text
+}

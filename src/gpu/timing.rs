@@ -1,0 +1,59 @@
+//! Timing of whole recordings by the host's clock: replayed until a sample is long enough, the median counts.
+
+use std::time::Instant;
+
+use super::{Engine, Program, Recording, readback};
+use crate::base::Result;
+
+/// How often and how long to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling {
+    /// Timed samples; the median counts. At least 1.
+    pub repeats: usize,
+    /// Shortest sample in seconds: what is timed is replayed until it takes that long.
+    pub seconds: f64,
+}
+
+/// Median seconds of one run of a recording, and their spread.
+///
+/// # Errors
+/// When the adapter fails.
+pub fn timed(engine: &Engine, sampling: Sampling, recording: &Recording) -> Result<(f64, f64)> {
+    let program = Program::new(engine, recording)?;
+    let all = 0..program.len();
+    let times = warmed(engine, sampling, &program, all.clone())?;
+    let mut samples = Vec::with_capacity(sampling.repeats);
+    for _ in 0..sampling.repeats {
+        samples.push(run(engine, &program, all.clone(), times)? / times as f64);
+    }
+    Ok(median_spread(&mut samples))
+}
+
+/// How often a part of a program has to be replayed for one sample; its pipelines are warm afterwards.
+///
+/// # Errors
+/// When the adapter fails.
+pub fn warmed(engine: &Engine, sampling: Sampling, program: &Program, part: std::ops::Range<usize>) -> Result<usize> {
+    // The first run compiles the pipeline; the second tells how often to replay.
+    run(engine, program, part.clone(), 1)?;
+    let once = run(engine, program, part, 1)?.max(1e-6);
+    Ok((sampling.seconds / once).ceil().clamp(1.0, 1000.0) as usize)
+}
+
+/// Seconds of `times` replays of a part of a program, its submission and the wait for it included.
+///
+/// # Errors
+/// When the adapter fails.
+pub fn run(engine: &Engine, program: &Program, part: std::ops::Range<usize>, times: usize) -> Result<f64> {
+    let start = Instant::now();
+    program.run_part(engine, part, times)?;
+    readback::wait(engine)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The median, and (slowest − fastest) / median. There must be a sample.
+pub fn median_spread(samples: &mut [f64]) -> (f64, f64) {
+    samples.sort_by(f64::total_cmp);
+    let median = samples[samples.len() / 2];
+    (median, (samples[samples.len() - 1] - samples[0]) / median)
+}

@@ -1,0 +1,102 @@
+//! Convolution with 3 x 3 kernels, stride 1 and a border of 1, and its gradient by the input, by Winograd's F(2, 3) on
+//! subgroups of 8 lanes and costly loads: recorded by [`conv2d::record`] and [`conv2d_input_grad::record`] where it
+//! fits and the recording's variants name it (`choose::preferred` says when).
+
+use super::conv2d::{self, Convolution, Geometry, fold};
+use super::{Case, Kernel, conv2d_input_grad, conv2d_subgroup, params, shared};
+use crate::base::Result;
+use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
+
+params! {
+    /// Uniforms of `conv2d_winograd.wgsl`.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// H, of input and output.
+        pub height: u32,
+        /// W, of input and output.
+        pub width: u32,
+        /// Channels that are summed over, in vectors of 4.
+        pub inner: u32,
+        /// Channels of the output.
+        pub outer: u32,
+        /// Blocks of 8 x 8 pixels in a row of the image.
+        pub across: u32,
+        /// Blocks in a column of the image.
+        pub down: u32,
+    }
+}
+
+const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
+    Variant { name, constants, needs: shared::SOFTWARE_FORMS }
+}
+
+/// The shader. Its variants come in pairs, forward and for the gradient: the call chooses between the two. The first
+/// pair is for images of at most 8 columns; naming it leaves the choice between the pairs to the width.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_winograd",
+    source: include_str!("../../shaders/matmul/conv2d_winograd.wgsl"),
+    shared: &[shared::PANEL, shared::PAIRS],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("w"), write("y")],
+    variants: &[
+        form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]),
+        form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]),
+        form("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]),
+        form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]),
+    ],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+
+/// Whether this form computes a convolution and its input gradient.
+pub(super) fn fits(geometry: &Geometry) -> bool {
+    geometry.kernel == [3, 3] && geometry.convolution == Convolution { stride: 1, padding: 1 }
+}
+
+/// Blocks of 8 x 8 pixels in a row and in a column of an image.
+fn blocks(geometry: &Geometry) -> [usize; 2] {
+    [geometry.input[2].div_ceil(8), geometry.input[1].div_ceil(8)]
+}
+
+/// Whether a recording uses this form: where the variants name it and, if they also name `conv2d_subgroup`, the image
+/// fills at least half of its blocks, since this form is about twice as fast.
+pub(super) fn takes(recording: &Recording, geometry: &Geometry) -> bool {
+    let [_, height, width, _] = geometry.input;
+    let filled = 2 * height * width >= 64 * blocks(geometry).iter().product::<usize>();
+    let named = |shader: &Shader| recording.variants.contains_key(shader.name);
+    named(&SHADER) && fits(geometry) && (filled || !named(&conv2d_subgroup::SHADER))
+}
+
+/// Records `y = x ∗ w`, or, where `turned`, the input gradient `y` of an upstream gradient `x`.
+pub(super) fn record(
+    recording: &mut Recording,
+    geometry: &Geometry,
+    [x, w, y]: [&Tensor; 3],
+    turned: bool,
+) -> Result<()> {
+    let [rows, height, width, channels] = geometry.input;
+    let outputs = geometry.output[3];
+    let (inner, outer) = if turned { (outputs, channels) } else { (channels, outputs) };
+    let [across, down] = blocks(geometry);
+    let p = Params {
+        rows: rows as u32,
+        height: height as u32,
+        width: width as u32,
+        inner: inner.div_ceil(4) as u32,
+        outer: outer as u32,
+        across: across as u32,
+        down: down as u32,
+    };
+    let wide = across > 1 || recording.variants.get(SHADER.name).is_some_and(|&v| v > 1);
+    let variant = 2 * usize::from(wide) + usize::from(turned);
+    let [groups, folds] = fold(rows * down * across);
+    let grid = [groups, outer.div_ceil(16) as u32, folds];
+    recording.dispatch_variant(&SHADER, variant, p, &[x, w, y], grid, geometry.cost())
+}
+
+/// The cases of the convolution and of its gradient that this form computes.
+fn cases() -> Vec<Case> {
+    conv2d::cases_of(fits).into_iter().chain(conv2d_input_grad::cases_of(fits)).collect()
+}

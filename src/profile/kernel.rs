@@ -1,0 +1,312 @@
+//! One kernel over its variants and over the other forms of the same work, at a shape or at its test cases.
+
+use serde::Serialize;
+
+use super::measure::Measured;
+use crate::base::{Array, DType, Error, Result, Shape};
+use crate::gpu::timing::{self, Sampling, median_spread};
+use crate::gpu::{Engine, Program, Recording, Tensor};
+use crate::kernels::ceilings::noise;
+use crate::kernels::conv2d::{Convolution, Geometry};
+use crate::kernels::{
+    Case, Kernel, REGISTRY, add_bias, axpby, choose, conv2d, conv2d_input_grad, conv2d_weight_grad, copy, matmul, mul,
+    relu, softmax, sum_rows,
+};
+
+/// A form of a kernel at a shape, with its time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timed {
+    /// The form; `node` is the shape in words. Its time is that of all dispatches that the form takes, such as the second
+    /// stage of a sum; its work is that of the first.
+    #[serde(flatten)]
+    pub measured: Measured,
+    /// Whether it is the form that training takes on this adapter.
+    pub chosen: bool,
+}
+
+/// What was timed, and which forms were not.
+#[derive(Clone, Debug, Default)]
+pub struct Forms {
+    /// Shape by shape, the fastest form first.
+    pub timed: Vec<Timed>,
+    /// Forms that were left out, and why.
+    pub left_out: Vec<String>,
+}
+
+type Recorder = Box<dyn Fn(&mut Recording) -> Result<()>>;
+
+/// Work of one shape, recorded with whatever variants the recording asks for.
+struct Work {
+    shape: String,
+    record: Recorder,
+}
+
+/// Times a kernel at `shape` ([`shapes`] says what one looks like), or without one at its test cases. All forms of a shape
+/// take turns, so that a busy machine slows all.
+///
+/// # Errors
+/// When there is no such kernel, the shape does not fit it, or the device fails.
+pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Sampling) -> Result<Forms> {
+    let kernel = find(name)?;
+    let works = match shape {
+        Some(shape) => vec![at_shape(engine, kernel, shape)?],
+        None => (kernel.cases)().into_iter().map(|case| of_case(engine, case)).collect::<Result<_>>()?,
+    };
+    let mut forms = Forms::default();
+    let mut offered = Vec::new();
+    for kernel in family(kernel) {
+        for (index, variant) in kernel.shader.variants.iter().enumerate() {
+            if engine.features().contains(variant.needs) {
+                offered.push((kernel, index));
+            } else {
+                let name = kernel.shader.name;
+                forms.left_out.push(format!("{name} ({}): this adapter has no {:?}", variant.name, variant.needs));
+            }
+        }
+    }
+    for work in works {
+        let timed = at_work(engine, &work, &offered, sampling, &mut forms.left_out)?;
+        forms.timed.extend(timed);
+    }
+    Ok(forms)
+}
+
+fn at_work(
+    engine: &Engine,
+    work: &Work,
+    offered: &[(&'static Kernel, usize)],
+    sampling: Sampling,
+    left_out: &mut Vec<String>,
+) -> Result<Vec<Timed>> {
+    let mut usual = Recording::new();
+    usual.variants = choose::preferred(engine);
+    (work.record)(&mut usual)?;
+    let mut forms = Vec::new();
+    for (kernel, variant) in offered {
+        let shader = kernel.shader;
+        let mut recording = Recording::new();
+        recording.variants.insert(shader.name, *variant);
+        recording.label(&work.shape);
+        (work.record)(&mut recording)?;
+        let is_form = |d: &crate::gpu::Dispatch| d.shader.name == shader.name && d.variant == *variant;
+        let Some(own) = recording.dispatches.iter().find(|d| is_form(d)) else {
+            left_out
+                .push(format!("{} ({}): has no form for {}", shader.name, shader.variants[*variant].name, work.shape));
+            continue;
+        };
+        let measured = Measured { node: work.shape.clone(), ..Measured::new("kernel", 0, own) };
+        let chosen = usual.dispatches.iter().any(is_form);
+        let program = Program::named(engine, &recording, shader.name)?;
+        let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
+        forms.push((Timed { measured, chosen }, program, times, Vec::new()));
+    }
+    for _ in 0..sampling.repeats {
+        for (_, program, times, samples) in &mut forms {
+            samples.push(timing::run(engine, program, 0..program.len(), *times)? / *times as f64);
+        }
+    }
+    let mut timed: Vec<Timed> = Vec::new();
+    for (mut form, _, _, mut samples) in forms {
+        (form.measured.seconds, form.measured.spread) = median_spread(&mut samples);
+        timed.push(form);
+    }
+    timed.sort_by(|a, b| a.measured.seconds.total_cmp(&b.measured.seconds));
+    Ok(timed)
+}
+
+/// The kernel of that name.
+///
+/// # Errors
+/// When there is none: the nearest, and all that there are.
+pub fn find(name: &str) -> Result<&'static Kernel> {
+    REGISTRY.iter().find(|k| k.shader.name == name).ok_or_else(|| {
+        let names: Vec<&str> = REGISTRY.iter().map(|k| k.shader.name).collect();
+        let near = names.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
+        Error::Config(format!(
+            "there is no kernel `{name}`; did you mean `{}`? There are: {}",
+            near.unwrap_or(&""),
+            names.join(", ")
+        ))
+    })
+}
+
+/// Kernels that do the same work: the same parameters and bindings, and one's name begins with the other's.
+pub fn family(kernel: &'static Kernel) -> Vec<&'static Kernel> {
+    let bindings = |k: &Kernel| k.shader.bindings.iter().map(|b| b.name).collect::<Vec<_>>();
+    let root = |k: &Kernel| {
+        let same = REGISTRY.iter().filter(|o| o.fields == k.fields && bindings(o) == bindings(k));
+        let begins = |o: &&Kernel| k.shader.name.starts_with(o.shader.name);
+        same.filter(begins).map(|o| o.shader.name).min_by_key(|name| name.len())
+    };
+    let own = root(kernel);
+    REGISTRY.iter().filter(|k| root(k) == own).collect()
+}
+
+/// What a shape of a kernel looks like; `None` for kernels that are only profiled at their test cases.
+pub fn shapes(kernel: &Kernel) -> Option<&'static str> {
+    match root_name(kernel) {
+        "conv2d" | "conv2d_input_grad" | "conv2d_weight_grad" => Some(
+            "ROWSxHEIGHTxWIDTHxCHANNELS-OUTPUTS[,kSIDE][,sSTRIDE][,pPADDING], such as 32x32x32x16-16,k3,s1,p1 (the values \
+             taken when left out)",
+        ),
+        "matmul" => Some("MxKxN[,ta][,tb] (transposed a, b), such as 512x512x512"),
+        "copy" | "relu" | "mul" | "axpby" | "add_bias" | "softmax" | "sum_rows" => {
+            Some("the sizes of the tensor, such as 32x32x32x16 or 4096x1024")
+        }
+        _ => None,
+    }
+}
+
+fn root_name(kernel: &Kernel) -> &'static str {
+    // The first of a family in the registry is the plain form: forms are named after it.
+    let own = REGISTRY.iter().find(|k| k.shader.name == kernel.shader.name);
+    own.map_or("", |own| family(own).iter().map(|k| k.shader.name).min_by_key(|n| n.len()).unwrap_or(""))
+}
+
+fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
+    <[usize; N]>::try_from(sizes(text)?).ok()
+}
+
+fn sizes(text: &str) -> Option<Vec<usize>> {
+    let sizes: Vec<usize> = text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
+    sizes.iter().all(|n| (1..=1 << 20).contains(n)).then_some(sizes)
+}
+
+fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
+    let name = kernel.shader.name;
+    let Some(form) = shapes(kernel) else {
+        return Err(Error::Config(format!(
+            "--shape is not known for `{name}`; without it, the kernel's test cases are profiled"
+        )));
+    };
+    let wrong = || Error::Config(format!("--shape {text} of `{name}`: expected {form}"));
+    let record = match root_name(kernel) {
+        "matmul" => product(engine, text)?.ok_or_else(wrong)?,
+        root if root.starts_with("conv2d") => convolution(engine, root, text)?.ok_or_else(wrong)?,
+        root => elements(engine, root, &sizes(text).ok_or_else(wrong)?)?,
+    };
+    Ok(Work { shape: text.to_owned(), record })
+}
+
+fn product(engine: &Engine, text: &str) -> Result<Option<Recorder>> {
+    let mut parts = text.split(',');
+    let Some([m, k, n]) = parts.next().and_then(numbers::<3>) else { return Ok(None) };
+    let (mut ta, mut tb) = (false, false);
+    for part in parts {
+        match part {
+            "ta" => ta = true,
+            "tb" => tb = true,
+            _ => return Ok(None),
+        }
+    }
+    let a = noise(engine, &if ta { [k, m] } else { [m, k] })?;
+    let b = noise(engine, &if tb { [n, k] } else { [k, n] })?;
+    let out = noise(engine, &[m, n])?;
+    Ok(Some(Box::new(move |r| matmul::record(r, &a, &b, ta, tb, &out))))
+}
+
+fn convolution(engine: &Engine, root: &str, text: &str) -> Result<Option<Recorder>> {
+    let mut parts = text.split(',');
+    let input = parts.next().and_then(|sizes| sizes.split_once('-'));
+    let Some((Some(input), Ok(outputs))) = input.map(|(input, n)| (numbers::<4>(input), n.parse::<usize>())) else {
+        return Ok(None);
+    };
+    let (mut side, mut stride, mut padding) = (3, 1, None);
+    for part in parts {
+        let (Some(key), Some(Ok(value))) = (part.get(..1), part.get(1..).map(str::parse::<usize>)) else {
+            return Ok(None);
+        };
+        match key {
+            "k" => side = value,
+            "s" => stride = value,
+            "p" => padding = Some(value),
+            _ => return Ok(None),
+        }
+    }
+    // A border that keeps the image's size, unless another is given.
+    let convolution = Convolution { stride, padding: padding.unwrap_or(side / 2) };
+    if outputs == 0 || outputs > 1 << 20 || side > 64 {
+        return Ok(None);
+    }
+    let g = Geometry::new(input, [side, side], outputs, convolution)
+        .map_err(|e| Error::Config(format!("--shape {text}: {e}")))?;
+    let [x, w, y] = [noise(engine, &g.input)?, noise(engine, &g.weights())?, noise(engine, &g.output)?];
+    Ok(Some(match root {
+        "conv2d" => Box::new(move |r| conv2d::record(r, &x, &w, convolution, &y)),
+        "conv2d_input_grad" => Box::new(move |r| conv2d_input_grad::record(r, &y, &w, convolution, &x)),
+        _ => {
+            let part = engine.tensor("part", conv2d_weight_grad::scratch(&g), DType::F32)?;
+            Box::new(move |r| conv2d_weight_grad::record(r, &x, &y, convolution, &part, &w))
+        }
+    }))
+}
+
+fn elements(engine: &Engine, root: &str, sizes: &[usize]) -> Result<Recorder> {
+    let [x, y, out] = [noise(engine, sizes)?, noise(engine, sizes)?, noise(engine, sizes)?];
+    let row = noise(engine, &[x.shape.last()])?;
+    Ok(match root {
+        "copy" => Box::new(move |r| copy::record(r, &x, &out)),
+        "relu" => Box::new(move |r| relu::record(r, &x, &out)),
+        "mul" => Box::new(move |r| mul::record(r, &x, &y, &out)),
+        "axpby" => Box::new(move |r| axpby::record(r, 0.5, &x, 2.0, &y, &out)),
+        "add_bias" => Box::new(move |r| add_bias::record(r, &x, &row, &out)),
+        "softmax" => Box::new(move |r| softmax::record(r, &x, false, &out)),
+        _ => {
+            let partial = engine.tensor("partial", sum_rows::scratch(&x.shape), DType::F32)?;
+            Box::new(move |r| sum_rows::record(r, &x, 1.0, &partial, &row))
+        }
+    })
+}
+
+fn of_case(engine: &Engine, case: Case) -> Result<Work> {
+    let upload = |array: &Array, dtype: DType| -> Result<Tensor> {
+        let tensor = engine.tensor("case", array.shape.clone(), dtype)?;
+        match dtype {
+            DType::F32 => engine.write(&tensor, &array.to_f32()),
+            DType::U32 => engine.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
+        }
+        Ok(tensor)
+    };
+    let inputs: Vec<Tensor> = case.inputs.iter().map(|(a, d)| upload(a, *d)).collect::<Result<_>>()?;
+    let outputs: Vec<Tensor> = case
+        .outputs
+        .iter()
+        .map(|o| upload(o.initial.as_ref().unwrap_or(&o.expected), o.dtype))
+        .collect::<Result<_>>()?;
+    let scratch = |shape: &Shape| engine.tensor("scratch", shape.clone(), DType::F32);
+    let scratch: Vec<Tensor> = case.scratch.iter().map(scratch).collect::<Result<_>>()?;
+    let Case { name, record, .. } = case;
+    Ok(Work { shape: name, record: Box::new(move |r| record(r, &inputs, &outputs, &scratch)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(kernel: &str) -> Vec<&'static str> {
+        family(find(kernel).expect("there")).iter().map(|k| k.shader.name).collect()
+    }
+
+    #[test]
+    fn families_do_the_same_work() {
+        for name in ["conv2d", "conv2d_subgroup"] {
+            let family = names(name);
+            assert!(family.contains(&"conv2d") && family.contains(&"conv2d_subgroup"), "{family:?}");
+            assert!(family.iter().all(|n| !n.contains("grad")), "{family:?}");
+        }
+        let gradient = names("conv2d_weight_grad_sliding");
+        assert!(gradient.contains(&"conv2d_weight_grad") && !gradient.contains(&"conv2d"), "{gradient:?}");
+        assert_eq!(names("relu"), ["relu"]);
+        assert!(REGISTRY.iter().all(|k| names(k.shader.name).contains(&k.shader.name)), "each is of its own family");
+    }
+
+    #[test]
+    fn unknown_kernels_and_the_form_of_shapes_are_told() {
+        let error = find("conv2").expect_err("unknown").to_string();
+        assert!(error.contains("did you mean `conv2d`") && error.contains("softmax"), "{error}");
+        assert!(shapes(find("conv2d_subgroup").expect("there")).is_some_and(|s| s.contains("16-16,k3")));
+        assert!(shapes(find("argmax").expect("there")).is_none());
+        assert_eq!(numbers::<3>("4x5x6"), Some([4, 5, 6]));
+        assert!(["4x5", "4x5x", "4x5x0", "4x5x6x7", "", "4x-5x6"].iter().all(|t| numbers::<3>(t).is_none()));
+    }
+}

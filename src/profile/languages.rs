@@ -1,0 +1,176 @@
+//! A pipeline's shader in the languages of the drivers: WGSL as the device gets it, and what naga makes of it with the
+//! variant's override constants put in: SPIR-V, MSL, HLSL.
+
+use naga::back::{hlsl, msl, pipeline_constants, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
+use naga::{Module, ShaderStage};
+
+use crate::gpu::Shader;
+
+/// A text or binary to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// `kernel.variant.ending`.
+    pub name: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// The shader of a variant in every language; where a back end refuses it, a `.txt` holds the reason. `checked` keeps the
+/// bounds checks that wgpu would put in.
+pub fn languages(shader: &Shader, variant: usize, checked: bool) -> Vec<File> {
+    let chosen = &shader.variants[variant];
+    let stem = format!("{}.{}", shader.name, chosen.name);
+    let file = |ending: &str, bytes: Vec<u8>| File { name: format!("{stem}.{ending}"), bytes };
+    let mut text = shader.text();
+    for (name, value) in chosen.constants {
+        // At the end, so that line numbers stay those of the file.
+        text += &format!("\n// override of this pipeline: {name} = {value}");
+    }
+    let mut files = vec![file("wgsl", (text + "\n").into_bytes())];
+    let made = match module(shader, variant) {
+        Ok((module, info)) => vec![
+            ("spv", "SPIR-V", to_spirv(shader, &module, &info, checked)),
+            ("metal", "MSL", to_msl(shader, &module, &info, checked)),
+            ("hlsl", "HLSL", to_hlsl(shader, &module, &info, checked)),
+        ],
+        Err(reason) => vec![("naga", "its form without overrides", Err(reason))],
+    };
+    for (ending, language, made) in made {
+        files.push(match made {
+            Ok(bytes) => file(ending, bytes),
+            Err(reason) => {
+                let text = format!("naga has no {language} for {}, variant {}: {reason}\n", shader.name, chosen.name);
+                file(&format!("{ending}.txt"), text.into_bytes())
+            }
+        });
+    }
+    files
+}
+
+type Made = Result<Vec<u8>, String>;
+
+/// The module with its override constants put in.
+fn module(shader: &Shader, variant: usize) -> Result<(Module, ModuleInfo), String> {
+    let text = shader.text();
+    let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+    let info = validator
+        .subgroup_stages(ShaderStages::all())
+        .subgroup_operations(SubgroupOperationSet::all())
+        .validate(&module)
+        .map_err(|e| e.emit_to_string(&text))?;
+    let constants =
+        shader.variants[variant].constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let entry = Some((ShaderStage::Compute, shader.name));
+    let (module, info) =
+        pipeline_constants::process_overrides(&module, &info, entry, &constants).map_err(|e| e.to_string())?;
+    Ok((module.into_owned(), info.into_owned()))
+}
+
+fn policies(checked: bool) -> BoundsCheckPolicies {
+    let policy = if checked { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
+    BoundsCheckPolicies { index: policy, buffer: policy, image_load: policy, binding_array: policy }
+}
+
+fn to_spirv(shader: &Shader, module: &Module, info: &ModuleInfo, checked: bool) -> Made {
+    let options = spv::Options {
+        lang_version: (1, 3), // subgroups
+        bounds_check_policies: policies(checked),
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        force_loop_bounding: checked,
+        ..spv::Options::default()
+    };
+    let entry = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: shader.name.to_owned() };
+    let words = spv::write_vec(module, info, &options, Some(&entry)).map_err(|e| e.to_string())?;
+    Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+fn to_msl(shader: &Shader, module: &Module, info: &ModuleInfo, checked: bool) -> Made {
+    let options = msl::Options {
+        lang_version: (2, 4), // subgroups
+        bounds_check_policies: policies(checked),
+        zero_initialize_workgroup_memory: false,
+        force_loop_bounding: checked,
+        ..msl::Options::default()
+    };
+    let entry = msl::PipelineOptions {
+        entry_point: Some((ShaderStage::Compute, shader.name.to_owned())),
+        ..msl::PipelineOptions::default()
+    };
+    let (text, _) = msl::write_string(module, info, &options, &entry).map_err(|e| e.to_string())?;
+    Ok(text.into_bytes())
+}
+
+fn to_hlsl(shader: &Shader, module: &Module, info: &ModuleInfo, checked: bool) -> Made {
+    let options = hlsl::Options {
+        shader_model: hlsl::ShaderModel::V6_0, // subgroups
+        zero_initialize_workgroup_memory: false,
+        restrict_indexing: checked,
+        force_loop_bounding: checked,
+        ..hlsl::Options::default()
+    };
+    let entry = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, shader.name.to_owned())) };
+    let mut text = String::new();
+    let mut writer = hlsl::Writer::new(&mut text, &options, &entry);
+    writer.write(module, info, None).map_err(|e| e.to_string())?;
+    Ok(text.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{Variant, read, write};
+    use crate::kernels::{REGISTRY, matmul};
+
+    fn text(files: &[File], ending: &str) -> String {
+        let file = files.iter().find(|f| f.name.ends_with(ending));
+        let file =
+            file.unwrap_or_else(|| panic!("{ending} among {:?}", files.iter().map(|f| &f.name).collect::<Vec<_>>()));
+        String::from_utf8_lossy(&file.bytes).into_owned()
+    }
+
+    #[test]
+    fn every_pipeline_has_spirv_and_is_written_or_refused_in_each_language() {
+        for kernel in REGISTRY {
+            for variant in 0..kernel.shader.variants.len() {
+                let files = languages(kernel.shader, variant, false);
+                let name = format!("{} {}", kernel.shader.name, kernel.shader.variants[variant].name);
+                assert_eq!(files.len(), 4, "{name}");
+                let spirv = files
+                    .iter()
+                    .find(|f| f.name.ends_with(".spv"))
+                    .unwrap_or_else(|| panic!("{name}: {}", text(&files, ".txt")));
+                assert_eq!(spirv.bytes[..4], 0x0723_0203u32.to_le_bytes(), "{name}: SPIR-V's magic number");
+                assert!(files.iter().all(|f| f.bytes.len() > 40), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn override_constants_are_put_in() {
+        let widths: Vec<String> = (0..2).map(|v| text(&languages(&matmul::SHADER, v, false), ".hlsl")).collect();
+        for (text, variant) in widths.iter().zip(matmul::SHADER.variants) {
+            let threads = format!("[numthreads({}, ", variant.constant("WIDTH"));
+            assert!(text.contains(&threads), "{threads} in {text}");
+        }
+        let wgsl = text(&languages(&matmul::SHADER, 1, false), ".wgsl");
+        assert!(wgsl.starts_with(matmul::SHADER.source) && wgsl.contains("WIDTH = "), "{wgsl}");
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        static WRONG: Shader = Shader {
+            name: "wrong",
+            source: "@compute @workgroup_size(1) fn wrong() { let x = missing; }",
+            shared: &[],
+            params: 0,
+            bindings: &[read("x"), write("y")],
+            variants: &[Variant::base("plain", &[])],
+        };
+        let files = languages(&WRONG, 0, false);
+        assert_eq!(files.len(), 2);
+        assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
+    }
+}

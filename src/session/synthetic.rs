@@ -1,0 +1,183 @@
+//! Images of random patches and noise, and configs of steps worth timing: what benches and the profiler run on without data on disk.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::{config, trainer_on};
+use crate::base::philox::{Sequence, Stream};
+use crate::base::{Error, Result};
+use crate::data::ImageSet;
+use crate::gpu::Engine;
+use crate::train::Trainer;
+use crate::train::config::Config;
+use crate::train::datasets::Datasets;
+
+/// Sizes of made-up images: `HxWxC`, and `:N` classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noise {
+    /// Height, width, channels.
+    pub image: [usize; 3],
+    /// N.
+    pub classes: usize,
+}
+
+impl Default for Noise {
+    /// CIFAR-10's.
+    fn default() -> Self {
+        Self { image: [32, 32, 3], classes: 10 }
+    }
+}
+
+impl fmt::Display for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [height, width, channels] = self.image;
+        write!(f, "{height}x{width}x{channels}:{}", self.classes)
+    }
+}
+
+impl FromStr for Noise {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let (image, classes) = text.split_once(':').unwrap_or((text, "10"));
+            let sizes: Vec<usize> = image.split('x').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
+            let image = <[usize; 3]>::try_from(sizes).ok()?;
+            let classes = classes.parse().ok()?;
+            let fits = image[..2].iter().all(|&side| (1..=8192).contains(&side)) && [1, 3].contains(&image[2]);
+            (fits && (1..=1 << 20).contains(&classes)).then_some(Self { image, classes })
+        };
+        parse().ok_or_else(|| {
+            Error::Config(format!(
+                "images of `{text}`: expected HEIGHTxWIDTHxCHANNELS:CLASSES with 1 or 3 channels, such as 32x32x3:10"
+            ))
+        })
+    }
+}
+
+impl Noise {
+    /// `count` images of random patches with noise: of noise alone all images look alike to a network, and batch-norm
+    /// divides by next to nothing.
+    pub fn images(&self, count: usize) -> Datasets {
+        let [height, width, channels] = self.image;
+        let mut random = Sequence::new(0, Stream::Test, 0);
+        let mut pixels = Vec::with_capacity(count * height * width * channels);
+        for _ in 0..count {
+            let patches: Vec<u32> = (0..PATCHES * PATCHES * channels).map(|_| random.below(192)).collect();
+            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                let patch = y * PATCHES / height * PATCHES + x * PATCHES / width;
+                pixels.extend((0..channels).map(|c| (patches[patch * channels + c] + random.below(64)) as u8));
+            }
+        }
+        let set = ImageSet {
+            name: "noise".into(),
+            height,
+            width,
+            channels,
+            pixels,
+            labels: (0..count).map(|i| (i % self.classes) as u32).collect(),
+            classes: (0..self.classes).map(|i| i.to_string()).collect(),
+            finer: Vec::new(),
+            files: Vec::new(),
+            skipped: Vec::new(),
+            ignored: 0,
+        };
+        let half = vec![0.5; channels];
+        Datasets { train: Arc::new(set), validation: None, test: None, mean: half.clone(), std: half }
+    }
+
+    /// A trainer for a config on noise in place of its data: 512 images, fewer of large ones, but a batch at least.
+    ///
+    /// # Errors
+    /// When the settings do not fit together or the device has no room.
+    pub fn trainer(&self, engine: &Arc<Engine>, config: Config) -> Result<Trainer> {
+        let count = (1 << 21) / self.image.iter().product::<usize>();
+        let count = count.min(512).max(config.train.batch);
+        trainer_on(engine, config, self.images(count))
+    }
+}
+
+/// `[model]` of the demo network.
+pub const DEMO: &str = "name = \"convnet\"\nwidths = [16, 32, 64, 64]\nstrides = [2, 1, 2, 1]";
+/// Height, width and channels of the images that it sees.
+pub const DEMO_IMAGE: [usize; 3] = [28, 28, 1];
+/// Patches of an image, each way.
+const PATCHES: usize = 4;
+
+/// A training step worth timing.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Its name.
+    pub name: &'static str,
+    /// `[model]`.
+    model: &'static str,
+    /// Settings that follow it.
+    rest: &'static str,
+    /// The images that it sees.
+    pub noise: Noise,
+}
+
+/// Steps of SLA with rotation that software adapters run in seconds.
+pub const STEPS: &[Step] = &[
+    Step {
+        name: "demo sla",
+        model: DEMO,
+        rest: "[train]\nbatch = 32\nsteps = 1000000\n[augment]\ncrop_padding = 2",
+        noise: Noise { image: DEMO_IMAGE, classes: 10 },
+    },
+    Step {
+        name: "resnet32 sla",
+        model: "name = \"resnet32\"",
+        rest: "[train]\nbatch = 8\nsteps = 1000000",
+        noise: Noise { image: [32, 32, 3], classes: 10 },
+    },
+];
+
+impl Step {
+    /// The step of that name.
+    ///
+    /// # Errors
+    /// When there is none: which there are.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
+            let names: Vec<String> = STEPS.iter().map(|step| format!("\"{}\"", step.name)).collect();
+            Error::Config(format!("there is no step \"{name}\"; there are {}", names.join(", ")))
+        })
+    }
+
+    /// Its settings, with the overrides of `--set`.
+    ///
+    /// # Errors
+    /// When an override does not fit.
+    pub fn config(&self, overrides: &[String]) -> Result<Config> {
+        let toml = format!("method = \"sla\"\n[model]\n{}\n{}", self.model, self.rest);
+        config(&toml, &format!("the config of \"{}\"", self.name), overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        let noise = |text: &str| text.parse::<Noise>().map(|n| n.to_string());
+        assert_eq!(noise("28x30x1:7").ok().as_deref(), Some("28x30x1:7"));
+        assert_eq!(noise("32x32x3").ok().as_deref(), Some("32x32x3:10"));
+        for wrong in ["", "32", "32x32", "32x32x2:10", "0x3x3", "32x32x3:", "32x32x3:0", "axbx3", "9999x1x1"] {
+            let error = noise(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("32x32x3:10"), "{error}");
+        }
+    }
+
+    #[test]
+    fn steps_are_found_by_name_and_their_configs_hold() {
+        for step in STEPS {
+            assert_eq!(Step::named(step.name).expect("there").name, step.name);
+            assert!(step.config(&[]).is_ok_and(|config| config.train.batch > 0));
+        }
+        let error = Step::named("nothing").expect_err("unknown").to_string();
+        assert!(error.contains("\"demo sla\", \"resnet32 sla\""), "{error}");
+    }
+}
