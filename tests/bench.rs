@@ -1,29 +1,48 @@
 //! The kernel bench runs, measures every kernel that it promises, and its rows survive JSON.
 
 use relabel::bench::maxl::Size;
-use relabel::bench::{Options, Row, kernels};
+use relabel::bench::{Comparison, Options, Report, Row, kernels};
+use relabel::train::checkpoint::TensorData;
 
 use crate::common;
 
+/// One iteration of the smallest sizes.
+const SMALL: Options = Options { rows: 1, demo_rows: 1, sides: &[16], full: false, repeats: 1, sample: 0.0 };
+
 #[test]
 fn small_kernels_are_measured() {
-    let options = Options { rows: 1, demo_rows: 1, side: 16, repeats: 3, sample: 0.0 };
+    let options = Options { repeats: 3, ..SMALL };
     let rows = kernels(&common::unchecked_engine(), &options).expect("a bench of small kernels");
-    for name in ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"] {
-        assert_eq!(rows.iter().filter(|r| r.name == name).count(), 7, "{name}: 3 layers of ResNet-32, 4 of the demo");
+    // ResNet-32: the stem, three stages, two passages between them; the demo: four. No gradient by the images.
+    for (name, count) in [("conv2d", 10), ("conv2d_input_grad", 8), ("conv2d_weight_grad", 10)] {
+        assert_eq!(rows.iter().filter(|r| r.name == name).count(), count, "{name}");
     }
     assert_eq!(rows.iter().filter(|r| r.name == "matmul").count(), 4, "all transposes");
+    for name in ["linear", "linear_input_grad", "linear_weight_grad"] {
+        assert_eq!(rows.iter().filter(|r| r.name == name).count(), 2, "{name}: a head on each network");
+    }
     for row in &rows {
         assert!(row.milliseconds > 0.0 && row.gbytes_per_s > 0.0 && row.spread >= 0.0 && row.repeats == 3, "{row:?}");
         assert_eq!(row.gflops > 0.0, row.name != "ceiling: copy", "{row:?}");
+        assert!(row.best_milliseconds.is_some_and(|best| best > 0.0), "{row:?}");
     }
-    let layer = rows.iter().find(|r| r.name == "conv2d" && r.shape.contains("32x32x16")).expect("ResNet-32's first");
+    let shape = "ResNet-32 1x32x32x16 to 16, stride 1";
+    let layer = rows.iter().find(|r| r.name == "conv2d" && r.shape == shape).expect("the first stage");
     // 32 x 32 pixels, 9 taps, 16 by 16 channels, two operations each.
     let operations = layer.gflops * layer.milliseconds * 1e6;
     assert!((operations / (32.0 * 32.0 * 9.0 * 16.0 * 16.0 * 2.0) - 1.0).abs() < 1e-9, "{operations}");
+    for shape in
+        ["ResNet-32 1x32x32x16 to 32, stride 2", "demo 1x28x28x1 to 16, stride 2", "demo 1x7x7x64 to 64, stride 1"]
+    {
+        assert!(rows.iter().any(|r| r.name == "conv2d_weight_grad" && r.shape == shape), "{shape}: {rows:?}");
+    }
     let text = serde_json::to_string(&rows).expect("JSON");
     let back: Vec<Row> = serde_json::from_str(&text).expect("JSON");
     assert_eq!(back.len(), rows.len());
+    // As files from before these columns have it.
+    let old = r#"{"name": "a", "shape": "b", "milliseconds": 1.0, "gflops": 2.0, "gbytes_per_s": 0.0, "images_per_s": 0.0,
+                  "repeats": 5, "spread": 0.1}"#;
+    assert_eq!(serde_json::from_str::<Row>(old).expect("an old row").best_milliseconds, None);
 }
 
 #[test]
@@ -36,15 +55,18 @@ fn nothing_to_measure_is_refused() {
 fn kernels_that_go_through_memory_once_are_measured_beside_a_copy() {
     let options = Options { rows: 1, repeats: 3, sample: 0.0, ..Options::default() };
     let rows = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows");
-    assert_eq!((rows[0].name.as_str(), rows[0].shape.as_str()), ("ceiling: copy", "16 MiB: 100 % of the copy's rate"));
+    let first = [&rows[0].name, &rows[0].shape, &rows[0].note].map(String::as_str);
+    assert_eq!(first, ["ceiling: copy", "16 MiB", "100 % of the copy's rate"]);
     for name in ["relu", "batch_norm_stats", "batch_norm_relu_project", "axpby", "sum_rows", "broadcast_rows"] {
         assert_eq!(rows.iter().filter(|r| r.name == name).count(), 3, "{name}: 3 layers of ResNet-32");
     }
     for row in &rows {
         assert!(row.milliseconds > 0.0 && row.gbytes_per_s > 0.0 && row.spread >= 0.0 && row.repeats == 3, "{row:?}");
-        let share =
-            row.shape.rsplit_once(": ").and_then(|(_, s)| s.split(' ').next()).and_then(|s| s.parse::<f64>().ok());
-        let expected = 100.0 * row.gbytes_per_s / rows[0].gbytes_per_s;
+        let share = row.note.split(' ').next().and_then(|s| s.parse::<f64>().ok());
+        // By processor time where it is known.
+        let rate =
+            |row: &Row| row.gbytes_per_s * row.milliseconds / row.processor_milliseconds.unwrap_or(row.milliseconds);
+        let expected = 100.0 * rate(row) / rate(&rows[0]);
         assert!((share.expect("a share") - expected).abs() <= 0.5, "{row:?} of {:?}", rows[0]);
     }
     let add = rows.iter().find(|r| r.name == "axpby").expect("a sum");
@@ -86,5 +108,146 @@ fn a_meta_step_is_measured_beside_a_plain_one() {
     for (work, expected) in work.iter().zip([3.0, 11.0, 13.0, 11.0, 3.0]) {
         assert!((work / expected - 1.0).abs() < 0.05, "{work} where {expected} was expected: {rows:?}");
     }
-    assert!(rows[2].shape.contains("gradient off by 0.0e0"), "{rows:?}");
+    assert!(rows[2].note.contains("gradient off by 0.0e0"), "{rows:?}");
+}
+
+#[test]
+fn whole_steps_of_each_method_are_measured() {
+    let options = Options { rows: 4, demo_rows: 8, ..SMALL };
+    let engine = common::unchecked_engine();
+    let rows = relabel::bench::steps(&engine, &options, "demo").expect("rows");
+    let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
+    let methods = ["baseline", "da", "mt", "sla", "sla-sd", "sela", "maxl"].map(|m| format!("step demo {m}"));
+    assert_eq!(names, methods);
+    for row in &rows {
+        assert!(row.milliseconds > 0.0 && row.gflops > 0.0 && row.images_per_s > 0.0, "{row:?}");
+        assert!(row.host_milliseconds.is_some_and(|ms| ms > 0.0), "{row:?}");
+        assert!(row.idle.is_some_and(|part| (0.0..1.0).contains(&part)), "{row:?}");
+        let (planned, allocated) = (row.planned_bytes.expect("a plan"), row.allocated_bytes.expect("tensors"));
+        assert!(0 < planned && planned < allocated, "{row:?}");
+    }
+    let work = |i: usize| rows[i].gflops * rows[i].milliseconds;
+    // Four views are four times the work; a meta step is 11 forwards where training is 3, and its labels one more.
+    assert!((work(1) / work(0) / 4.0 - 1.0).abs() < 0.05, "{rows:?}");
+    assert!((work(6) / work(0) / 5.0 - 1.0).abs() < 0.1, "{rows:?}");
+    let error = relabel::bench::steps(&engine, &options, "resnet99").expect_err("no such step").to_string();
+    assert!(error.contains("resnet99") && error.contains("step resnet32 sla"), "{error}");
+    let shares = relabel::bench::breakdown(&engine, &options, "demo sla-sd").expect("rows");
+    assert!(
+        shares.iter().any(|r| r.name.starts_with("conv2d")) && shares.iter().all(|r| r.shape == "step demo sla-sd")
+    );
+}
+
+#[test]
+fn a_step_is_exported_with_what_a_peer_needs() {
+    let options = Options { rows: 4, demo_rows: 8, ..SMALL };
+    let mut found = Vec::new();
+    relabel::bench::export(&common::unchecked_engine(), &options, "demo", &mut |name, checkpoint| {
+        found.push((name.to_owned(), checkpoint.clone()));
+        Ok(())
+    })
+    .expect("files");
+    let of = |name: &str| &found.iter().find(|(n, _)| n == name).expect("a file").1;
+    let (sla, sela, maxl) = (of("demo-sla"), of("demo-sela"), of("demo-maxl"));
+    assert_eq!(sla.get("batch.images").expect("bytes").shape, [3, 2, 28, 28, 1]);
+    assert_eq!(sla.get("conv1.weight").expect("PyTorch's layout").shape, [16, 1, 3, 3]);
+    assert!(sla.meta.config.contains("\"sla\"") && sla.tensors.iter().all(|t| !t.name.contains("optimizer.")));
+    let numbers =
+        |checkpoint: &relabel::train::checkpoint::Checkpoint, name: &str| match &checkpoint.get(name).unwrap().data {
+            TensorData::F32(values) => values.clone(),
+            TensorData::I64(values) => values.iter().map(|&v| v as f32).collect(),
+            other => panic!("{name}: {other:?}"),
+        };
+    // Near ln 40, and no step has the loss of another: weights and batches change.
+    let losses = numbers(sla, "losses");
+    assert!(losses.iter().all(|loss| (3.0..5.0).contains(loss)) && losses[0] != losses[1] && losses[1] != losses[2]);
+    assert!(numbers(sla, "moved")[0] > 0.0 && numbers(sla, "moved")[1] == 0.0);
+    assert_eq!(sela.get("batch.assigned").expect("labels").shape, [3, 10, 2]);
+    assert!(numbers(sela, "batch.assigned").iter().all(|label| *label < 128.0));
+    assert!(numbers(maxl, "moved").iter().all(|moved| *moved > 0.0), "both networks learn");
+    assert!(maxl.get("labels.generator.conv1.weight").is_ok());
+    assert_ne!(numbers(maxl, "meta.labels"), numbers(maxl, "batch.labels"), "an order of its own");
+}
+
+fn row(name: &str, shape: &str, milliseconds: f64, best: Option<f64>) -> Row {
+    Row { name: name.into(), shape: shape.into(), milliseconds, best_milliseconds: best, ..Row::default() }
+}
+
+fn report(adapter: &str, rows: Vec<Row>) -> Report {
+    Report { version: "0".into(), adapter: adapter.into(), safe_shaders: false, rows }
+}
+
+#[test]
+fn slower_missing_and_new_rows_are_told() {
+    let then = report(
+        "a",
+        vec![
+            row("x", "1", 10.0, Some(8.0)),
+            row("x", "2", 10.0, None),
+            row("y", "1", 5.0, None),
+            row("z", "1", 1.0, None),
+        ],
+    );
+    let now = report(
+        "a",
+        // The best samples count where both are known: a busy machine slows the median.
+        vec![
+            row("x", "1", 30.0, Some(8.7)),
+            row("x", "2", 11.1, Some(2.0)),
+            row("y", "1", 5.4, None),
+            row("w", "1", 1.0, None),
+        ],
+    );
+    let found = Comparison::new(&then, &now, 0.1, false).expect("a comparison");
+    let slower: Vec<_> = found.slower().map(|line| (line.name.as_str(), line.shape.as_str())).collect();
+    assert_eq!(slower, [("x", "2")]);
+    assert!((found.lines[0].ratio() - 8.7 / 8.0).abs() < 1e-12 && (found.lines[1].ratio() - 1.11).abs() < 1e-12);
+    assert_eq!((found.missing, found.new), (vec!["z 1".to_owned()], vec!["w 1".to_owned()]));
+    let all = Comparison::new(&then, &now, 0.05, false).expect("a comparison");
+    assert_eq!(all.slower().count(), 3);
+}
+
+#[test]
+fn results_of_another_adapter_are_refused_unless_asked_for() {
+    let rows = || vec![row("x", "1", 1.0, None)];
+    let (then, now) = (report("a", rows()), report("b", rows()));
+    let error = Comparison::new(&then, &now, 0.1, false).expect_err("another adapter");
+    assert!(error.to_string().contains("--other-adapter") && error.exit_code() == 2, "{error}");
+    assert_eq!(Comparison::new(&then, &now, 0.1, true).expect("asked for").lines.len(), 1);
+    let checked = Report { safe_shaders: true, ..then.clone() };
+    assert!(Comparison::new(&checked, &then, 0.1, false).is_err());
+    assert!(
+        Comparison::new(&then, &report("a", vec![row("y", "1", 1.0, None)]), 0.1, false).is_err(),
+        "nothing in common"
+    );
+}
+
+#[test]
+fn the_command_compares_and_ends_with_one_when_slower() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("then.json").display().to_string();
+    let bench = |more: &[&str]| {
+        let small = ["bench", "sinkhorn", "--samples", "300", "--clusters", "20", "--repeats", "1"];
+        std::process::Command::new(env!("CARGO_BIN_EXE_relabel")).args(small).args(more).output().expect("it starts")
+    };
+    let kept = format!("--keep={}", folder.path().display());
+    assert_eq!(bench(&["--json", &file, &kept]).status.code(), Some(0));
+    let text = std::fs::read_to_string(&file).expect("written");
+    let names = std::fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!(names, 2, "the file asked for, and the one named after the adapter");
+    let mut report: Report = serde_json::from_str(&text).expect("a report");
+    let done = bench(&["--compare", &file, "--fail-over", "1000%"]);
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    report.rows.iter_mut().for_each(|row| {
+        row.milliseconds *= 1e-6;
+        row.best_milliseconds = row.best_milliseconds.map(|best| best * 1e-6);
+    });
+    report.rows.push(row("gone", "1", 1.0, None));
+    std::fs::write(&file, serde_json::to_string(&report).expect("JSON")).expect("written");
+    let slower = bench(&["--compare", &file]);
+    let printed = String::from_utf8_lossy(&slower.stdout);
+    assert!(slower.status.code() == Some(1) && printed.contains("not measured now: gone 1"), "{slower:?}");
+    report.adapter = "another".into();
+    std::fs::write(&file, serde_json::to_string(&report).expect("JSON")).expect("written");
+    assert_eq!(bench(&["--compare", &file]).status.code(), Some(2));
 }

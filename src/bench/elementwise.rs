@@ -1,11 +1,11 @@
 //! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate. The copy
 //! and all kernels are timed in turns, so that a busy machine slows all.
 
+use super::clock::{Sampled, replays};
 use super::{Options, Row};
 use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::clock::Moment;
-use crate::gpu::timing::median_spread;
-use crate::gpu::{Engine, Program, Recording, Tensor, readback};
+use crate::gpu::clock::{Elapsed, Moment};
+use crate::gpu::{Cost, Engine, Program, Recording, Tensor, readback};
 use crate::kernels::batch_norm::Form;
 use crate::kernels::ceilings::noise;
 use crate::kernels::{
@@ -22,11 +22,10 @@ const PARAMETERS: usize = 64 * 7300;
 struct Timed {
     name: String,
     shape: String,
-    bytes: u64,
-    operations: u64,
+    cost: Cost,
     program: Program,
     times: usize,
-    samples: Vec<f64>,
+    samples: Vec<Elapsed>,
 }
 
 /// Measures the copy of 16 MiB that `kernels` takes for the ceiling, and each kernel with the variant that training would take.
@@ -46,32 +45,24 @@ pub fn elementwise(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     all.push(optimizer(engine)?);
     for timed in &mut all {
         timed.run(engine, 1)?;
-        let once = timed.run(engine, 1)?;
-        timed.times = (options.sample / once.max(1e-6)).ceil().clamp(1.0, 1000.0) as usize;
+        timed.times = replays(options, timed.run(engine, 1)?.wall);
     }
     for _ in 0..options.repeats {
         for timed in &mut all {
-            let seconds = timed.run(engine, timed.times)? / timed.times as f64;
-            timed.samples.push(seconds);
+            let elapsed = timed.run(engine, timed.times)?;
+            timed.samples.push(elapsed);
         }
     }
-    let mut rows: Vec<Row> = Vec::new();
-    for timed in &mut all {
-        let (seconds, spread) = median_spread(&mut timed.samples);
-        let rate = timed.bytes as f64 / seconds / 1e9;
-        let copied = rows.first().map_or(rate, |copy| copy.gbytes_per_s);
-        rows.push(Row {
-            name: timed.name.clone(),
-            shape: format!("{}: {:.0} % of the copy's rate", timed.shape, 100.0 * rate / copied),
-            milliseconds: 1e3 * seconds,
-            gflops: timed.operations as f64 / seconds / 1e9,
-            gbytes_per_s: rate,
-            images_per_s: 0.0,
-            repeats: options.repeats,
-            spread,
-        });
-    }
-    Ok(rows)
+    // By processor time where it is known: a busy machine disturbs it far less.
+    let rate = |timed: &Timed, median: Elapsed| timed.cost.bytes as f64 / median.processor.unwrap_or(median.wall);
+    let copied = rate(&all[0], Sampled::of(&all[0].samples).median);
+    let row = |timed: &Timed| {
+        let sampled = Sampled::of(&timed.samples);
+        let row = Row::sampled(&timed.name, &timed.shape, timed.cost, sampled, options.repeats);
+        let share = 100.0 * rate(timed, sampled.median) / copied;
+        Row { note: format!("{share:.0} % of the copy's rate"), ..row }
+    };
+    Ok(all.iter().map(row).collect())
 }
 
 fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()> {
@@ -133,8 +124,7 @@ fn ready(engine: &Engine, name: &str, shape: &str, record: impl FnOnce(&mut Reco
     Ok(Timed {
         name: name.into(),
         shape: shape.into(),
-        bytes: cost.bytes,
-        operations: cost.operations,
+        cost,
         program: Program::new(engine, &recording)?,
         times: 1,
         samples: Vec::new(),
@@ -142,11 +132,11 @@ fn ready(engine: &Engine, name: &str, shape: &str, record: impl FnOnce(&mut Reco
 }
 
 impl Timed {
-    /// Seconds of `times` runs.
-    fn run(&self, engine: &Engine, times: usize) -> Result<f64> {
+    /// Each of `times` runs.
+    fn run(&self, engine: &Engine, times: usize) -> Result<Elapsed> {
         let start = Moment::now(engine);
         self.program.run(engine, times)?;
         readback::wait(engine)?;
-        Ok(start.seconds(engine))
+        Ok(start.elapsed(engine, times))
     }
 }

@@ -1,21 +1,23 @@
-//! Kernels one by one: the two ceilings, matrix products, and convolutions with both gradients.
+//! Kernels one by one: the two ceilings, square matrix products, and the products of whole networks.
 
-use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::timing::{Sampling, timed};
-use crate::gpu::{Engine, Recording};
-use crate::kernels::ceilings::{self, Ceiling, Ceilings, noise};
-use crate::kernels::conv2d::{Convolution, Geometry};
-use crate::kernels::{choose, conv2d, conv2d_input_grad, conv2d_weight_grad, matmul};
+use super::clock::{Sampled, sampled};
+use super::products::products;
+use crate::base::{Error, Result, Shape};
+use crate::gpu::{Cost, Engine, Program, Recording, readback};
+use crate::kernels::ceilings::{self, noise};
+use crate::kernels::{choose, matmul};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Rows of ResNet-32's layers.
+    /// Rows of ResNet-32's layers; the other networks' rows follow from it.
     pub rows: usize,
     /// Rows of the demo network's layers.
     pub demo_rows: usize,
-    /// Side of the square matrices.
-    pub side: usize,
+    /// Sides of the square matrices.
+    pub sides: &'static [usize],
+    /// Whether the large networks are measured too.
+    pub full: bool,
     /// Timed samples of each kernel; the median counts.
     pub repeats: usize,
     /// Shortest sample in seconds: a kernel is replayed until it takes that long.
@@ -24,19 +26,22 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rows: 32, demo_rows: 256, side: 512, repeats: 5, sample: 0.02 }
+        Self { rows: 32, demo_rows: 128, sides: &[512, 1024], full: false, repeats: 5, sample: 0.02 }
     }
 }
 
 impl Options {
-    /// How often and how long each kernel is timed.
-    pub fn sampling(&self) -> Sampling {
-        Sampling { repeats: self.repeats, seconds: self.sample }
+    /// What an adapter of this kind is measured with: a GPU gets as many rows as training gives it, and all networks.
+    pub fn of(engine: &Engine) -> Self {
+        match engine.info().device_type {
+            wgpu::DeviceType::Cpu => Self::default(),
+            _ => Self { rows: 512, demo_rows: 512, sides: &[512, 1024, 4096], full: true, ..Self::default() },
+        }
     }
 }
 
-/// One measured kernel.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+/// One measured kernel or step.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Row {
     /// Kernel, or the ceiling it shows.
     pub name: String,
@@ -54,6 +59,48 @@ pub struct Row {
     pub repeats: usize,
     /// (slowest − fastest) / median of the samples.
     pub spread: f64,
+    /// What was seen on the way, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// Median processor time of one run, all threads added up: on software adapters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor_milliseconds: Option<f64>,
+    /// The least disturbed sample: of processor time where that is known, else of `milliseconds`. What two files are
+    /// compared by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_milliseconds: Option<f64>,
+    /// Steps: time of the host to write a batch, to record and to submit, while the device has nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_milliseconds: Option<f64>,
+    /// Steps: the part of the time in which the device waits for the host, an estimate: what a step takes longer than the
+    /// same dispatches replayed in one submission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<f64>,
+    /// Steps: bytes of the plan, which holds what a step keeps until it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_bytes: Option<u64>,
+    /// Steps: bytes of all tensors of the run, weights and images included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocated_bytes: Option<u64>,
+}
+
+impl Row {
+    /// A row of what was sampled. Rates follow from `cost`.
+    pub(super) fn sampled(name: &str, shape: &str, cost: Cost, sampled: Sampled, repeats: usize) -> Self {
+        let seconds = sampled.median.wall;
+        Self {
+            name: name.to_owned(),
+            shape: shape.to_owned(),
+            milliseconds: 1e3 * seconds,
+            gflops: cost.operations as f64 / seconds / 1e9,
+            gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
+            repeats,
+            spread: sampled.spread,
+            processor_milliseconds: sampled.median.processor.map(|s| 1e3 * s),
+            best_milliseconds: Some(1e3 * sampled.best),
+            ..Self::default()
+        }
+    }
 }
 
 /// Measures the kernels with the variants that training would take.
@@ -61,44 +108,27 @@ pub struct Row {
 /// # Errors
 /// When the adapter has no room, or fails.
 pub fn kernels(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    if options.repeats == 0 || options.rows == 0 || options.demo_rows == 0 || options.side == 0 {
+    if options.repeats == 0 || options.rows == 0 || options.demo_rows == 0 || options.sides.contains(&0) {
         return Err(Error::Config(format!("bench: repeats, rows and sizes must be at least 1: {options:?}")));
     }
     let mut rows = ceilings(engine, options)?;
-    rows.extend(products(engine, options)?);
-    for (label, input, outputs, stride) in layers(options) {
-        rows.extend(convolutions(engine, options, &label, input, outputs, stride)?);
+    for &side in options.sides {
+        rows.extend(square(engine, options, side)?);
     }
+    rows.extend(products(engine, options)?);
     Ok(rows)
 }
 
-/// Convolutions of 3 × 3 with a border of 1: name, `[R, H, W, C]`, output channels, stride.
-fn layers(options: &Options) -> Vec<(String, [usize; 4], usize, usize)> {
-    let resnet = [(32, 16), (16, 32), (8, 64)];
-    let demo = [(28, 1, 16, 2), (14, 16, 32, 1), (14, 32, 64, 2), (7, 64, 64, 1)];
-    let resnet = resnet.map(|(size, c)| ("ResNet-32".to_owned(), [options.rows, size, size, c], c, 1));
-    let demo = demo.map(|(size, c, n, stride)| ("demo".to_owned(), [options.demo_rows, size, size, c], n, stride));
-    resnet.into_iter().chain(demo).collect()
-}
-
 fn ceilings(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    let Ceilings { operations, bytes } = ceilings::ceilings(engine, options.sampling())?;
-    let row = |name: &str, shape: String, Ceiling { cost, seconds, spread }: Ceiling| Row {
-        name: format!("ceiling: {name}"),
-        shape,
-        milliseconds: seconds * 1e3,
-        gflops: cost.operations as f64 / seconds / 1e9,
-        gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
-        images_per_s: 0.0,
-        repeats: options.repeats,
-        spread,
-    };
+    let [operations, bytes] = ceilings::recordings(engine)?;
     let copied = format!("{} MiB", Shape::new(&ceilings::COPIED).bytes() >> 20);
-    Ok(vec![row("multiply-adds", "registers alone".into(), operations), row("copy", copied, bytes)])
+    Ok(vec![
+        timed(engine, options, "ceiling: multiply-adds", "registers alone", &operations)?,
+        timed(engine, options, "ceiling: copy", &copied, &bytes)?,
+    ])
 }
 
-fn products(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    let side = options.side;
+fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
     let [a, b, out] = [noise(engine, &[side, side])?, noise(engine, &[side, side])?, noise(engine, &[side, side])?];
     let mut rows = Vec::new();
     for (mark, ta, tb) in [("a·b", false, false), ("a·bᵀ", false, true), ("aᵀ·b", true, false), ("aᵀ·bᵀ", true, true)]
@@ -108,31 +138,6 @@ fn products(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
         })?);
     }
     Ok(rows)
-}
-
-fn convolutions(
-    engine: &Engine,
-    options: &Options,
-    label: &str,
-    input: [usize; 4],
-    outputs: usize,
-    stride: usize,
-) -> Result<Vec<Row>> {
-    let convolution = Convolution { stride, padding: 1 };
-    let g = Geometry::new(input, [3, 3], outputs, convolution)?;
-    let [x, w, y] = [noise(engine, &g.input)?, noise(engine, &g.weights())?, noise(engine, &g.output)?];
-    let part = engine.tensor("part", conv2d_weight_grad::scratch(&g), DType::F32)?;
-    let [r, h, width, c] = input;
-    let shape = format!("{label} {r}x{h}x{width}x{c} to {outputs}, stride {stride}");
-    Ok(vec![
-        measure(engine, options, "conv2d", &shape, |r| conv2d::record(r, &x, &w, convolution, &y))?,
-        measure(engine, options, "conv2d_input_grad", &shape, |r| {
-            conv2d_input_grad::record(r, &y, &w, convolution, &x)
-        })?,
-        measure(engine, options, "conv2d_weight_grad", &shape, |r| {
-            conv2d_weight_grad::record(r, &x, &y, convolution, &part, &w)
-        })?,
-    ])
 }
 
 pub(super) fn measure(
@@ -146,17 +151,17 @@ pub(super) fn measure(
     recording.variants = choose::preferred(engine);
     recording.label(name);
     record(&mut recording)?;
-    // Only what the mathematics needs: the second stage of a split sum is overhead, not work.
-    let cost = recording.dispatches[0].cost;
-    let (median, spread) = timed(engine, options.sampling(), &recording)?;
-    Ok(Row {
-        name: name.to_owned(),
-        shape: shape.to_owned(),
-        milliseconds: median * 1e3,
-        gflops: cost.operations as f64 / median / 1e9,
-        gbytes_per_s: cost.bytes as f64 / median / 1e9,
-        images_per_s: 0.0,
-        repeats: options.repeats,
-        spread,
-    })
+    timed(engine, options, name, shape, &recording)
+}
+
+/// A row of a recording that is made already.
+fn timed(engine: &Engine, options: &Options, name: &str, shape: &str, recording: &Recording) -> Result<Row> {
+    // Only what the mathematics needs: transforms and the second stage of a split sum are overhead, not work.
+    let cost = recording.dispatches.iter().map(|d| d.cost).max_by_key(|c| (c.operations, c.bytes)).unwrap_or_default();
+    let program = Program::new(engine, recording)?;
+    let sampled = sampled(engine, options, |times| {
+        program.run(engine, times)?;
+        readback::wait(engine)
+    })?;
+    Ok(Row::sampled(name, shape, cost, sampled, options.repeats))
 }

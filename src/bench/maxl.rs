@@ -112,10 +112,8 @@ pub fn maxl(engine: &Engine, options: &Options, size: Size) -> Result<Vec<Row>> 
     for (i, step) in steps.iter_mut().enumerate() {
         let (seconds, spread) = median_spread(&mut step.samples);
         let at_most = |bar: Option<f64>| bar.map_or(String::new(), |bar| format!(", at most {bar}"));
-        let mut shape = format!(
-            "{} rows of 32x32x3, vgg16 {:?}: {:.2} of the plain step{}; {:.1} MB ({:.2}{})",
-            size.batch,
-            size.widths,
+        let mut note = format!(
+            "{:.2} of the plain step{}; {:.1} MB ({:.2}{})",
             seconds / plain_seconds,
             at_most(step.bars.time),
             step.bytes as f64 / 1e6,
@@ -123,18 +121,20 @@ pub fn maxl(engine: &Engine, options: &Options, size: Size) -> Result<Vec<Row>> 
             at_most(step.bars.memory)
         );
         if i > 1 {
-            shape += &format!(", gradient off by {:.1e}", relative_error(&gradients[i], &exact));
+            note += &format!(", gradient off by {:.1e}", relative_error(&gradients[i], &exact));
         }
         let cost = step.recording.cost();
         rows.push(Row {
             name: step.name.into(),
-            shape,
+            shape: format!("{} rows of 32x32x3, vgg16 {:?}", size.batch, size.widths),
             milliseconds: 1e3 * seconds,
             gflops: cost.operations as f64 / seconds / 1e9,
             gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
             images_per_s: size.batch as f64 / seconds,
             repeats: options.repeats,
             spread,
+            note,
+            ..Row::default()
         });
     }
     Ok(rows)

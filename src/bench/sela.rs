@@ -53,25 +53,27 @@ pub fn sela(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
         if method == "baseline" {
             supervised = seconds;
         }
-        let shape = format!("{BATCH} rows of 32x32x3, cifar_resnet18: {:.2} of baseline", seconds / supervised);
-        rows.push(row(format!("step {method}"), shape, &trainer, seconds, spread, options.repeats));
+        let note = format!("{:.2} of baseline", seconds / supervised);
+        let row = row(format!("step {method}"), &trainer, seconds, spread, options.repeats);
+        rows.push(Row { note, ..row });
     }
     let epoch = supervised * SAMPLES as f64 / BATCH as f64;
     rows.push(assignment(engine, options, epoch)?);
     Ok(rows)
 }
 
-fn row(name: String, shape: String, trainer: &Trainer, seconds: f64, spread: f64, repeats: usize) -> Row {
+fn row(name: String, trainer: &Trainer, seconds: f64, spread: f64, repeats: usize) -> Row {
     let cost = trainer.recording().cost();
     Row {
         name,
-        shape,
+        shape: format!("{BATCH} rows of 32x32x3, cifar_resnet18"),
         milliseconds: 1e3 * seconds,
         gflops: cost.operations as f64 / seconds / 1e9,
         gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
         images_per_s: BATCH as f64 / seconds,
         repeats,
         spread,
+        ..Row::default()
     }
 }
 
@@ -112,16 +114,12 @@ fn assignment(engine: &Engine, options: &Options, epoch: f64) -> Result<Row> {
     let state = if report.outcome == Outcome::Converged { "to 1e-3" } else { "not converged" };
     Ok(Row {
         name: "label update, one head".into(),
-        shape: format!(
-            "{SAMPLES} x {CLUSTERS} from {width} features, {} iterations {state}: {:.2} % of an epoch",
-            report.iterations,
-            100.0 * seconds / epoch
-        ),
+        shape: format!("{SAMPLES} x {CLUSTERS} from {width} features"),
+        note: format!("{} iterations {state}, {:.2} % of an epoch", report.iterations, 100.0 * seconds / epoch),
         milliseconds: 1e3 * seconds,
-        gflops: 0.0,
-        gbytes_per_s: 0.0,
         images_per_s: SAMPLES as f64 / seconds,
         repeats: options.repeats,
         spread,
+        ..Row::default()
     })
 }

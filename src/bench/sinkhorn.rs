@@ -1,10 +1,10 @@
 //! Iterations of label assignment at the sizes of CIFAR and of a tenth of ImageNet, beside a copy of as many bytes.
 
+use super::clock::sampled;
 use super::kernels::measure;
 use super::{Options, Row};
 use crate::base::{Error, Result, Shape};
-use crate::gpu::Engine;
-use crate::gpu::timing::timed;
+use crate::gpu::{Engine, Program, readback};
 use crate::kernels::ceilings::noise;
 use crate::kernels::copy;
 use crate::transport::row_store::binding_bytes;
@@ -49,16 +49,12 @@ fn iteration(engine: &Engine, options: &Options, n: usize, k: usize) -> Result<R
     let settings = Settings { power: 10.0, tolerance: 0.0, iterations: 1 << 20 };
     let recording = solver.recorded(engine, Source::Logits(&store), &settings)?;
     let cost = recording.cost();
-    let (seconds, spread) = timed(engine, options.sampling(), &recording)?;
+    let program = Program::new(engine, &recording)?;
+    let sampled = sampled(engine, options, |times| {
+        program.run(engine, times)?;
+        readback::wait(engine)
+    })?;
     let passes = cost.bytes as f64 / (4.0 * n as f64 * k as f64);
-    Ok(Row {
-        name: "sinkhorn iteration".into(),
-        shape: format!("{n} x {k}, {passes:.2} passes over the scores"),
-        milliseconds: 1e3 * seconds,
-        gflops: cost.operations as f64 / seconds / 1e9,
-        gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
-        images_per_s: 0.0,
-        repeats: options.repeats,
-        spread,
-    })
+    let shape = format!("{n} x {k}, {passes:.2} passes over the scores");
+    Ok(Row::sampled("sinkhorn iteration", &shape, cost, sampled, options.repeats))
 }

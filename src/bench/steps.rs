@@ -1,48 +1,61 @@
-//! Whole training steps: milliseconds, images a second, and which kernels take the time.
+//! Whole training steps: milliseconds, images a second, what the host takes, and which kernels take the time.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::cases::{Case, named};
+use super::clock::{Sampled, replays};
 use super::{Options, Row};
 use crate::base::Result;
+use crate::gpu::clock::Moment;
 use crate::gpu::timing::median_spread;
-use crate::gpu::{Engine, Program, Recording, readback};
-use crate::session::synthetic::{STEPS, Step};
+use crate::gpu::{Cost, Engine, Program, Recording, readback};
 
-/// Times the steps with the variants that training takes: forward, loss, backward and update of SLA with rotation.
+/// Times the steps whose name holds `name`, with the variants that training takes: forward, loss, backward and update, for
+/// `maxl` a meta step as well.
 ///
 /// # Errors
-/// When the adapter has no room, or fails.
-pub fn steps(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
-    STEPS.iter().map(|case| step(engine, options, case)).collect()
+/// When the adapter has no room, or fails, or no step is called `name`.
+pub fn steps(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
+    named(options, name)?.iter().map(|case| step(engine, options, case)).collect()
 }
 
-fn step(engine: &Arc<Engine>, options: &Options, case: &Step) -> Result<Row> {
-    let mut trainer = case.noise.trainer(engine, case.config(&[])?)?;
-    let batch = trainer.config().train.batch as f64;
+fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
+    let before = engine.allocated();
+    let mut trainer = case.trainer(engine, true)?;
+    let allocated = engine.allocated() - before;
+    let mut whole = Recording::new();
+    trainer.recordings().into_iter().for_each(|part| whole.append(part));
+    let replayed = Program::new(engine, &whole)?;
     trainer.run_unreported(2)?;
     let start = Instant::now();
     trainer.run_unreported(1)?;
-    let once = start.elapsed().as_secs_f64().max(1e-6);
-    let count = (options.sample / once).ceil().max(1.0) as u64;
-    let mut samples = Vec::new();
+    let count = replays(options, start.elapsed().as_secs_f64());
+    let (mut samples, mut alone, mut host) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.repeats {
+        let start = Moment::now(engine);
+        trainer.run_unreported(count as u64)?;
+        samples.push(start.elapsed(engine, count));
+        // In turns, so that a busy machine slows all.
+        let start = Moment::now(engine);
+        replayed.run(engine, count)?;
+        readback::wait(engine)?;
+        alone.push(start.elapsed(engine, count));
         let start = Instant::now();
-        trainer.run_unreported(count)?;
-        samples.push(start.elapsed().as_secs_f64() / count as f64);
+        trainer.submit_unreported()?;
+        host.push(start.elapsed().as_secs_f64());
+        readback::wait(engine)?;
     }
-    let (seconds, spread) = median_spread(&mut samples);
-    let cost = trainer.recording().cost();
-    let [h, w, c] = case.noise.image;
+    let (sampled, alone) = (Sampled::of(&samples), Sampled::of(&alone));
+    let (host, _) = median_spread(&mut host);
+    let row = Row::sampled(&case.name(), &case.shape(), whole.cost(), sampled, options.repeats);
     Ok(Row {
-        name: format!("step {}", case.name),
-        shape: format!("{batch} x 4 rows of {h}x{w}x{c}"),
-        milliseconds: 1e3 * seconds,
-        gflops: cost.operations as f64 / seconds / 1e9,
-        gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
-        images_per_s: batch / seconds,
-        repeats: options.repeats,
-        spread,
+        images_per_s: case.batch as f64 / sampled.median.wall,
+        host_milliseconds: Some(1e3 * host),
+        idle: Some((1.0 - alone.median.wall / sampled.median.wall).max(0.0)),
+        planned_bytes: Some(trainer.planned()),
+        allocated_bytes: Some(allocated),
+        ..row
     })
 }
 
@@ -52,14 +65,11 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Step) -> Result<Row> {
 /// # Errors
 /// When the adapter fails, or no step is called `name`.
 pub fn breakdown(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = Vec::new();
-    for case in STEPS {
-        let step = format!("step {}", case.name);
-        if !step.contains(name) {
-            continue;
-        }
-        let trainer = case.noise.trainer(engine, case.config(&[])?)?;
-        for dispatch in &trainer.recording().dispatches {
+    let mut rows: Vec<(Row, Cost)> = Vec::new();
+    for case in named(options, name)? {
+        let case_name = case.name();
+        let trainer = case.trainer(engine, true)?;
+        for dispatch in trainer.recordings().into_iter().flat_map(|part| &part.dispatches) {
             let mut one = Recording::new();
             one.dispatches.push(dispatch.clone());
             let program = Program::new(engine, &one)?;
@@ -70,35 +80,26 @@ pub fn breakdown(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<
             readback::wait(engine)?;
             let seconds = start.elapsed().as_secs_f64() / options.repeats as f64;
             let kernel = dispatch.shader.name;
-            let place = rows.iter().position(|r| r.name == kernel && r.shape == step);
-            let row = match place {
-                Some(place) => &mut rows[place],
-                None => {
-                    rows.push(Row {
-                        name: kernel.into(),
-                        shape: step.clone(),
-                        milliseconds: 0.0,
-                        gflops: 0.0,
-                        gbytes_per_s: 0.0,
-                        images_per_s: 0.0,
-                        repeats: 0,
-                        spread: 0.0,
-                    });
-                    rows.last_mut().expect("pushed above")
-                }
-            };
+            let place = rows.iter().position(|(r, _)| r.name == kernel && r.shape == case_name);
+            let place = place.unwrap_or_else(|| {
+                rows.push((Row { name: kernel.into(), shape: case_name.clone(), ..Row::default() }, Cost::default()));
+                rows.len() - 1
+            });
+            let (row, cost) = &mut rows[place];
             row.milliseconds += 1e3 * seconds;
-            // Operations and bytes first, rates when all dispatches are in.
-            row.gflops += dispatch.cost.operations as f64;
-            row.gbytes_per_s += dispatch.cost.bytes as f64;
             row.repeats += 1;
+            cost.operations += dispatch.cost.operations;
+            cost.bytes += dispatch.cost.bytes;
         }
     }
-    for row in &mut rows {
-        let seconds = row.milliseconds / 1e3;
-        row.gflops /= seconds * 1e9;
-        row.gbytes_per_s /= seconds * 1e9;
-    }
+    let mut rows: Vec<Row> = rows
+        .into_iter()
+        .map(|(row, cost)| Row {
+            gflops: cost.operations as f64 / row.milliseconds / 1e6,
+            gbytes_per_s: cost.bytes as f64 / row.milliseconds / 1e6,
+            ..row
+        })
+        .collect();
     rows.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
     Ok(rows)
 }

@@ -1,22 +1,22 @@
 //! `relabel bench`: speed of kernels, label assignment and training steps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use super::settings::{SHOWN, open};
 use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
-use crate::bench::{self, Options, Row};
+use crate::bench::{self, Comparison, Options, Report, Row};
 
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// All parts but the breakdown.
+    /// Kernels, elementwise, images, sinkhorn and steps; with --full also sela and maxl.
     All,
-    /// The adapter's two ceilings, matrix products and convolutions.
+    /// The adapter's two ceilings, and the products: square matrices, and those of a training step of ResNet-32 and the
+    /// demo network; with --full also of ResNet-18, VGG-16 and AlexNet.
     Kernels,
     /// Kernels that go through memory once, beside a copy.
     Elementwise,
@@ -28,10 +28,12 @@ enum Part {
     Sela,
     /// Meta steps of MAXL in their forms, beside a plain training step.
     Maxl,
-    /// Whole training steps.
+    /// Whole training steps of each method.
     Steps,
     /// Which kernels take the time of the training steps.
     Breakdown,
+    /// Time nothing: write weights, batches and losses of the training steps into DIR, for a peer to repeat.
+    Export,
 }
 
 /// Time kernels, label assignment and training steps on an adapter.
@@ -40,18 +42,36 @@ pub struct BenchArgs {
     /// What to time.
     #[arg(value_enum, default_value = "all")]
     part: Part,
-    /// Only steps whose name holds this text (for `breakdown`).
+    /// Where `export` writes: a folder, which is made when it is not there.
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Only steps whose name holds this text, such as "resnet32 sla" (for `steps`, `breakdown` and `export`).
     #[arg(long, value_name = "TEXT", default_value = "")]
     step: String,
+    /// All networks and parts; always so on a GPU.
+    #[arg(long)]
+    full: bool,
     /// Also write the results to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Rows of ResNet-32's layers.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    rows: u32,
-    /// Rows of the demo network's layers.
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    demo_rows: u32,
+    /// Also keep the results as JSON in this folder, in a file named after adapter and driver.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "benches/results")]
+    keep: Option<PathBuf>,
+    /// Put the results beside earlier ones, a JSON file of the same adapter.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// With --compare: end with status 1 when a row takes longer by more than this.
+    #[arg(long, value_name = "PERCENT", requires = "compare", default_value = "10%", value_parser = percent)]
+    fail_over: f64,
+    /// With --compare: the file may be of another adapter.
+    #[arg(long, requires = "compare")]
+    other_adapter: bool,
+    /// Rows of ResNet-32's layers; the large networks get a part of them [default: 32, on a GPU 512].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    rows: Option<u32>,
+    /// Rows of the demo network's layers [default: 128, on a GPU 512].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    demo_rows: Option<u32>,
     /// Samples of the assignment (default: 50000 with 128 clusters, then 100000 with 1000).
     #[arg(long, requires = "clusters", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     samples: Option<u32>,
@@ -72,7 +92,21 @@ pub struct BenchArgs {
     safe_shaders: bool,
 }
 
+/// `10%` or `10` as 0.1.
+fn percent(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 =
+        text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is no percentage, such as 10%"))?;
+    if (0.0..=1000.0).contains(&number) { Ok(number / 100.0) } else { Err(format!("{text}: from 0% to 1000%")) }
+}
+
 pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
+    if (args.part == Part::Export) != args.folder.is_some() {
+        return Err(Error::Config(
+            "bench: `export` takes a folder, as in `relabel bench export DIR`, and no other does".into(),
+        ));
+    }
+    // Before anything is timed.
+    let earlier = args.compare.as_deref().map(read).transpose()?;
     let mut device = device_options(adapter)?;
     // A debug build times what a release build runs.
     device.checked = args.safe_shaders;
@@ -80,70 +114,148 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     if variants == Some(SHOWN) {
         return shown::show(&engine);
     }
+    let defaults = Options::of(&engine);
     let options = Options {
-        rows: args.rows as usize,
-        demo_rows: args.demo_rows as usize,
+        rows: args.rows.map_or(defaults.rows, |n| n as usize),
+        demo_rows: args.demo_rows.map_or(defaults.demo_rows, |n| n as usize),
         repeats: args.repeats as usize,
-        ..Options::default()
+        full: args.full || defaults.full,
+        ..defaults
     };
     output::print(&format!("adapter: {}\n", engine.describe()))?;
+    if let Some(folder) = &args.folder {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
+        return bench::export(&engine, &options, &args.step, &mut |name, checkpoint| {
+            let path = folder.join(format!("{name}.safetensors"));
+            checkpoint.write(&path)?;
+            output::print(&format!("{}\n", path.display()))
+        });
+    }
+    let (part, all) = (args.part, args.part == Part::All);
     let mut rows = Vec::new();
-    if matches!(args.part, Part::All | Part::Kernels) {
+    if all || part == Part::Kernels {
         rows.extend(bench::kernels(&engine, &options)?);
     }
-    if matches!(args.part, Part::All | Part::Elementwise) {
+    if all || part == Part::Elementwise {
         rows.extend(bench::elementwise(&engine, &options)?);
     }
-    if matches!(args.part, Part::All | Part::Images) {
+    if all || part == Part::Images {
         rows.extend(bench::images(&engine, &options)?);
     }
-    if matches!(args.part, Part::All | Part::Sinkhorn) {
+    if all || part == Part::Sinkhorn {
         let sizes = match (args.samples, args.clusters) {
             (Some(n), Some(k)) => vec![(n as usize, k as usize)],
             _ => bench::sinkhorn::SIZES.to_vec(),
         };
         rows.extend(bench::sinkhorn(&engine, &options, &sizes)?);
     }
-    if matches!(args.part, Part::All | Part::Sela) {
+    if (all && options.full) || part == Part::Sela {
         rows.extend(bench::sela(&engine, &options)?);
     }
-    if matches!(args.part, Part::All | Part::Maxl) {
+    if (all && options.full) || part == Part::Maxl {
         let mut size = MetaSize { batch: args.maxl_batch as usize, ..MetaSize::default() };
         size.widths.iter_mut().zip(&args.maxl_widths).for_each(|(width, &given)| *width = given as usize);
         rows.extend(bench::maxl(&engine, &options, size)?);
     }
-    if matches!(args.part, Part::All | Part::Steps) {
-        rows.extend(bench::steps(&engine, &options)?);
+    if all || part == Part::Steps {
+        rows.extend(bench::steps(&engine, &options, &args.step)?);
     }
-    if args.part == Part::Breakdown {
+    if part == Part::Breakdown {
         rows.extend(bench::breakdown(&engine, &options, &args.step)?);
     }
     output::print(&format!("{}\n", table(&rows)))?;
-    let Some(path) = &args.json else { return Ok(()) };
-    let report = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "adapter": engine.describe(),
-        "safe_shaders": args.safe_shaders,
-        "rows": rows,
-    });
-    let text = serde_json::to_string_pretty(&report).map_err(|e| Error::io("writing", path, e.into()))?;
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION").into(),
+        adapter: engine.describe(),
+        safe_shaders: args.safe_shaders,
+        rows,
+    };
+    let kept = args.keep.as_ref().map(|folder| folder.join(format!("{}.json", bench::compare::file_stem(&engine))));
+    for path in args.json.iter().chain(&kept) {
+        write(&report, path)?;
+    }
+    if let Some(path) = &kept {
+        output::print(&format!("kept in {}\n", path.display()))?;
+    }
+    earlier.map_or(Ok(()), |earlier| compare(args, &earlier, &report))
+}
+
+fn read(path: &Path) -> Result<Report> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, e))?;
+    serde_json::from_str(&text)
+        .map_err(|e| Error::Data(format!("{} is no file that `relabel bench --json` wrote: {e}", path.display())))
+}
+
+fn write(report: &Report, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| Error::io("writing", path, e.into()))?;
     std::fs::write(path, text + "\n").map_err(|e| Error::io("writing", path, e))
 }
 
-fn table(rows: &[Row]) -> comfy_table::Table {
+/// Prints both results beside each other.
+fn compare(args: &BenchArgs, earlier: &Report, report: &Report) -> Result<()> {
+    let found = Comparison::new(earlier, report, args.fail_over, args.other_adapter)?;
     let mut table = output::table();
-    table.set_header(["what", "shape", "ms", "GFLOP/s", "GB/s", "images/s", "spread"]);
-    for row in rows {
-        let rate = |v: f64| if v > 0.0 { format!("{v:.1}") } else { String::new() };
+    table.set_header(["what", "shape", "ms then", "ms now", "ratio", ""]);
+    for line in &found.lines {
         table.add_row([
+            line.name.clone(),
+            line.shape.clone(),
+            format!("{:.3}", line.before),
+            format!("{:.3}", line.now),
+            format!("{:.2}", line.ratio()),
+            if line.slower { "slower".into() } else { String::new() },
+        ]);
+    }
+    let mut text = format!("\nbest samples, processor time where both know it\n{table}\n");
+    for (rows, what) in [(&found.missing, "not measured now"), (&found.new, "not measured then")] {
+        rows.iter().for_each(|row| text += &format!("{what}: {row}\n"));
+    }
+    output::print(&text)?;
+    let slower: Vec<&str> = found.slower().map(|line| line.name.as_str()).collect();
+    if slower.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "{} of {} rows take over {:.0} % longer than before: {}",
+        slower.len(),
+        found.lines.len(),
+        100.0 * args.fail_over,
+        slower.join(", ")
+    )))
+}
+
+fn table(rows: &[Row]) -> comfy_table::Table {
+    let number = |v: Option<f64>| v.filter(|v| *v > 0.0).map_or(String::new(), |v| format!("{v:.1}"));
+    let ms = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.3}"));
+    let mib = |v: Option<u64>| v.map_or(String::new(), |v| format!("{:.1}", v as f64 / f64::from(1 << 20)));
+    let cells = |row: &Row| {
+        [
             row.name.clone(),
             row.shape.clone(),
             format!("{:.3}", row.milliseconds),
-            rate(row.gflops),
-            rate(row.gbytes_per_s),
-            rate(row.images_per_s),
+            ms(row.processor_milliseconds),
             format!("{:.0} %", 100.0 * row.spread),
-        ]);
+            number(Some(row.gflops)),
+            number(Some(row.gbytes_per_s)),
+            number(Some(row.images_per_s)),
+            ms(row.host_milliseconds),
+            row.idle.map_or(String::new(), |v| format!("{:.0} %", 100.0 * v)),
+            mib(row.planned_bytes),
+            mib(row.allocated_bytes),
+            row.note.clone(),
+        ]
+    };
+    let header = [
+        "what", "shape", "ms", "CPU ms", "spread", "GFLOP/s", "GB/s", "images/s", "host ms", "idle", "plan MiB", "MiB",
+        "",
+    ];
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    // A column that says nothing is left out.
+    let used: Vec<usize> = (0..header.len()).filter(|&i| cells.iter().any(|row| !row[i].is_empty())).collect();
+    let mut table = output::table();
+    table.set_header(used.iter().map(|&i| header[i]));
+    for row in &cells {
+        table.add_row(used.iter().map(|&i| row[i].as_str()));
     }
     table
 }

@@ -46,24 +46,34 @@ impl Ceilings {
 /// Sizes of the matrix that is copied: 16 MiB.
 pub const COPIED: [usize; 2] = [4096, 1024];
 
+/// What measures them: multiply-adds in registers, and a copy.
+///
+/// # Errors
+/// When the adapter has no room.
+pub fn recordings(engine: &Engine) -> Result<[Recording; 2]> {
+    let recorded = |record: &dyn Fn(&mut Recording) -> Result<()>| -> Result<Recording> {
+        let mut recording = Recording::new();
+        recording.variants = choose::preferred(engine);
+        recording.label("ceiling");
+        record(&mut recording)?;
+        Ok(recording)
+    };
+    let out = engine.tensor("lanes", Shape::new(&[65_536]), DType::F32)?;
+    let (x, y) = (noise(engine, &COPIED)?, noise(engine, &COPIED)?);
+    Ok([recorded(&|r| fma_loop::record(r, 256, 0.5, 0.25, &out))?, recorded(&|r| copy::record(r, &x, &y))?])
+}
+
 /// Measures both.
 ///
 /// # Errors
 /// When the adapter has no room, or fails.
 pub fn ceilings(engine: &Engine, sampling: Sampling) -> Result<Ceilings> {
-    let measure = |record: &dyn Fn(&mut Recording) -> Result<()>| -> Result<Ceiling> {
-        let mut recording = Recording::new();
-        recording.variants = choose::preferred(engine);
-        recording.label("ceiling");
-        record(&mut recording)?;
-        let (seconds, spread) = timed(engine, sampling, &recording)?;
+    let measure = |recording: &Recording| -> Result<Ceiling> {
+        let (seconds, spread) = timed(engine, sampling, recording)?;
         Ok(Ceiling { cost: recording.cost(), seconds, spread })
     };
-    let out = engine.tensor("lanes", Shape::new(&[65_536]), DType::F32)?;
-    let operations = measure(&|r| fma_loop::record(r, 256, 0.5, 0.25, &out))?;
-    let (x, y) = (noise(engine, &COPIED)?, noise(engine, &COPIED)?);
-    let bytes = measure(&|r| copy::record(r, &x, &y))?;
-    Ok(Ceilings { operations, bytes })
+    let [operations, bytes] = recordings(engine)?;
+    Ok(Ceilings { operations: measure(&operations)?, bytes: measure(&bytes)? })
 }
 
 /// A tensor of values in [-0.5, 0.5): zeros and special values may be computed at another speed.

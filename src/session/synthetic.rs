@@ -1,4 +1,4 @@
-//! Images of noise, and configs of steps worth timing: what benches and the profiler run on without data on disk.
+//! Images of random patches and noise, and configs of steps worth timing: what benches and the profiler run on without data on disk.
 
 use std::fmt;
 use std::str::FromStr;
@@ -57,16 +57,25 @@ impl FromStr for Noise {
 }
 
 impl Noise {
-    /// `count` images of noise.
+    /// `count` images of random patches with noise: of noise alone all images look alike to a network, and batch-norm
+    /// divides by next to nothing.
     pub fn images(&self, count: usize) -> Datasets {
         let [height, width, channels] = self.image;
         let mut random = Sequence::new(0, Stream::Test, 0);
+        let mut pixels = Vec::with_capacity(count * height * width * channels);
+        for _ in 0..count {
+            let patches: Vec<u32> = (0..PATCHES * PATCHES * channels).map(|_| random.below(192)).collect();
+            for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                let patch = y * PATCHES / height * PATCHES + x * PATCHES / width;
+                pixels.extend((0..channels).map(|c| (patches[patch * channels + c] + random.below(64)) as u8));
+            }
+        }
         let set = ImageSet {
             name: "noise".into(),
             height,
             width,
             channels,
-            pixels: (0..count * height * width * channels).map(|_| random.below(256) as u8).collect(),
+            pixels,
             labels: (0..count).map(|i| (i % self.classes) as u32).collect(),
             classes: (0..self.classes).map(|i| i.to_string()).collect(),
             finer: Vec::new(),
@@ -78,22 +87,33 @@ impl Noise {
         Datasets { train: Arc::new(set), validation: None, test: None, mean: half.clone(), std: half }
     }
 
-    /// A trainer for a config on noise in place of its data: at least 512 images, and a batch.
+    /// A trainer for a config on noise in place of its data: 512 images, fewer of large ones, but a batch at least.
     ///
     /// # Errors
     /// When the settings do not fit together or the device has no room.
     pub fn trainer(&self, engine: &Arc<Engine>, config: Config) -> Result<Trainer> {
-        let count = config.train.batch.max(512);
+        let count = (1 << 21) / self.image.iter().product::<usize>();
+        let count = count.min(512).max(config.train.batch);
         trainer_on(engine, config, self.images(count))
     }
 }
+
+/// `[model]` of the demo network.
+pub const DEMO: &str = "name = \"convnet\"\nwidths = [16, 32, 64, 64]\nstrides = [2, 1, 2, 1]";
+/// Height, width and channels of the images that it sees.
+pub const DEMO_IMAGE: [usize; 3] = [28, 28, 1];
+/// Patches of an image, each way.
+const PATCHES: usize = 4;
 
 /// A training step worth timing.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// Its name.
     pub name: &'static str,
-    toml: &'static str,
+    /// `[model]`.
+    model: &'static str,
+    /// Settings that follow it.
+    rest: &'static str,
     /// The images that it sees.
     pub noise: Noise,
 }
@@ -102,13 +122,14 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     Step {
         name: "demo sla",
-        toml: "method = \"sla\"\n[model]\nname = \"convnet\"\nwidths = [16, 32, 64, 64]\nstrides = [2, 1, 2, 1]\n\
-               [train]\nbatch = 32\nsteps = 1000000\n[augment]\ncrop_padding = 2",
-        noise: Noise { image: [28, 28, 1], classes: 10 },
+        model: DEMO,
+        rest: "[train]\nbatch = 32\nsteps = 1000000\n[augment]\ncrop_padding = 2",
+        noise: Noise { image: DEMO_IMAGE, classes: 10 },
     },
     Step {
         name: "resnet32 sla",
-        toml: "method = \"sla\"\n[model]\nname = \"resnet32\"\n[train]\nbatch = 8\nsteps = 1000000",
+        model: "name = \"resnet32\"",
+        rest: "[train]\nbatch = 8\nsteps = 1000000",
         noise: Noise { image: [32, 32, 3], classes: 10 },
     },
 ];
@@ -130,7 +151,8 @@ impl Step {
     /// # Errors
     /// When an override does not fit.
     pub fn config(&self, overrides: &[String]) -> Result<Config> {
-        config(self.toml, &format!("the config of \"{}\"", self.name), overrides)
+        let toml = format!("method = \"sla\"\n[model]\n{}\n{}", self.model, self.rest);
+        config(&toml, &format!("the config of \"{}\"", self.name), overrides)
     }
 }
 

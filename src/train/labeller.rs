@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use super::checkpoint::{Checkpoint, NamedTensor};
 use super::events::Relabelled;
 use crate::base::Result;
-use crate::gpu::Tensor;
+use crate::gpu::{Recording, Tensor};
 use crate::graph::{Graph, NodeId};
 
 /// Makes labels for the training images.
@@ -36,6 +36,11 @@ pub trait Labeller: Debug {
     /// Whether updates count as training time.
     fn trains(&self) -> bool {
         false
+    }
+
+    /// What one of those steps dispatches, where updates count as training.
+    fn recording(&self) -> Option<&Recording> {
+        None
     }
 
     /// Means since the last call, for the report of training metrics.

@@ -22,6 +22,7 @@ pub mod schedule;
 pub mod snapshot;
 pub mod soft_labels;
 pub mod trainer;
+mod unreported;
 pub mod views;
 
 pub use gradients::place_gradients;

@@ -38,10 +38,12 @@ pub struct Trainer {
     pub(super) optimizer: Optimizer,
     schedule: Schedule,
     feed: Feed,
-    sampler: Sampler,
+    pub(super) sampler: Sampler,
     pass: Program,
     update: Option<Program>,
-    recording: Recording,
+    pub(super) recording: Recording,
+    /// Bytes of the training graph's plan.
+    pub(super) planned: u64,
     step_settings: Tensor,
     pub(super) metrics: Tensor,
     metric_names: Vec<String>,
@@ -58,19 +60,19 @@ pub struct Trainer {
 }
 
 /// One prepared batch.
-struct Prepared {
-    draws: Vec<Draw>,
-    pixels: Option<Vec<u8>>,
+pub(super) struct Prepared {
+    pub draws: Vec<Draw>,
+    pub pixels: Option<Vec<u8>>,
 }
 
 /// What the speed in a report is measured by: the steps of this session since the last report or evaluation.
-struct Clock {
+pub(super) struct Clock {
     started: Instant,
     steps: u64,
 }
 
 impl Clock {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self { started: Instant::now(), steps: 0 }
     }
 }
@@ -224,6 +226,7 @@ impl Trainer {
             pass,
             update,
             recording,
+            planned: executor.bytes(),
             step_settings,
             metrics,
             metric_names,
@@ -404,26 +407,13 @@ impl Trainer {
         }
     }
 
-    /// Replays `count` steps as fast as they go and waits for them: what `relabel bench` and `relabel profile` time.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn run_unreported(&mut self, count: u64) -> Result<()> {
-        for _ in 0..count {
-            if self.labeller.as_ref().is_some_and(|labeller| labeller.trains()) {
-                self.relabel(&mut Clock::start(), &mut events::Silent, &|| false)?;
-            }
-            let sampling = self.engine.span("sample");
-            let draws = self.sampler.batch(self.step);
-            drop(sampling);
-            self.submit(&Prepared { draws, pixels: None })?;
-            self.step += 1;
-        }
-        readback::wait(&self.engine)
-    }
-
     /// Makes the updates of labels that it is time for; false when it was interrupted between two of them.
-    fn relabel(&mut self, clock: &mut Clock, sink: &mut dyn Sink, interrupted: &dyn Fn() -> bool) -> Result<bool> {
+    pub(super) fn relabel(
+        &mut self,
+        clock: &mut Clock,
+        sink: &mut dyn Sink,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<bool> {
         let (step, epoch) = (self.step, self.epoch());
         let Some(labeller) = self.labeller.as_mut().filter(|l| l.due(step)) else { return Ok(true) };
         if !labeller.trains() {
@@ -462,7 +452,7 @@ impl Trainer {
         })
     }
 
-    fn submit(&mut self, batch: &Prepared) -> Result<()> {
+    pub(super) fn submit(&mut self, batch: &Prepared) -> Result<()> {
         let accumulate = self.config.train.accumulate;
         let rows = self.config.train.batch / accumulate;
         let lr = self.schedule.rate(self.step);

@@ -9,7 +9,7 @@ use super::{GENERATOR, HIERARCHY, Maxl};
 use crate::base::philox::Stream;
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::Sampler;
-use crate::gpu::{Engine, Program, Tensor, readback};
+use crate::gpu::{Engine, Program, Recording, Tensor, readback};
 use crate::graph::{Executor, Graph, NodeId};
 use crate::nn::{Builder, Phase, TorchTensor};
 use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
@@ -78,6 +78,7 @@ pub struct Generator {
     network: Network,
     optimizer: Optimizer,
     program: Program,
+    recording: Recording,
     feed: Feed,
     sampler: Sampler,
     /// Factors of the generator's rate, and the look-ahead's rate.
@@ -182,6 +183,7 @@ impl Generator {
         Ok(Self {
             engine: Arc::clone(engine),
             program: Program::named(engine, &recording, "meta step")?,
+            recording,
             metrics: &METRICS[..means.len()],
             hierarchy: meta.hierarchy,
             lr: settings.generator_lr,
@@ -254,6 +256,10 @@ impl Labeller for Generator {
 
     fn trains(&self) -> bool {
         true
+    }
+
+    fn recording(&self) -> Option<&Recording> {
+        Some(&self.recording)
     }
 
     fn report(&mut self) -> Result<Vec<(String, f64)>> {

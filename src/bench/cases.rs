@@ -1,0 +1,101 @@
+//! The training steps that are timed, and that peers repeat: each method on the demo network and on ResNet-32, and the two
+//! networks of SeLa's and MAXL's papers.
+
+use std::sync::Arc;
+
+use super::Options;
+use crate::base::{Error, Result};
+use crate::gpu::Engine;
+use crate::session;
+use crate::session::synthetic::{DEMO, DEMO_IMAGE, Noise};
+use crate::train::Trainer;
+
+/// A training step.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// As rows and files name it: the network, then the method.
+    pub network: &'static str,
+    pub method: &'static str,
+    /// `[model]`.
+    model: &'static str,
+    /// Height, width, channels.
+    pub image: [usize; 3],
+    pub classes: usize,
+    pub batch: usize,
+}
+
+/// Methods whose steps differ.
+const METHODS: [&str; 7] = ["baseline", "da", "mt", "sla", "sla-sd", "sela", "maxl"];
+/// Copies of an image under rotation: a batch of the methods that turn images has as many rows as `Options` says. The others
+/// get as many images, so that their times compare.
+const VIEWS: usize = 4;
+
+/// VGG-16 at a quarter of its width, which a software adapter runs in seconds.
+const NARROW: &str = "name = \"vgg16\"\nwidths = [16, 32, 64, 128, 128]";
+
+/// The steps at the sizes of `options`.
+fn cases(options: &Options) -> Vec<Case> {
+    let mut all = Vec::new();
+    let (demo, small) = (DEMO_IMAGE, [32, 32, 3]);
+    let batches = [options.demo_rows, options.rows].map(|rows| rows.div_ceil(VIEWS));
+    for method in METHODS {
+        all.push(Case { network: "demo", method, model: DEMO, image: demo, classes: 10, batch: batches[0] });
+    }
+    for method in METHODS {
+        let model = "name = \"resnet32\"";
+        all.push(Case { network: "resnet32", method, model, image: small, classes: 10, batch: batches[1] });
+    }
+    if options.full {
+        let model = "name = \"cifar_resnet18\"";
+        let batch = options.rows.div_ceil(2);
+        all.push(Case { network: "cifar_resnet18", method: "sela", model, image: small, classes: 10, batch });
+        all.push(Case { network: "vgg16", method: "maxl", model: NARROW, image: small, classes: 20, batch });
+    }
+    all
+}
+
+/// Those steps whose name holds `name`.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn named(options: &Options, name: &str) -> Result<Vec<Case>> {
+    let all = cases(options);
+    let found: Vec<Case> = all.iter().filter(|case| case.name().contains(name)).cloned().collect();
+    if found.is_empty() {
+        let names: Vec<String> = all.iter().map(Case::name).collect();
+        return Err(Error::Config(format!("no step's name holds \"{name}\"; there are: {}", names.join(", "))));
+    }
+    Ok(found)
+}
+
+impl Case {
+    /// The row's name.
+    pub fn name(&self) -> String {
+        format!("step {} {}", self.network, self.method)
+    }
+
+    /// The row's sizes.
+    pub fn shape(&self) -> String {
+        let [h, w, c] = self.image;
+        let views = if matches!(self.method, "baseline" | "sela" | "maxl") { 1 } else { VIEWS };
+        format!("{} x {views} rows of {h}x{w}x{c}", self.batch)
+    }
+
+    /// Its trainer, on random images.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn trainer(&self, engine: &Arc<Engine>, augmented: bool) -> Result<Trainer> {
+        let padding = if self.image[0] < 32 { 2 } else { 4 };
+        let augment = if augmented { padding } else { 0 };
+        let config = format!(
+            "method = \"{}\"\n[model]\n{}\n[train]\nbatch = {}\nsteps = 1000000\n[schedule]\nkind = \"constant\"\n\
+             [optimizer]\nlr = 0.01\n[augment]\ncrop_padding = {augment}\nflip = {augmented}\n\
+             [sela]\nheads = 10\nclusters = 128\nfeatures = \"bank\"\n\
+             [maxl]\norder = \"steps\"\nhead = \"linear\"\nlookahead_lr = 0.01\ngenerator_lr = 0.05",
+            self.method, self.model, self.batch
+        );
+        let config = session::config(&config, "the bench's config", &[])?;
+        Noise { image: self.image, classes: self.classes }.trainer(engine, config)
+    }
+}
