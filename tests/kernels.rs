@@ -29,7 +29,6 @@ fn shaders_are_valid_and_match_their_rust_files() {
         let core = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut allowed = core;
         allowed.set(naga::valid::Capabilities::SUBGROUP, all_need(wgpu::Features::SUBGROUP));
-        allowed.set(naga::valid::Capabilities::SHADER_INT64, all_need(wgpu::Features::SHADER_INT64));
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), allowed)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())

@@ -7,7 +7,7 @@
 // Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C)
 // Dispatch   (pixel blocks, blocks of 16 channels · fold of x past 65535 groups, stride² phases)
 // Tile       a lane computes 12 pixels, 8 apart, by 16 input channels in registers
-// Shared     none; needs subgroups of at least 8 lanes and 64-bit integers
+// Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over ky, kx, n in rising order: the same bits every run
 //
 // Pixels of one phase have the same iy mod stride and ix mod stride, hence the same taps: none is tried in vain.
@@ -27,8 +27,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> dy: array<vec2<u64>>;       // (R, OH, OW, Cout)
-@group(0) @binding(2) var<storage, read> w: array<vec2<u64>>;        // [kh, kw, pad4(C), Cout]
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;       // (R, OH, OW, Cout)
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;        // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>; // (R, H, W, C)
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
@@ -66,7 +66,7 @@ fn tap(corner: vec3<i32>, j: vec2<u32>) -> i32 {
 
 // 4 outputs of a pixel; zero outside.
 fn pixel(tap: i32, n: u32) -> vec4<f32> {
-    return floats(dy[u32(max(tap, 0)) + n]) * select(0.0, 1.0, tap >= 0);
+    return dy[u32(max(tap, 0)) + n] * select(0.0, 1.0, tap >= 0);
 }
 
 // Channels past C are pads and stay zero.
@@ -150,8 +150,8 @@ fn conv2d_input_grad_subgroup(
             let row = (ky * params.kernel_width + kx) * (last + 1u) * params.outputs;
             for (var n = 0u; n < params.outputs; n++) {
                 let k = row + n;
-                let a = floats(w[k + low]);
-                let b = floats(w[k + high]);
+                let a = w[k + low];
+                let b = w[k + high];
                 let panel = panel_of_columns(
                     subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
                     subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),

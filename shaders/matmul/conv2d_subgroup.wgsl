@@ -6,7 +6,7 @@
 // Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout); places outside x count as zero
 // Dispatch   (pixel blocks, blocks of 16 output channels, fold of x past 65535 groups)
 // Tile       a lane computes 12 pixels, 8 apart, by 16 output channels in registers
-// Shared     none; needs subgroups of at least 8 lanes and 64-bit integers
+// Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over ky, kx, c in rising order: the same bits every run
 
 struct Params {
@@ -24,8 +24,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2<u64>>;       // (R, H, W, C)
-@group(0) @binding(2) var<storage, read> w: array<vec2<u64>>;       // [kh, kw, pad4(C), Cout]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // (R, H, W, C)
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;       // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (R, OH, OW, Cout)
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
@@ -50,7 +50,7 @@ fn tap(corner: vec3<i32>, ky: u32, kx: u32) -> i32 {
 
 // 4 input channels of a pixel; zero outside the image.
 fn pixel(tap: i32, c: u32) -> vec4<f32> {
-    return floats(x[u32(max(tap, 0)) + c]) * select(0.0, 1.0, tap >= 0);
+    return x[u32(max(tap, 0)) + c] * select(0.0, 1.0, tap >= 0);
 }
 
 fn store(pixel: u32, n: u32, sums: Sums) {
@@ -117,8 +117,8 @@ fn conv2d_subgroup(
             let row = (ky * params.kernel_width + kx) * params.channels * 4u;
             for (var c = 0u; c < params.channels; c++) {
                 let at = (row + c * 4u) * params.outputs + mine;
-                let xy = floats(w[at]);
-                let zw = floats(w[at + 2u * params.outputs]);
+                let xy = w[at];
+                let zw = w[at + 2u * params.outputs];
                 let panel = Panel(
                     subgroupBroadcast(xy, 0u), subgroupBroadcast(xy, 1u), subgroupBroadcast(xy, 2u), subgroupBroadcast(xy, 3u),
                     subgroupBroadcast(xy, 4u), subgroupBroadcast(xy, 5u), subgroupBroadcast(xy, 6u), subgroupBroadcast(xy, 7u),

@@ -7,7 +7,7 @@
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·kw·pad4(C), Cout); sum_parts.wgsl adds the parts
 // Dispatch   (blocks of 24 slots, blocks of 16 output channels, parts); a slot is a tap and 4 input channels
 // Tile       a lane computes 3 slots, 8 apart, by 16 output channels in registers
-// Shared     none; needs subgroups of at least 8 lanes and 64-bit integers
+// Shared     none; needs subgroups of at least 8 lanes
 // Order      each part is summed by one lane in rising order of r, oy, ox: the same bits every run
 
 struct Params {
@@ -27,8 +27,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2<u64>>;          // (R, H, W, C)
-@group(0) @binding(2) var<storage, read> dy: array<vec2<u64>>;         // (R, OH, OW, Cout)
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;          // (R, H, W, C)
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;         // (R, OH, OW, Cout)
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
@@ -58,7 +58,7 @@ fn line_of(slot: Slot, r: u32, oy: u32) -> i32 {
 fn channels_at(slot: Slot, line: i32, ox: u32) -> vec4<f32> {
     let ix = i32(ox * params.stride) + slot.kx;
     let inside = line >= 0 && ix >= 0 && ix < i32(params.width);
-    return floats(x[u32(select(0, line + ix * i32(params.channels), inside))]) * select(0.0, 1.0, inside);
+    return x[u32(select(0, line + ix * i32(params.channels), inside))] * select(0.0, 1.0, inside);
 }
 
 // 4 channels of a slot by 16 output channels.
@@ -105,7 +105,7 @@ fn store(g: u32, slot: u32, n: u32, block: Block) {
 // 4 output channels of dy; zero past the end of the line.
 fn upstream(line: u32, ox: u32, n: u32) -> vec4<f32> {
     let at = (line * params.out_width + min(ox, params.out_width - 1u)) * params.outputs + min(n, params.outputs - 1u);
-    return floats(dy[at]) * select(0.0, 1.0, ox < params.out_width);
+    return dy[at] * select(0.0, 1.0, ox < params.out_width);
 }
 
 @compute @workgroup_size(WIDTH)

@@ -9,7 +9,7 @@
 // Shapes     x (R, H, W, inner), w [3, 3, pad4(C), Cout] -> y (R, H, W, outer); places outside x count as zero
 // Dispatch   (R · down · across, blocks of 16 output channels, fold of x past 65535 groups)
 // Tile       a lane computes 4 tiles of 2 pixels, one below the other, by 16 output channels in registers
-// Shared     none; needs subgroups of at least 8 lanes and 64-bit integers
+// Shared     none; needs subgroups of at least 8 lanes
 // Order      each output adds 4 sums over c and kx in rising order, one for each position: the same bits every run
 
 struct Params {
@@ -23,8 +23,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec2<u64>>;       // (R, H, W, inner)
-@group(0) @binding(2) var<storage, read> w: array<vec2<u64>>;       // [3, 3, pad4(C), Cout]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // (R, H, W, inner)
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;       // [3, 3, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (R, H, W, outer)
 
 override TURNED: bool = false;
@@ -36,7 +36,7 @@ const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 fn pixel(image: i32, iy: i32, ix: i32, c: u32) -> vec4<f32> {
     let inside = iy >= 0 && iy < i32(params.height) && ix >= 0 && ix < i32(params.width);
     let at = image + (iy * i32(params.width) + ix) * i32(params.inner);
-    return floats(x[u32(select(0, at, inside)) + c]) * select(0.0, 1.0, inside);
+    return x[u32(select(0, at, inside)) + c] * select(0.0, 1.0, inside);
 }
 
 // A row of a block, and, in lanes 0 and 7, the pixels to its left and right.
@@ -70,9 +70,9 @@ fn weights_at(c: u32, n: u32, half: u32, lane: u32) -> u32 {
 fn column(at: u32, kx: u32) -> Column {
     let tap = params.inner * 4u * ((params.outer + 3u) / 4u);
     return Column(
-        floats(w[at + select(kx, 8u - kx, TURNED) * tap]),
-        floats(w[at + select(3u + kx, 5u - kx, TURNED) * tap]),
-        floats(w[at + select(6u + kx, 2u - kx, TURNED) * tap]),
+        w[at + select(kx, 8u - kx, TURNED) * tap],
+        w[at + select(3u + kx, 5u - kx, TURNED) * tap],
+        w[at + select(6u + kx, 2u - kx, TURNED) * tap],
     );
 }
 

@@ -5,7 +5,7 @@
 // Shapes     a (M, K) or (K, M), b (K, N) or (N, K) -> out (M, N); what lies outside a factor counts as zero
 // Dispatch   (blocks of 8 · WIDTH rows, blocks of 64 columns, 1)
 // Tile       a lane computes twice 4 neighbouring rows, 4 · WIDTH apart, by 64 columns in registers
-// Shared     none; needs subgroups of at least 8 lanes and 64-bit integers
+// Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over k in rising order: the same bits every run
 
 struct Params {
@@ -19,8 +19,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec2<u64>>;         // (M, K), or (K, M) where TRANSPOSE_A
-@group(0) @binding(2) var<storage, read> b: array<vec2<u64>>;         // (K, N), or (N, K) where TRANSPOSE_B
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>;         // (M, K), or (K, M) where TRANSPOSE_A
+@group(0) @binding(2) var<storage, read> b: array<vec4<f32>>;         // (K, N), or (N, K) where TRANSPOSE_B
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (M, N)
 
 override TRANSPOSE_A: bool = false;

@@ -3,6 +3,7 @@
 pub mod array;
 pub mod compare;
 pub mod error;
+pub mod hash;
 pub mod labels;
 pub mod philox;
 pub mod shape;

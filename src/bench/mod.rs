@@ -21,4 +21,4 @@ pub use kernels::{Options, Row, kernels};
 pub use maxl::maxl;
 pub use sela::sela;
 pub use sinkhorn::sinkhorn;
-pub use steps::{breakdown, steps};
+pub use steps::steps;

@@ -1,4 +1,4 @@
-//! Whole training steps: milliseconds, images a second, what the host takes, and which kernels take the time.
+//! Whole training steps: milliseconds, images a second, and what the host takes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use super::{Options, Row};
 use crate::base::Result;
 use crate::gpu::clock::Moment;
 use crate::gpu::timing::median_spread;
-use crate::gpu::{Cost, Engine, Program, Recording, readback};
+use crate::gpu::{Engine, Program, Recording, readback};
 
 /// Times the steps whose name holds `name`, with the variants that training takes: forward, loss, backward and update, for
 /// `maxl` a meta step as well.
@@ -57,49 +57,4 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
         allocated_bytes: Some(allocated),
         ..row
     })
-}
-
-/// Time of each kernel within one step, largest first: every dispatch is replayed alone, so sums are a little above a
-/// whole step's time.
-///
-/// # Errors
-/// When the adapter fails, or no step is called `name`.
-pub fn breakdown(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
-    let mut rows: Vec<(Row, Cost)> = Vec::new();
-    for case in named(options, name)? {
-        let case_name = case.name();
-        let trainer = case.trainer(engine, true)?;
-        for dispatch in trainer.recordings().into_iter().flat_map(|part| &part.dispatches) {
-            let mut one = Recording::new();
-            one.dispatches.push(dispatch.clone());
-            let program = Program::new(engine, &one)?;
-            program.run(engine, 1)?;
-            readback::wait(engine)?;
-            let start = Instant::now();
-            program.run(engine, options.repeats)?;
-            readback::wait(engine)?;
-            let seconds = start.elapsed().as_secs_f64() / options.repeats as f64;
-            let kernel = dispatch.shader.name;
-            let place = rows.iter().position(|(r, _)| r.name == kernel && r.shape == case_name);
-            let place = place.unwrap_or_else(|| {
-                rows.push((Row { name: kernel.into(), shape: case_name.clone(), ..Row::default() }, Cost::default()));
-                rows.len() - 1
-            });
-            let (row, cost) = &mut rows[place];
-            row.milliseconds += 1e3 * seconds;
-            row.repeats += 1;
-            cost.operations += dispatch.cost.operations;
-            cost.bytes += dispatch.cost.bytes;
-        }
-    }
-    let mut rows: Vec<Row> = rows
-        .into_iter()
-        .map(|(row, cost)| Row {
-            gflops: cost.operations as f64 / row.milliseconds / 1e6,
-            gbytes_per_s: cost.bytes as f64 / row.milliseconds / 1e6,
-            ..row
-        })
-        .collect();
-    rows.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
-    Ok(rows)
 }

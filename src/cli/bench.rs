@@ -30,8 +30,6 @@ enum Part {
     Maxl,
     /// Whole training steps of each method.
     Steps,
-    /// Which kernels take the time of the training steps.
-    Breakdown,
     /// Time nothing: write weights, batches and losses of the training steps into DIR, for a peer to repeat.
     Export,
 }
@@ -45,7 +43,7 @@ pub struct BenchArgs {
     /// Where `export` writes: a folder, which is made when it is not there.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Only steps whose name holds this text, such as "resnet32 sla" (for `steps`, `breakdown` and `export`).
+    /// Only steps whose name holds this text, such as "resnet32 sla" (for `steps` and `export`).
     #[arg(long, value_name = "TEXT", default_value = "")]
     step: String,
     /// All networks and parts; always so on a GPU.
@@ -159,9 +157,6 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     }
     if all || part == Part::Steps {
         rows.extend(bench::steps(&engine, &options, &args.step)?);
-    }
-    if part == Part::Breakdown {
-        rows.extend(bench::breakdown(&engine, &options, &args.step)?);
     }
     output::print(&format!("{}\n", table(&rows)))?;
     let report = Report {

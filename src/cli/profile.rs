@@ -141,7 +141,7 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     }
     write_files(args, &what, &profile, &trace)?;
     if let Some(folder) = &args.dump {
-        dump(folder, &trace, args.safe_shaders)?;
+        dump(&engine, folder, &trace)?;
     }
     if args.capture { capture(&engine, &mut trainer) } else { Ok(()) }
 }
@@ -302,7 +302,7 @@ fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace)
 }
 
 /// Every pipeline of the traced step once.
-fn dump(folder: &Path, trace: &Trace, checked: bool) -> Result<()> {
+fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
     let mut pipelines: Vec<(&'static gpu::Shader, usize)> = Vec::new();
     for dispatch in trace.plays.iter().flat_map(|p| p.program.dispatches()) {
         if !pipelines
@@ -312,13 +312,13 @@ fn dump(folder: &Path, trace: &Trace, checked: bool) -> Result<()> {
             pipelines.push((dispatch.shader, dispatch.variant));
         }
     }
-    dump_pipelines(folder, &pipelines, checked)
+    dump_pipelines(engine, folder, &pipelines)
 }
 
-fn dump_pipelines(folder: &Path, pipelines: &[(&'static gpu::Shader, usize)], checked: bool) -> Result<()> {
+fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[(&'static gpu::Shader, usize)]) -> Result<()> {
     let (mut count, mut refused) = (0, Vec::new());
     for (shader, variant) in pipelines {
-        for file in languages(shader, *variant, checked) {
+        for file in languages(shader, &engine.text(shader), *variant, engine.checked()) {
             write(&folder.join(&file.name), "a shader", &file.bytes)?;
             count += 1;
             refused.extend(file.name.strip_suffix(".txt").map(str::to_owned));
@@ -374,7 +374,7 @@ fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: O
     if let Some(folder) = &args.dump {
         let kernels = profile::kernel::family(profile::kernel::find(name)?);
         let all = kernels.iter().flat_map(|k| (0..k.shader.variants.len()).map(|v| (k.shader, v)));
-        dump_pipelines(folder, &all.collect::<Vec<_>>(), args.safe_shaders)?;
+        dump_pipelines(&engine, folder, &all.collect::<Vec<_>>())?;
     }
     Ok(())
 }

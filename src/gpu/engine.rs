@@ -290,14 +290,19 @@ impl Engine {
         software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
-    fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
+    /// The text that a shader's pipelines are built of on this device.
+    pub fn text(&self, shader: &Shader) -> String {
         let text = shader.text();
+        if self.loads_words() { wide_loads(&text) } else { text }
+    }
+
+    fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
+        let text = self.text(shader);
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
             let path = Path::new(&folder).join(format!("{}.wgsl", shader.name));
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
-        let text = if self.loads_words() { wide_loads(&text) } else { text };
         let chosen = &shader.variants[variant];
         let label = format!("{} ({})", shader.name, chosen.name);
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);

@@ -1,8 +1,51 @@
 //! What the batch-normalisation kernels share: the form of the diagonal map, and statistics on the host.
 
-use super::{batch_norm_apply, batch_norm_stats, relu_derivative};
+use super::columns::Columns;
+use super::{batch_norm_apply, batch_norm_stats, params, relu_derivative};
 use crate::base::{Array, Error, Result};
-use crate::gpu::Tensor;
+use crate::gpu::{Cost, Recording, Shader, Tensor};
+
+params! {
+    /// Uniforms of the kernels for normalisation alone, without [`Form`]'s other maps.
+    pub struct Params {
+        /// Rows of `x`.
+        pub rows: u32,
+        /// Vec4 values a row.
+        pub quads: u32,
+        /// Columns of vec4 a group, a power of two.
+        pub tile: u32,
+        /// Rows a group.
+        pub slab: u32,
+        /// Added to the variance.
+        pub eps: f32,
+    }
+}
+
+impl Params {
+    /// The least work: so many operations a value, and so many tensors as large as `x` moved once.
+    pub(super) fn cost(&self, operations: u64, tensors: u64) -> Cost {
+        let values = 4 * u64::from(self.rows) * u64::from(self.quads);
+        Cost { operations: operations * values, bytes: 4 * tensors * values }
+    }
+}
+
+/// Records a pass over `x` that reduces nothing: `tensors` are the shader's, `operations` those of a value, `moved` the
+/// tensors as large as `x`.
+pub(super) fn pass(
+    recording: &mut Recording,
+    shader: &'static Shader,
+    eps: f32,
+    x: &Tensor,
+    tensors: &[&Tensor],
+    [operations, moved]: [u64; 2],
+) -> Result<()> {
+    let c = Columns::of(&x.shape);
+    let width = recording.variant(shader).constant("WIDTH");
+    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
+    let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
+    recording.dispatch(shader, p, tensors, groups, p.cost(operations, moved))
+}
 
 /// The map `x ↦ factors[0] · bias + factors[1] · r · weight · (x − mean)` and its transpose in `(bias, weight)`.
 #[derive(Clone, Copy, Debug, PartialEq)]

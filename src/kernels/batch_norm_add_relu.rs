@@ -2,40 +2,24 @@
 //! Shapes: `x, residual (…, C)`, `stats (2, C)`, `affine (2, C)` → `out (…, C)`. Source: He et al., 2016, figure 2.
 
 use super::batch_norm::{self, Form};
-use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, batch_norm_apply, batch_norm_stats, params, relu};
+use super::columns::WIDTHS;
+use super::{Case, Kernel, batch_norm_apply, batch_norm_stats, relu};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
-
-params! {
-    /// Uniforms of `batch_norm_add_relu.wgsl`.
-    pub struct Params {
-        /// Rows of `x`.
-        pub rows: u32,
-        /// Vec4 values a row.
-        pub quads: u32,
-        /// Columns of vec4 a group, a power of two.
-        pub tile: u32,
-        /// Rows a group.
-        pub slab: u32,
-        /// Added to the variance.
-        pub eps: f32,
-    }
-}
+use crate::gpu::{Recording, Shader, Tensor, read, write};
 
 /// The shader.
 pub static SHADER: Shader = Shader {
     name: "batch_norm_add_relu",
     source: include_str!("../../shaders/norm/batch_norm_add_relu.wgsl"),
     shared: &[],
-    params: size_of::<Params>(),
+    params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), read("residual"), write("out")],
     variants: WIDTHS,
 };
 
 /// The registry's entry.
-pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: batch_norm::FIELDS, cases };
 
 /// Records `out = max(weight · (x − mean) / √(variance + eps) + bias + residual, 0)`.
 ///
@@ -51,18 +35,8 @@ pub fn record(
     batch_norm::expect_rows("batch_norm_add_relu: affine", affine, x)?;
     residual.expect("batch_norm_add_relu: residual, as x", x.shape.sizes())?;
     out.expect("batch_norm_add_relu: out, as x", x.shape.sizes())?;
-    let c = Columns::of(&x.shape);
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slab) = (c.tile(width), c.stretch(width));
-    let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
-    let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
-    recording.dispatch(&SHADER, p, &[x, stats, affine, residual, out], groups, cost(p))
-}
-
-/// The least work: two tensors read and one written; five operations a value.
-pub fn cost(p: Params) -> Cost {
-    let values = 4 * u64::from(p.rows) * u64::from(p.quads);
-    Cost { operations: 5 * values, bytes: 12 * values }
+    // Two tensors read and one written; five operations a value.
+    batch_norm::pass(recording, &SHADER, eps, x, &[x, stats, affine, residual, out], [5, 3])
 }
 
 /// The twin.

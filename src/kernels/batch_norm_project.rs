@@ -2,40 +2,24 @@
 //! Shapes: `x, u (…, C)`, `stats, sums, affine (2, C)` → `out (…, C)`. Source: Ioffe and Szegedy, 2015, section 3.
 
 use super::batch_norm::{self, Form};
-use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, batch_norm_stats, batch_norm_sums, params};
+use super::columns::WIDTHS;
+use super::{Case, Kernel, batch_norm_stats, batch_norm_sums};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
-
-params! {
-    /// Uniforms of `batch_norm_project.wgsl`.
-    pub struct Params {
-        /// Rows of `x`.
-        pub rows: u32,
-        /// Vec4 values a row.
-        pub quads: u32,
-        /// Columns of vec4 a group, a power of two.
-        pub tile: u32,
-        /// Rows a group.
-        pub slab: u32,
-        /// Added to the variance.
-        pub eps: f32,
-    }
-}
+use crate::gpu::{Recording, Shader, Tensor, read, write};
 
 /// The shader.
 pub static SHADER: Shader = Shader {
     name: "batch_norm_project",
     source: include_str!("../../shaders/norm/batch_norm_project.wgsl"),
     shared: &[],
-    params: size_of::<Params>(),
+    params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("u"), read("sums"), read("affine"), write("out")],
     variants: WIDTHS,
 };
 
 /// The registry's entry.
-pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: batch_norm::FIELDS, cases };
 
 /// Records `out = weight · r · (u − sums₀/n − x̂ · sums₁/n)`.
 ///
@@ -52,18 +36,8 @@ pub fn record(
     batch_norm::expect_rows("batch_norm_project: affine", affine, x)?;
     u.expect("batch_norm_project: u, as x", x.shape.sizes())?;
     out.expect("batch_norm_project: out, as x", x.shape.sizes())?;
-    let c = Columns::of(&x.shape);
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slab) = (c.tile(width), c.stretch(width));
-    let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
-    let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
-    recording.dispatch(&SHADER, p, &[x, stats, u, sums, affine, out], groups, cost(p))
-}
-
-/// The least work: two tensors read and one written; five operations a value.
-pub fn cost(p: Params) -> Cost {
-    let values = 4 * u64::from(p.rows) * u64::from(p.quads);
-    Cost { operations: 5 * values, bytes: 12 * values }
+    // Two tensors read and one written; five operations a value.
+    batch_norm::pass(recording, &SHADER, eps, x, &[x, stats, u, sums, affine, out], [5, 3])
 }
 
 /// The twin.

@@ -4,39 +4,23 @@
 
 use super::batch_norm::{self, Form, Masked};
 use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, batch_norm_sums, params, shared, sum_rows};
+use super::{Case, Kernel, batch_norm_sums, shared, sum_rows};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
-
-params! {
-    /// Uniforms of `batch_norm_relu_sums.wgsl`.
-    pub struct Params {
-        /// Rows of `x`.
-        pub rows: u32,
-        /// Vec4 values a row.
-        pub quads: u32,
-        /// Columns of vec4 a group, a power of two.
-        pub tile: u32,
-        /// Rows a slab.
-        pub slab: u32,
-        /// Added to the variance.
-        pub eps: f32,
-    }
-}
+use crate::gpu::{Recording, Shader, Tensor, read, write};
 
 /// The shader.
 pub static SHADER: Shader = Shader {
     name: "batch_norm_relu_sums",
     source: include_str!("../../shaders/norm/batch_norm_relu_sums.wgsl"),
     shared: &[shared::COLUMNS],
-    params: size_of::<Params>(),
+    params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), read("u"), write("out")],
     variants: WIDTHS,
 };
 
 /// The registry's entry.
-pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: batch_norm::FIELDS, cases };
 
 /// Records `out = (Σ m, Σ m x̂)` with `m = u where weight · x̂ + bias > 0, else 0`. `partial` has the shape of
 /// [`batch_norm_sums::scratch`].
@@ -57,19 +41,16 @@ pub fn record(
     partial.expect("batch_norm_relu_sums: partial", batch_norm_sums::scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
     let tile = c.tile(recording.variant(&SHADER).constant("WIDTH"));
-    let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: c.slab as u32, eps };
+    let p =
+        batch_norm::Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: c.slab as u32, eps };
+    // Both tensors read once; two sums, one subtraction, two multiply-adds and one comparison a value.
+    let cost = p.cost(7, 2);
     let first = if c.slabs == 1 { out } else { partial };
-    recording.dispatch(&SHADER, p, &[x, stats, affine, u, first], [c.slabs as u32, c.tiles(tile), 1], cost(p))?;
+    recording.dispatch(&SHADER, p, &[x, stats, affine, u, first], [c.slabs as u32, c.tiles(tile), 1], cost)?;
     if c.slabs > 1 {
         sum_rows::fold(recording, partial, c.slabs, 2 * c.quads, 1.0, out)?;
     }
     Ok(())
-}
-
-/// The least work: both tensors read once; two sums, one subtraction, two multiply-adds and one comparison a value.
-pub fn cost(p: Params) -> Cost {
-    let values = 4 * u64::from(p.rows) * u64::from(p.quads);
-    Cost { operations: 7 * values, bytes: 8 * values }
 }
 
 /// The twin.

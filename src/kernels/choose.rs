@@ -5,7 +5,7 @@ use super::{
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
     conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
     conv2d_winograd, copy, crop_taps, grey_sums, matmul_subgroup, matmul_wide, mul, relu, relu_derivative,
-    relu_derivative_sum, resized_crop, score_rows, sgd, shared, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
     sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
 };
 use crate::gpu::{Engine, Shader, Variants};
@@ -41,7 +41,7 @@ pub fn preferred(engine: &Engine) -> Variants {
 /// What suits an adapter's kind, with nothing measured; a kernel that is not listed takes its first.
 ///
 /// A software adapter (lavapipe, WARP) pays for every lane of every load, so its products share loads through subgroup
-/// broadcasts and load two floats at a time (docs/performance.md). A GPU broadcasts such loads in its caches and would
+/// broadcasts (docs/performance.md). A GPU broadcasts such loads in its caches and would
 /// leave most of a subgroup idle in groups of 8 lanes.
 pub fn built_in(engine: &Engine) -> Variants {
     let mut chosen = Variants::default();
@@ -58,14 +58,12 @@ pub fn built_in(engine: &Engine) -> Variants {
         ] {
             chosen.insert(shader.name, 1);
         }
-    }
-    if software {
         for shader in STREAMING {
             let place = shader.variants.iter().position(|v| v.name == "8");
             chosen.insert(shader.name, place.expect("its variants are those of flat or columns"));
         }
     }
-    if software && engine.features().contains(shared::SOFTWARE_FORMS) && info.subgroup_min_size >= 8 {
+    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
         let shaders = [
             &conv2d_subgroup::SHADER,
             &conv2d_input_grad_subgroup::SHADER,
@@ -74,13 +72,11 @@ pub fn built_in(engine: &Engine) -> Variants {
             &conv2d_winograd::SHADER,
             &matmul_subgroup::SHADER,
             &matmul_wide::SHADER,
+            &sinkhorn_pass_subgroup::SHADER,
         ];
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
-    }
-    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
-        chosen.insert(sinkhorn_pass_subgroup::SHADER.name, 0);
     }
     if !software {
         // Rows of hundreds of clusters: at least a subgroup of 32 lanes for each.
@@ -93,8 +89,6 @@ pub fn built_in(engine: &Engine) -> Variants {
         let wider = [&score_rows::SHADER, &assign_labels::SHADER, &top_candidates::SHADER, &sinkhorn_wide::SHADER];
         chosen.kernels.extend(wider.map(|shader| (shader.name, 1)));
         chosen.insert(sinkhorn_update::SHADER.name, 2);
-    }
-    if !software {
         // Thousands of columns a row: one vector of lanes would leave a GPU idle.
         chosen.insert(top_k::SHADER.name, 1);
     }

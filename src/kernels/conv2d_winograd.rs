@@ -28,7 +28,7 @@ params! {
 }
 
 const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant { name, constants, needs: shared::SOFTWARE_FORMS }
+    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
 }
 
 /// The shader. Its variants come in pairs, forward and for the gradient: the call chooses between the two. The first
@@ -36,7 +36,7 @@ const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> 
 pub static SHADER: Shader = Shader {
     name: "conv2d_winograd",
     source: include_str!("../../shaders/matmul/conv2d_winograd.wgsl"),
-    shared: &[shared::PANEL, shared::PAIRS],
+    shared: &[shared::PANEL],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[

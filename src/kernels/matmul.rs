@@ -42,7 +42,7 @@ macro_rules! forms {
 pub static SHADER: Shader = Shader {
     name: "matmul",
     source: include_str!("../../shaders/matmul/matmul.wgsl"),
-    shared: &[shared::PANEL],
+    shared: &[shared::FACTORS, shared::PANEL],
     params: size_of::<Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: forms!(("64", 64.0), ("8", 8.0)),

@@ -5,14 +5,14 @@ use super::{Kernel, matmul, shared};
 use crate::gpu::{Shader, Variant, read, write};
 
 pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant { name, constants, needs: shared::SOFTWARE_FORMS }
+    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
 }
 
 /// The shader: one variant for each pair of transposes, chosen by the call.
 pub static SHADER: Shader = Shader {
     name: "matmul_subgroup",
     source: include_str!("../../shaders/matmul/matmul_subgroup.wgsl"),
-    shared: &[shared::FACTORS, shared::PANEL, shared::PAIRS],
+    shared: &[shared::PANEL_AT, shared::FACTORS, shared::PANEL],
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[

@@ -10,7 +10,7 @@ use crate::gpu::{Shader, read, write};
 pub static SHADER: Shader = Shader {
     name: "matmul_wide",
     source: include_str!("../../shaders/matmul/matmul_wide.wgsl"),
-    shared: &[shared::FACTORS, shared::PANEL, shared::PAIRS],
+    shared: &[shared::PANEL_AT, shared::FACTORS, shared::PANEL],
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[

@@ -207,14 +207,11 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
-    /// What the products' forms for software adapters need: values passed round a subgroup, and `PAIRS`.
-    pub const SOFTWARE_FORMS: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::SHADER_INT64);
-
     /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
-    /// Loads of two floats at a time: `floats`.
-    pub const PAIRS: &str = include_str!("../../shaders/shared/pairs.wgsl");
-    /// Loads, blocks and stores of the matrix products for subgroups: `quad`, `panel_at`, `add_product`, `store`.
+    /// The panel of a matrix product for subgroups: `panel_at`.
+    pub const PANEL_AT: &str = include_str!("../../shaders/shared/panel_at.wgsl");
+    /// Loads, blocks and stores of the matrix products: `load_b`, `quad`, `add_product`, `store`.
     pub const FACTORS: &str = include_str!("../../shaders/shared/factors.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");

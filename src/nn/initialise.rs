@@ -1,6 +1,7 @@
 //! PyTorch's initialisers under their names, drawn from a counter-based stream keyed by the tensor's name: a trunk gets
 //! the same weights whatever heads stand on it.
 
+use crate::base::hash::fnv1a;
 use crate::base::philox::{Sequence, Stream};
 
 /// How a tensor starts. `fan_in` and `fan_out` are PyTorch's: `k²·in` and `k²·out` for a convolution.
@@ -25,7 +26,7 @@ pub enum Initialiser {
 impl Initialiser {
     /// `count` values for the tensor called `name`.
     pub fn draw(self, seed: u64, name: &str, count: usize, fan_in: usize, fan_out: usize) -> Vec<f32> {
-        let mut random = Sequence::new(seed, Stream::Initialise, hash(name));
+        let mut random = Sequence::new(seed, Stream::Initialise, fnv1a(name));
         let (fan_in, fan_out) = (fan_in as f64, fan_out as f64);
         let mut normal = |deviation: f64| -> Vec<f32> {
             (0..count).map(|_| (f64::from(random.normal()) * deviation) as f32).collect()
@@ -44,11 +45,6 @@ impl Initialiser {
 
 fn uniform(random: &mut Sequence, count: usize, bound: f64) -> Vec<f32> {
     (0..count).map(|_| ((2.0 * f64::from(random.unit()) - 1.0) * bound) as f32).collect()
-}
-
-/// FNV-1a, 64 bits: a stable number for a name.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -17,19 +17,19 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// The shader of a variant in every language; where a back end refuses it, a `.txt` holds the reason. `checked` keeps the
-/// bounds checks that wgpu would put in.
-pub fn languages(shader: &Shader, variant: usize, checked: bool) -> Vec<File> {
+/// The shader of a variant, whose pipeline is built of `text` ([`crate::gpu::Engine::text`]), in every language; where a back
+/// end refuses it, a `.txt` holds the reason. `checked` keeps the bounds checks that wgpu would put in.
+pub fn languages(shader: &Shader, text: &str, variant: usize, checked: bool) -> Vec<File> {
     let chosen = &shader.variants[variant];
     let stem = format!("{}.{}", shader.name, chosen.name);
     let file = |ending: &str, bytes: Vec<u8>| File { name: format!("{stem}.{ending}"), bytes };
-    let mut text = shader.text();
+    let mut wgsl = text.to_owned();
     for (name, value) in chosen.constants {
         // At the end, so that line numbers stay those of the file.
-        text += &format!("\n// override of this pipeline: {name} = {value}");
+        wgsl += &format!("\n// override of this pipeline: {name} = {value}");
     }
-    let mut files = vec![file("wgsl", (text + "\n").into_bytes())];
-    let made = match module(shader, variant) {
+    let mut files = vec![file("wgsl", (wgsl + "\n").into_bytes())];
+    let made = match module(shader, text, variant) {
         Ok((module, info)) => vec![
             ("spv", "SPIR-V", to_spirv(shader, &module, &info, checked)),
             ("metal", "MSL", to_msl(shader, &module, &info, checked)),
@@ -52,15 +52,14 @@ pub fn languages(shader: &Shader, variant: usize, checked: bool) -> Vec<File> {
 type Made = Result<Vec<u8>, String>;
 
 /// The module with its override constants put in.
-fn module(shader: &Shader, variant: usize) -> Result<(Module, ModuleInfo), String> {
-    let text = shader.text();
-    let module = naga::front::wgsl::parse_str(&text).map_err(|e| e.emit_to_string(&text))?;
+fn module(shader: &Shader, text: &str, variant: usize) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator
         .subgroup_stages(ShaderStages::all())
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
-        .map_err(|e| e.emit_to_string(&text))?;
+        .map_err(|e| e.emit_to_string(text))?;
     let constants =
         shader.variants[variant].constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let entry = Some((ShaderStage::Compute, shader.name));
@@ -135,7 +134,7 @@ mod tests {
     fn every_pipeline_has_spirv_and_is_written_or_refused_in_each_language() {
         for kernel in REGISTRY {
             for variant in 0..kernel.shader.variants.len() {
-                let files = languages(kernel.shader, variant, false);
+                let files = languages(kernel.shader, &kernel.shader.text(), variant, false);
                 let name = format!("{} {}", kernel.shader.name, kernel.shader.variants[variant].name);
                 assert_eq!(files.len(), 4, "{name}");
                 let spirv = files
@@ -150,12 +149,13 @@ mod tests {
 
     #[test]
     fn override_constants_are_put_in() {
-        let widths: Vec<String> = (0..2).map(|v| text(&languages(&matmul::SHADER, v, false), ".hlsl")).collect();
+        let widths: Vec<String> =
+            (0..2).map(|v| text(&languages(&matmul::SHADER, &matmul::SHADER.text(), v, false), ".hlsl")).collect();
         for (text, variant) in widths.iter().zip(matmul::SHADER.variants) {
             let threads = format!("[numthreads({}, ", variant.constant("WIDTH"));
             assert!(text.contains(&threads), "{threads} in {text}");
         }
-        let wgsl = text(&languages(&matmul::SHADER, 1, false), ".wgsl");
+        let wgsl = text(&languages(&matmul::SHADER, &matmul::SHADER.text(), 1, false), ".wgsl");
         assert!(wgsl.starts_with(matmul::SHADER.source) && wgsl.contains("WIDTH = "), "{wgsl}");
     }
 
@@ -169,7 +169,7 @@ mod tests {
             bindings: &[read("x"), write("y")],
             variants: &[Variant::base("plain", &[])],
         };
-        let files = languages(&WRONG, 0, false);
+        let files = languages(&WRONG, &WRONG.text(), 0, false);
         assert_eq!(files.len(), 2);
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::hash::fnv1a;
 use crate::base::{Error, Result};
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Shader, Variants};
@@ -76,7 +77,7 @@ pub struct ClassForms {
 #[serde(deny_unknown_fields)]
 pub struct VariantFile {
     format: u32,
-    /// relabel's version; empty in a file that was written by hand.
+    /// What [`version`] says; empty in a file that was written by hand.
     #[serde(default)]
     version: String,
     /// The adapter that it was measured on; empty in a file that was written by hand.
@@ -100,7 +101,7 @@ impl VariantFile {
         };
         Self {
             format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: version(),
             adapter: identity(engine),
             kernels: Some(kernels.into_iter().filter_map(named).collect()),
             classes: BTreeMap::new(),
@@ -212,6 +213,12 @@ fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
     Ok((shader.name, variant))
 }
 
+/// relabel's version, and a number for the texts of the forms: what was measured of others does not hold for them.
+fn version() -> String {
+    let texts: String = FORMS.iter().flat_map(|(_, forms)| *forms).map(|(shader, _)| shader.text()).collect();
+    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), fnv1a(&texts))
+}
+
 /// What forms are measured for: the adapter with its driver, and whether shaders are checked.
 fn identity(engine: &Engine) -> String {
     let checks = if engine.checked() { ", checked shaders" } else { "" };
@@ -261,7 +268,7 @@ impl Chosen {
                 chosen.cache = cache_file(engine);
                 if let Some(path) = chosen.cache.as_ref().filter(|path| path.exists()) {
                     match usable(engine, path) {
-                        Ok(file) => chosen.file = file,
+                        Ok(file) => chosen.file = file.completed(engine),
                         Err(e) => chosen.notes.push(format!("{e}; its forms are not used")),
                     }
                 }
@@ -314,17 +321,18 @@ impl Chosen {
 
 fn usable(engine: &Engine, path: &Path) -> Result<VariantFile> {
     let file = VariantFile::read(path)?;
-    if file.version != env!("CARGO_PKG_VERSION") || file.adapter != identity(engine) {
+    if file.version != version() || file.adapter != identity(engine) {
         return Err(Error::Config(format!("{}: it is of another version or adapter", path.display())));
     }
     file.variants(engine)?;
     Ok(file)
 }
 
+/// Keeps what was measured alone: what holds without measuring is this program's, not the cache's.
 fn keep(file: &VariantFile, path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make the folder", folder, e))?;
-    file.write(path)
+    VariantFile { kernels: None, ..file.clone() }.write(path)
 }
 
 /// The forms of a run's folder, for its resumption; `None` when they are of another adapter or version, whose bits cannot
