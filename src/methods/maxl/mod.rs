@@ -119,13 +119,18 @@ impl Maxl {
         })
     }
 
+    /// 1/ψ in the columns of each image's class, and 0 in the others: `(B, Σψ)`.
+    fn even(&self, b: &mut Builder, batch: Batch) -> Result<NodeId> {
+        let hierarchy = self.settings.hierarchy.of(batch.classes)?;
+        let sizes = [b.graph.shape(batch.labels).elements(), hierarchy.iter().sum()];
+        let zeros = b.graph.constant(&sizes, 0.0);
+        b.graph.masked_softmax(zeros, batch.labels, &hierarchy)
+    }
+
     /// The generator's logits, far below all others in the columns of other classes.
     fn within_class(&self, b: &mut Builder, batch: Batch) -> Result<NodeId> {
-        let hierarchy = self.settings.hierarchy.of(batch.classes)?;
         let logits = self.generated(b, batch.images, batch.classes)?;
-        let zeros = b.graph.scale(logits, 0.0)?;
-        // 1/ψ in the class's own columns, and 0 in the others.
-        let own = b.graph.masked_softmax(zeros, batch.labels, &hierarchy)?;
+        let own = self.even(b, batch)?;
         let sizes = b.graph.shape(own).sizes().to_vec();
         let ones = b.graph.constant(&sizes, 1.0);
         let outside = b.graph.weighted_sum(ones, 1.0, own, -1e6)?;
@@ -221,13 +226,16 @@ impl Method for Maxl {
             metrics.push(Metric::new("label_entropy", b.graph.scale(used, -1.0)?));
             let terms = b.graph.entropy_terms(labels)?;
             metrics.push(Metric::new("image_label_entropy", b.graph.sum_all(terms, -1.0 / rows)?));
-            let hierarchy = self.settings.hierarchy.of(batch.classes)?;
-            let most = hierarchy.iter().map(|&n| (n as f32).ln()).sum::<f32>() / hierarchy.len() as f32;
-            if most > 0.0 {
-                // What of the labels' entropy is not that of the classes, beside what it would be at equal use.
-                let given = b.graph.negative_entropy(classes)?;
-                metrics.push(Metric::new("label_usage", b.graph.weighted_sum(given, 1.0 / most, used, -1.0 / most)?));
-            }
+            // What of the labels' entropy is not that of the classes, beside what it would be at equal use; 0 where classes
+            // have one label.
+            let even = self.even(b, batch)?;
+            let (given, most) = (b.graph.negative_entropy(classes)?, b.graph.negative_entropy(even)?);
+            let above = b.graph.weighted_sum(given, 1.0, used, -1.0)?;
+            let possible = b.graph.weighted_sum(given, 1.0, most, -1.0)?;
+            let little = b.graph.constant(&[1], 1e-6);
+            let possible = b.graph.add(possible, little)?;
+            let inverse = b.graph.power(possible, -1.0, 1.0)?;
+            metrics.push(Metric::new("label_usage", b.graph.mul(above, inverse)?));
         }
         Ok(Objective { loss, metrics })
     }
