@@ -117,8 +117,10 @@ fn whole_steps_of_each_method_are_measured() {
     let engine = common::unchecked_engine();
     let rows = relabel::bench::steps(&engine, &options, "demo").expect("rows");
     let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
-    let methods = ["baseline", "da", "mt", "sla", "sla-sd", "sela", "maxl"].map(|m| format!("step demo {m}"));
-    assert_eq!(names, methods);
+    let methods =
+        ["baseline", "da", "mt", "sla", "sla-sd", "sela", "maxl", "sla f16"].map(|m| format!("step demo {m}"));
+    let half = engine.features().contains(wgpu::Features::SHADER_F16);
+    assert_eq!(names, methods[..7 + usize::from(half)]);
     for row in &rows {
         assert!(row.milliseconds > 0.0 && row.gflops > 0.0 && row.images_per_s > 0.0, "{row:?}");
         assert!(row.host_milliseconds.is_some_and(|ms| ms > 0.0), "{row:?}");
@@ -130,6 +132,11 @@ fn whole_steps_of_each_method_are_measured() {
     // Four views are four times the work; a meta step is 11 forwards where training is 3, and its labels one more.
     assert!((work(1) / work(0) / 4.0 - 1.0).abs() < 0.05, "{rows:?}");
     assert!((work(6) / work(0) / 5.0 - 1.0).abs() < 0.1, "{rows:?}");
+    if half {
+        // The same work in less memory.
+        assert!((work(7) / work(3) - 1.0).abs() < 0.01, "{rows:?}");
+        assert!(rows[7].planned_bytes < rows[3].planned_bytes, "{rows:?}");
+    }
     let error = relabel::bench::steps(&engine, &options, "resnet99").expect_err("no such step").to_string();
     assert!(error.contains("resnet99") && error.contains("step resnet32 sla"), "{error}");
 }

@@ -146,12 +146,7 @@ fn device(
     let mut placed: HashMap<NodeId, Tensor> = HashMap::new();
     for (&id, array) in values {
         let node = graph.node(id);
-        let tensor = engine.tensor(&node.name, node.shape.clone(), node.dtype).map_err(text)?;
-        match node.dtype {
-            DType::F32 => engine.write(&tensor, &array.to_f32()),
-            DType::U32 => engine.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
-        }
-        placed.insert(id, tensor);
+        placed.insert(id, engine.upload(&node.name, array, node.dtype).map_err(text)?);
     }
     let executor = Executor::new(engine, graph, outputs, &placed, &Variants::default()).map_err(text)?;
     let program = Program::new(engine, executor.recording()).map_err(text)?;
@@ -160,7 +155,7 @@ fn device(
         let node = graph.node(id);
         let tensor = executor.tensor(id).map_err(text)?;
         let actual: Vec<f32> = match node.dtype {
-            DType::F32 => readback::read(engine, tensor).map_err(text)?,
+            DType::F32 | DType::F16 => readback::read(engine, tensor).map_err(text)?,
             DType::U32 => readback::read::<u32>(engine, tensor).map_err(text)?.iter().map(|&v| v as f32).collect(),
         };
         let error = relative_error(&actual, &expected[&id].data);

@@ -75,12 +75,7 @@ fn shaders_are_valid_and_match_their_rust_files() {
 const POISON: u32 = 0x7fc0_dead;
 
 fn upload(engine: &Engine, array: &Array, dtype: DType) -> Tensor {
-    let tensor = engine.tensor("test", array.shape.clone(), dtype).expect("memory");
-    match dtype {
-        DType::F32 => engine.write(&tensor, &array.to_f32()),
-        DType::U32 => engine.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
-    }
-    tensor
+    engine.upload("test", array, dtype).expect("memory")
 }
 
 fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<(), String> {
@@ -118,7 +113,7 @@ fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<
         let logical = shape.unpad(&words);
         let actual: Vec<f32> = match output.dtype {
             DType::F32 => logical.iter().map(|&w| f32::from_bits(w)).collect(),
-            DType::U32 => logical.iter().map(|&w| w as f32).collect(),
+            DType::U32 | DType::F16 => logical.iter().map(|&w| w as f32).collect(),
         };
         compare(&actual, &output.expected.data, output.tolerance).map_err(|e| format!("output {i}: {e}"))?;
     }

@@ -11,6 +11,7 @@ mod eval;
 mod examples;
 mod fusion;
 mod gradients;
+mod half;
 mod images;
 mod kernels;
 mod maxl;

@@ -184,10 +184,6 @@ fn a_resumed_run_is_the_run_that_was_never_stopped() {
     resumes_exactly(&data, &AUGMENTED, true);
 }
 
-/// Batch-norm takes its statistics from each micro-batch, so in general accumulation is another computation. Where all
-/// images are equal (and neither cropped nor flipped) every micro-batch has the batch's statistics, and the labels
-/// alone differ: then the gradients' mean over the micro-batches is the batch's gradient. Compared are parameters and
-/// momentum; the running statistics are not, because they move once a micro-batch, as in PyTorch.
 /// The masks of AlexNet's dropout follow the seed and the step, so a resumed run sees those of the run that went on.
 #[test]
 fn a_network_with_dropout_resumes_exactly() {
@@ -198,6 +194,10 @@ fn a_network_with_dropout_resumes_exactly() {
     resumes_exactly(&data, &network, false);
 }
 
+/// Batch-norm takes its statistics from each micro-batch, so in general accumulation is another computation. Where all
+/// images are equal (and neither cropped nor flipped) every micro-batch has the batch's statistics, and the labels
+/// alone differ: then the gradients' mean over the micro-batches is the batch's gradient. Compared are parameters and
+/// momentum; the running statistics are not, because they move once a micro-batch, as in PyTorch.
 #[test]
 fn accumulated_gradients_are_the_batchs() {
     let dir = tempfile::tempdir().unwrap();

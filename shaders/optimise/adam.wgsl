@@ -2,7 +2,7 @@
 //
 //   g = scale * grads (+ weight_decay * mask * weights, Adam);  weights *= 1 - rate * weight_decay * mask (AdamW)
 //   average = beta1 * average + (1 - beta1) * g;   square = beta2 * square + (1 - beta2) * g^2
-//   weights -= rate / (1 - beta1^t) * average / (sqrt(square / (1 - beta2^t)) + epsilon)
+//   weights -= rate / (1 - beta1^t) * average / (sqrt(square / (1 - beta2^t)) + epsilon);   nothing where scale < 0
 //
 // Shapes     grads, weights, average, square (n), n a multiple of 64; mask (n/64); scale (1)
 //            step (8): number, bits of rate, bits of 1/(1 - beta1^t), bits of 1/(1 - beta2^t)
@@ -40,7 +40,7 @@ fn adam(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
+    if i >= params.count || scale[0] < 0.0 {
         return;
     }
     let rate = bitcast<f32>(step_words[1]);

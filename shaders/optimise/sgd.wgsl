@@ -2,7 +2,7 @@
 //
 //   g = scale * grads + weight_decay * mask * weights
 //   velocity = g at step 0, else momentum * velocity + g
-//   weights -= rate * (nesterov ? g + momentum * velocity : velocity)
+//   weights -= rate * (nesterov ? g + momentum * velocity : velocity);   nothing changes where scale < 0
 //
 // Shapes     grads, weights, velocity (n), n a multiple of 64; mask (n/64); scale (1); step (8): number, bits of rate
 // Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
@@ -36,6 +36,9 @@ fn sgd(
     let rate = bitcast<f32>(step_words[1]);
     let begun = step_words[0] != 0u;
     let factor = scale[0];
+    if factor < 0.0 {
+        return;
+    }
     let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     let end = min(first + WIDTH * QUADS, params.count);
     for (var i = first; i < end; i += WIDTH) {

@@ -7,13 +7,25 @@ pub const fn pad4(n: usize) -> usize {
     n.div_ceil(4) * 4
 }
 
-/// Element type; both take four bytes.
+/// Element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit float.
     F32,
+    /// 16-bit float: how feature maps are kept in half precision; kernels compute with 32-bit floats.
+    F16,
     /// 32-bit unsigned integer (labels, counters, packed bytes).
     U32,
+}
+
+impl DType {
+    /// Size of an element in bytes.
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F16 => 2,
+        }
+    }
 }
 
 /// Logical sizes, outermost first (activations are NHWC: `[R, H, W, C]`).
@@ -71,9 +83,14 @@ impl Shape {
         self.rows() * self.stride()
     }
 
-    /// Physical size in bytes.
+    /// Physical size in bytes of elements of a type.
+    pub fn bytes_of(&self, dtype: DType) -> u64 {
+        self.physical() as u64 * dtype.bytes()
+    }
+
+    /// Physical size in bytes of elements of four bytes.
     pub fn bytes(&self) -> u64 {
-        self.physical() as u64 * 4
+        self.bytes_of(DType::F32)
     }
 
     /// Copies logical row-major values into the padded physical layout.

@@ -1,5 +1,5 @@
-//! The training steps that are timed, and that peers repeat: each method on the demo network and on ResNet-32, and the two
-//! networks of SeLa's and MAXL's papers.
+//! The training steps that are timed, and that peers repeat: each method on the demo network and on ResNet-32, SLA in half
+//! precision too, and the two networks of SeLa's and MAXL's papers.
 
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(super) struct Case {
     pub image: [usize; 3],
     pub classes: usize,
     pub batch: usize,
+    /// Whether feature maps are in half precision.
+    pub half: bool,
 }
 
 /// Methods whose steps differ.
@@ -38,18 +40,34 @@ fn cases(options: &Options) -> Vec<Case> {
     let mut all = Vec::new();
     let (demo, small) = (DEMO_IMAGE, [32, 32, 3]);
     let batches = [options.demo_rows, options.rows].map(|rows| rows.div_ceil(VIEWS));
-    for method in METHODS {
-        all.push(Case { network: "demo", method, model: DEMO, image: demo, classes: 10, batch: batches[0] });
-    }
-    for method in METHODS {
-        let model = "name = \"resnet32\"";
-        all.push(Case { network: "resnet32", method, model, image: small, classes: 10, batch: batches[1] });
+    let resnet32 = "name = \"resnet32\"";
+    for (network, model, image, batch) in [("demo", DEMO, demo, batches[0]), ("resnet32", resnet32, small, batches[1])]
+    {
+        let case = |method, half| Case { network, method, model, image, classes: 10, batch, half };
+        all.extend(METHODS.map(|method| case(method, false)));
+        all.push(case("sla", true));
     }
     if options.full {
         let model = "name = \"cifar_resnet18\"";
         let batch = options.rows.div_ceil(2);
-        all.push(Case { network: "cifar_resnet18", method: "sela", model, image: small, classes: 10, batch });
-        all.push(Case { network: "vgg16", method: "maxl", model: NARROW, image: small, classes: 20, batch });
+        all.push(Case {
+            network: "cifar_resnet18",
+            method: "sela",
+            model,
+            image: small,
+            classes: 10,
+            batch,
+            half: false,
+        });
+        all.push(Case {
+            network: "vgg16",
+            method: "maxl",
+            model: NARROW,
+            image: small,
+            classes: 20,
+            batch,
+            half: false,
+        });
     }
     all
 }
@@ -71,7 +89,7 @@ pub(super) fn named(options: &Options, name: &str) -> Result<Vec<Case>> {
 impl Case {
     /// The row's name.
     pub fn name(&self) -> String {
-        format!("step {} {}", self.network, self.method)
+        format!("step {} {}{}", self.network, self.method, if self.half { " f16" } else { "" })
     }
 
     /// The row's sizes.
@@ -88,8 +106,9 @@ impl Case {
     pub fn trainer(&self, engine: &Arc<Engine>, augmented: bool) -> Result<Trainer> {
         let padding = if self.image[0] < 32 { 2 } else { 4 };
         let augment = if augmented { padding } else { 0 };
+        let precision = if self.half { "f16" } else { "f32" };
         let config = format!(
-            "method = \"{}\"\n[model]\n{}\n[train]\nbatch = {}\nsteps = 1000000\n[schedule]\nkind = \"constant\"\n\
+            "method = \"{}\"\nprecision = \"{precision}\"\n[model]\n{}\n[train]\nbatch = {}\nsteps = 1000000\n[schedule]\nkind = \"constant\"\n\
              [optimizer]\nlr = 0.01\n[augment]\ncrop_padding = {augment}\nflip = {augmented}\n\
              [sela]\nheads = 10\nclusters = 128\nfeatures = \"bank\"\n\
              [maxl]\norder = \"steps\"\nhead = \"linear\"\nlookahead_lr = 0.01\ngenerator_lr = 0.05",

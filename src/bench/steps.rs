@@ -12,12 +12,14 @@ use crate::gpu::timing::median_spread;
 use crate::gpu::{Engine, Program, Recording, readback};
 
 /// Times the steps whose name holds `name`, with the variants that training takes: forward, loss, backward and update, for
-/// `maxl` a meta step as well.
+/// `maxl` a meta step as well; those in half precision where the adapter has it.
 ///
 /// # Errors
 /// When the adapter has no room, or fails, or no step is called `name`.
 pub fn steps(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
-    named(options, name)?.iter().map(|case| step(engine, options, case)).collect()
+    let half = engine.features().contains(wgpu::Features::SHADER_F16);
+    let cases = named(options, name)?;
+    cases.iter().filter(|case| half || !case.half).map(|case| step(engine, options, case)).collect()
 }
 
 fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {

@@ -12,7 +12,7 @@ use super::{device_options, load_config, output};
 use crate::base::{Error, Result};
 use crate::gpu::timing::Sampling;
 use crate::gpu::trace::{Clock, Trace};
-use crate::gpu::{self, Engine};
+use crate::gpu::{self, Build, Engine};
 use crate::graph::Way;
 use crate::kernels::ceilings;
 use crate::profile::kernel::{Forms, forms};
@@ -303,22 +303,19 @@ fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace)
 
 /// Every pipeline of the traced step once.
 fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
-    let mut pipelines: Vec<(&'static gpu::Shader, usize)> = Vec::new();
+    let mut pipelines: Vec<Build> = Vec::new();
     for dispatch in trace.plays.iter().flat_map(|p| p.program.dispatches()) {
-        if !pipelines
-            .iter()
-            .any(|(shader, variant)| shader.name == dispatch.shader.name && *variant == dispatch.variant)
-        {
-            pipelines.push((dispatch.shader, dispatch.variant));
+        if !pipelines.contains(&dispatch.build()) {
+            pipelines.push(dispatch.build());
         }
     }
     dump_pipelines(engine, folder, &pipelines)
 }
 
-fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[(&'static gpu::Shader, usize)]) -> Result<()> {
+fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[Build]) -> Result<()> {
     let (mut count, mut refused) = (0, Vec::new());
-    for (shader, variant) in pipelines {
-        for file in languages(shader, &engine.text(shader), *variant, engine.checked()) {
+    for &build in pipelines {
+        for file in languages(build, &engine.text(build), engine.checked()) {
             write(&folder.join(&file.name), "a shader", &file.bytes)?;
             count += 1;
             refused.extend(file.name.strip_suffix(".txt").map(str::to_owned));
@@ -373,7 +370,7 @@ fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: O
     }
     if let Some(folder) = &args.dump {
         let kernels = profile::kernel::family(profile::kernel::find(name)?);
-        let all = kernels.iter().flat_map(|k| (0..k.shader.variants.len()).map(|v| (k.shader, v)));
+        let all = kernels.iter().flat_map(|k| (0..k.shader.variants.len()).map(|v| Build::declared(k.shader, v)));
         dump_pipelines(&engine, folder, &all.collect::<Vec<_>>())?;
     }
     Ok(())

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
+use super::elements::kept_as;
 use super::trace::Tracing;
 use super::variants::{Asked, Chooser, Variants};
-use super::wide::wide_loads;
-use super::{Access, Shader, Tensor, readback};
-use crate::base::{DType, Error, Result, Shape};
+use super::{Access, Build, Halves, Tensor, readback};
+use crate::base::{Array, DType, Error, Result, Shape};
 
 /// How to open a device.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub struct Engine {
     pub(super) queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     checked: bool,
-    pipelines: Mutex<HashMap<(&'static str, usize), Pipeline>>,
+    pipelines: Mutex<HashMap<(&'static str, usize, Halves), Pipeline>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
     memory: Option<u64>,
@@ -177,7 +177,7 @@ impl Engine {
     /// # Errors
     /// When it passes the adapter's binding or buffer size, or memory has run out.
     pub fn tensor(&self, label: &str, shape: Shape, dtype: DType) -> Result<Tensor> {
-        let bytes = shape.bytes().next_multiple_of(256);
+        let bytes = shape.bytes_of(dtype).next_multiple_of(256);
         let limits = self.limits();
         let most = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
         if bytes > most {
@@ -210,7 +210,7 @@ impl Engine {
     /// Writes raw physical words (pads included) from the start of a tensor; fewer than it holds is allowed.
     pub fn write_words<T: bytemuck::Pod>(&self, tensor: &Tensor, words: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(words);
-        assert!(bytes.len() as u64 <= tensor.shape.bytes(), "{} bytes into {}", bytes.len(), tensor.shape);
+        assert!(bytes.len() as u64 <= tensor.bytes(), "{} bytes into {}", bytes.len(), tensor.shape);
         self.queue.write_buffer(&tensor.buffer, tensor.offset, bytes);
     }
 
@@ -261,6 +261,23 @@ impl Engine {
         Ok(Some(variants))
     }
 
+    /// A tensor with an array's values.
+    ///
+    /// # Errors
+    /// As [`Engine::tensor`].
+    pub fn upload(&self, label: &str, array: &Array, dtype: DType) -> Result<Tensor> {
+        let tensor = self.tensor(label, array.shape.clone(), dtype)?;
+        match dtype {
+            DType::F32 => self.write(&tensor, &array.to_f32()),
+            DType::F16 => {
+                let bits = |&v: &f64| half::f16::from_f64(v).to_bits();
+                self.write(&tensor, &array.data.iter().map(bits).collect::<Vec<u16>>());
+            }
+            DType::U32 => self.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
+        }
+        Ok(tensor)
+    }
+
     /// Runs work whose tensors are all gone afterwards: they do not stay in the memory account.
     ///
     /// # Errors
@@ -273,13 +290,14 @@ impl Engine {
     }
 
     /// The pipeline of a kernel's variant, built at first use.
-    pub(super) fn pipeline(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
+    pub(super) fn pipeline(&self, build: Build) -> Result<Pipeline> {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = pipelines.get(&(shader.name, variant)) {
+        let key = (build.shader.name, build.variant, build.halves);
+        if let Some(found) = pipelines.get(&key) {
             return Ok(found.clone());
         }
-        let made = self.build(shader, variant)?;
-        pipelines.insert((shader.name, variant), made.clone());
+        let made = self.build(build)?;
+        pipelines.insert(key, made.clone());
         Ok(made)
     }
 
@@ -290,21 +308,20 @@ impl Engine {
         software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
-    /// The text that a shader's pipelines are built of on this device.
-    pub fn text(&self, shader: &Shader) -> String {
-        let text = shader.text();
-        if self.loads_words() { wide_loads(&text) } else { text }
+    /// The text that a pipeline is built of on this device.
+    pub fn text(&self, build: Build) -> String {
+        kept_as(&build.shader.text(), &build.halves.names(build.shader), self.loads_words())
     }
 
-    fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
-        let text = self.text(shader);
+    fn build(&self, build: Build) -> Result<Pipeline> {
+        let (text, shader) = (self.text(build), build.shader);
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
-            let path = Path::new(&folder).join(format!("{}.wgsl", shader.name));
+            let path = Path::new(&folder).join(format!("{}.wgsl", build.name()));
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
-        let chosen = &shader.variants[variant];
-        let label = format!("{} ({})", shader.name, chosen.name);
+        let chosen = &shader.variants[build.variant];
+        let label = build.name();
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
@@ -349,12 +366,7 @@ impl Engine {
             cache: None,
         });
         if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Error::Device(format!(
-                "{} rejects the shader {} ({}): {error}",
-                self.describe(),
-                shader.name,
-                chosen.name
-            )));
+            return Err(Error::Device(format!("{} rejects the shader {label}: {error}", self.describe())));
         }
         Ok(Pipeline { pipeline, layout })
     }

@@ -3,6 +3,7 @@
 
 pub mod adapter;
 pub mod clock;
+pub mod elements;
 pub mod engine;
 pub mod program;
 pub mod readback;
@@ -12,12 +13,11 @@ pub mod tensor;
 pub mod timing;
 pub mod trace;
 pub mod variants;
-pub mod wide;
 
 pub use adapter::AdapterChoice;
 pub use engine::{Engine, Options, WAY_OUT};
 pub use program::Program;
 pub use recording::{Cost, Dispatch, Recording};
-pub use shader::{Access, Binding, Shader, Variant, read, read_write, uniform, write};
+pub use shader::{Access, Binding, Build, Halves, Shader, Variant, read, read_write, uniform, write};
 pub use tensor::Tensor;
 pub use variants::Variants;

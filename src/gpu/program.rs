@@ -61,7 +61,7 @@ impl Program {
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let mut ready = Vec::with_capacity(recording.dispatches.len());
         for (d, offset) in recording.dispatches.iter().zip(places) {
-            let found = engine.pipeline(d.shader, d.variant)?;
+            let found = engine.pipeline(d.build())?;
             let window = |buffer, offset, bytes: u64| {
                 wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
@@ -78,7 +78,7 @@ impl Program {
                     Access::Uniform => limits.max_uniform_buffer_binding_size,
                     _ => limits.max_storage_buffer_binding_size,
                 };
-                if t.shape.bytes() > most {
+                if t.bytes() > most {
                     return Err(Error::Memory(format!(
                         "{} ({}): `{}` {} takes {} bytes in one binding; the adapter allows {most}. Use a smaller batch, \
                          or keep the effective batch with --accumulate",
@@ -86,10 +86,10 @@ impl Program {
                         d.shader.name,
                         b.name,
                         t.shape,
-                        t.shape.bytes()
+                        t.bytes()
                     )));
                 }
-                let resource = window(&t.buffer, t.offset, t.shape.bytes());
+                let resource = window(&t.buffer, t.offset, t.bytes());
                 entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
             }
             let group = engine.device.create_bind_group(&wgpu::BindGroupDescriptor {

@@ -44,7 +44,7 @@ pub fn wait(engine: &Engine) -> Result<()> {
 /// # Errors
 /// When the device has reported an error or was lost.
 pub fn read_words<T: bytemuck::Pod>(engine: &Engine, tensors: &[&Tensor]) -> Result<Vec<Vec<T>>> {
-    let total: u64 = tensors.iter().map(|t| t.shape.bytes().next_multiple_of(8)).sum();
+    let total: u64 = tensors.iter().map(|t| t.bytes().next_multiple_of(8)).sum();
     let limit = engine.limits().max_buffer_size;
     if total > limit {
         return tensors.iter().map(|t| Ok(read_words(engine, &[t])?.remove(0))).collect();
@@ -58,8 +58,8 @@ pub fn read_words<T: bytemuck::Pod>(engine: &Engine, tensors: &[&Tensor]) -> Res
     let mut encoder = engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("readback") });
     let mut at = 0;
     for t in tensors {
-        encoder.copy_buffer_to_buffer(&t.buffer, t.offset, &staging, at, t.shape.bytes());
-        at += t.shape.bytes().next_multiple_of(8);
+        encoder.copy_buffer_to_buffer(&t.buffer, t.offset, &staging, at, t.bytes());
+        at += t.bytes().next_multiple_of(8);
     }
     engine.queue.submit([encoder.finish()]);
     let (sender, receiver) = mpsc::channel();
@@ -74,9 +74,9 @@ pub fn read_words<T: bytemuck::Pod>(engine: &Engine, tensors: &[&Tensor]) -> Res
     let mut out = Vec::with_capacity(tensors.len());
     let mut at = 0;
     for t in tensors {
-        let bytes = &mapped[at as usize..(at + t.shape.bytes()) as usize];
+        let bytes = &mapped[at as usize..(at + t.bytes()) as usize];
         out.push(bytemuck::pod_collect_to_vec(bytes));
-        at += t.shape.bytes().next_multiple_of(8);
+        at += t.bytes().next_multiple_of(8);
     }
     Ok(out)
 }

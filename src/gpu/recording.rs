@@ -1,8 +1,8 @@
 //! Commands as data: what will be dispatched, with which parameters and tensors, before any of it runs.
 
 use super::variants::Asked;
-use super::{Access, Shader, Tensor, Variant, Variants};
-use crate::base::{Error, Result};
+use super::{Access, Build, Halves, Shader, Tensor, Variant, Variants};
+use crate::base::{DType, Error, Result};
 
 /// The least work a dispatch can do: the profiler's roofline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,13 @@ pub struct Dispatch {
     pub label: String,
     /// Least work.
     pub cost: Cost,
+}
+
+impl Dispatch {
+    /// What its pipeline is built of.
+    pub fn build(&self) -> Build {
+        Build { shader: self.shader, variant: self.variant, halves: Halves::of(&self.tensors) }
+    }
 }
 
 /// A list of dispatches, and the variant chosen for each kernel.
@@ -90,8 +97,8 @@ impl Recording {
     /// Appends a dispatch of a variant, for kernels where the call chooses among several.
     ///
     /// # Errors
-    /// When the number of tensors is not the shader's, when one buffer would be both read and written, or when a
-    /// grid dimension passes WebGPU's 65,535.
+    /// When the number of tensors is not the shader's, when one buffer would be both read and written, when a tensor
+    /// cannot be in half precision, or when a grid dimension passes WebGPU's 65,535.
     pub fn dispatch_variant<P: bytemuck::Pod>(
         &mut self,
         shader: &'static Shader,
@@ -126,6 +133,11 @@ impl Recording {
         if groups.contains(&0) {
             return Err(Error::Shape(format!("{name} ({}): empty grid {groups:?}", self.label)));
         }
+        // Costs count four bytes an element.
+        let spared = |t: &&&Tensor| (4 - t.dtype.bytes()) * t.shape.elements() as u64;
+        let spared: u64 = tensors.iter().filter(|t| t.dtype == DType::F16).map(|t| spared(&t)).sum();
+        let cost = Cost { bytes: cost.bytes.saturating_sub(spared), ..cost };
+        shader.check_halves(Halves::of(tensors.iter().copied()))?;
         self.dispatches.push(Dispatch {
             shader,
             variant,

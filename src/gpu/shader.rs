@@ -1,5 +1,9 @@
 //! A compute shader as data: its text, what it binds, and its variants.
 
+use super::Tensor;
+use super::elements::can_be_half;
+use crate::base::{DType, Error, Result};
+
 /// How a kernel uses a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -40,6 +44,63 @@ pub const fn read_write(name: &'static str) -> Binding {
 /// Tensor data bound as a uniform.
 pub const fn uniform(name: &'static str) -> Binding {
     Binding { name, access: Access::Uniform }
+}
+
+/// Which of a shader's tensors are in half precision, by their place among its bindings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Halves(u32);
+
+impl Halves {
+    /// Of a dispatch's tensors.
+    pub fn of<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
+        let bit = |(i, t): (usize, &Tensor)| u32::from(t.dtype == DType::F16) << i;
+        Self(tensors.into_iter().enumerate().map(bit).sum())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Their names.
+    pub fn names(self, shader: &Shader) -> Vec<&'static str> {
+        let chosen = shader.bindings.iter().enumerate().filter(|(i, _)| self.0 >> i & 1 == 1);
+        chosen.map(|(_, binding)| binding.name).collect()
+    }
+}
+
+/// What a pipeline is built of.
+#[derive(Clone, Copy, Debug)]
+pub struct Build {
+    /// The kernel.
+    pub shader: &'static Shader,
+    /// Index into `shader.variants`.
+    pub variant: usize,
+    /// Its tensors in half precision.
+    pub halves: Halves,
+}
+
+impl Build {
+    /// A variant with all tensors as the shader declares them.
+    pub fn declared(shader: &'static Shader, variant: usize) -> Self {
+        Self { shader, variant, halves: Halves::default() }
+    }
+
+    /// Kernel and variant, and `half` with the names of the tensors in half precision, with dots between.
+    pub fn name(&self) -> String {
+        let mut name = format!("{}.{}", self.shader.name, self.shader.variants[self.variant].name);
+        if !self.halves.is_empty() {
+            name += &format!(".half-{}", self.halves.names(self.shader).join("-"));
+        }
+        name
+    }
+}
+
+impl PartialEq for Build {
+    fn eq(&self, other: &Self) -> bool {
+        let key = |b: &Self| (b.shader.name, b.variant, b.halves);
+        key(self) == key(other)
+    }
 }
 
 /// One way to build a kernel: override constants, and what the adapter must offer for it.
@@ -84,6 +145,18 @@ pub struct Shader {
 }
 
 impl Shader {
+    /// Checks that tensors can be in half precision.
+    ///
+    /// # Errors
+    /// When the text does not declare one of them as a storage array of floats.
+    pub fn check_halves(&self, halves: Halves) -> Result<()> {
+        let text = if halves.is_empty() { String::new() } else { self.text() };
+        match halves.names(self).into_iter().find(|name| !can_be_half(&text, name)) {
+            Some(name) => Err(Error::Shape(format!("{}: `{name}` cannot be in half precision", self.name))),
+            None => Ok(()),
+        }
+    }
+
     /// The kernel's own text, then what it shares.
     pub fn text(&self) -> String {
         let mut text = String::from(self.source);

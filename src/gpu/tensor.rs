@@ -16,10 +16,15 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Physical size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.shape.bytes_of(self.dtype)
+    }
+
     /// A window of the same buffer with another shape, `offset` bytes (a multiple of 256) further on.
     pub fn window(&self, offset: u64, shape: Shape) -> Self {
         assert!(
-            offset.is_multiple_of(256) && offset + shape.bytes() <= self.shape.bytes(),
+            offset.is_multiple_of(256) && offset + shape.bytes_of(self.dtype) <= self.bytes(),
             "window outside {}",
             self.shape
         );

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::fuse::fuse;
+use super::half::{Precision, halve};
 use super::plan::{Plan, Slot};
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result, Shape};
@@ -33,7 +34,33 @@ impl Executor {
         placed: &HashMap<NodeId, Tensor>,
         variants: &Variants,
     ) -> Result<Self> {
-        let graph = &fuse(graph, outputs, &|id| placed.contains_key(&id))?;
+        Self::in_precision(engine, graph, outputs, placed, variants, Precision::F32)
+    }
+
+    /// [`Executor::new`] with feature maps kept in a precision.
+    ///
+    /// # Errors
+    /// As [`Executor::new`], and when the adapter has no half-precision floats.
+    pub fn in_precision(
+        engine: &Engine,
+        graph: &Graph,
+        outputs: &[NodeId],
+        placed: &HashMap<NodeId, Tensor>,
+        variants: &Variants,
+        precision: Precision,
+    ) -> Result<Self> {
+        let mut graph = fuse(graph, outputs, &|id| placed.contains_key(&id))?;
+        if precision == Precision::F16 {
+            if !engine.features().contains(wgpu::Features::SHADER_F16) {
+                return Err(Error::Config(format!(
+                    "precision = \"f16\" needs half-precision floats in shaders, which {} does not offer; leave it at \
+                     \"f32\", or choose another adapter (`relabel adapters` shows which have them)",
+                    engine.describe()
+                )));
+            }
+            halve(&mut graph, &|id| placed.contains_key(&id) || outputs.contains(&id));
+        }
+        let graph = &graph;
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
         check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());
@@ -51,7 +78,7 @@ impl Executor {
                     tensor.clone()
                 }
                 (Source::Input, None) => {
-                    bytes += node.shape.bytes();
+                    bytes += node.shape.bytes_of(node.dtype);
                     engine.tensor(&node.name, node.shape.clone(), node.dtype)?
                 }
                 (Source::Parameter | Source::State, None) => {
@@ -142,7 +169,8 @@ fn check(engine: &Engine, graph: &Graph, plan: &Plan, placed: &HashMap<NodeId, T
         }
     }
     let is_made = |id: &&NodeId| matches!(graph.node(**id).source, Source::Input) && !placed.contains_key(id);
-    let inputs: u64 = plan.order.iter().filter(is_made).map(|&id| graph.node(id).shape.bytes()).sum();
+    let inputs: u64 =
+        plan.order.iter().filter(is_made).map(|&id| graph.node(id)).map(|node| node.shape.bytes_of(node.dtype)).sum();
     let needed = plan.bytes() + inputs;
     if let Some(there) = engine.memory_left()
         && needed > there

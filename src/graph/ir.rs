@@ -267,6 +267,11 @@ impl Graph {
         Ok(())
     }
 
+    /// Sets the type that a computed node's value is kept in.
+    pub(super) fn keep_as(&mut self, id: NodeId, dtype: DType) {
+        self.nodes[id.0 as usize].dtype = dtype;
+    }
+
     fn leaves(&self, wanted: impl Fn(&Source) -> bool) -> Vec<NodeId> {
         (0..self.nodes.len() as u32).map(NodeId).filter(|&i| wanted(&self.node(i).source)).collect()
     }

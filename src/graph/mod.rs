@@ -3,6 +3,7 @@
 pub mod executor;
 pub mod forward;
 pub mod fuse;
+pub mod half;
 pub mod interpret;
 pub mod ir;
 pub mod ops;
@@ -13,6 +14,7 @@ pub mod store;
 
 pub use executor::Executor;
 pub use forward::forward;
+pub use half::Precision;
 pub use ir::{Graph, Io, NodeId, Operation, Source};
 pub use place::{Place, Way};
 pub use reverse::reverse;

@@ -66,12 +66,12 @@ impl Plan {
             match &node.source {
                 Source::Constant(_) | Source::Table(_) => {
                     // Written once before the first run, so it never shares.
-                    let slot = plan.grow(node.shape.bytes(), &node.name);
+                    let slot = plan.grow(node.shape.bytes_of(node.dtype), &node.name);
                     plan.slots.insert(id, Slot(slot));
                 }
                 Source::Computed(op) => {
                     if !in_place && !placed(id) {
-                        let slot = plan.take(&mut free, node.shape.bytes(), &node.name);
+                        let slot = plan.take(&mut free, node.shape.bytes_of(node.dtype), &node.name);
                         plan.slots.insert(id, Slot(slot));
                     }
                     let inputs: Vec<&Shape> = node.inputs.iter().map(|&i| graph.shape(i)).collect();

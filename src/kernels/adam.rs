@@ -1,7 +1,7 @@
 //! Adam and AdamW over all parameters. Shapes: `grads`, `weights`, `average`, `square (n)`, `mask (n/64)`,
 //! `scale (1)`, `step (8)`.
 
-use super::sgd::{check_flat, some_mask, step_words};
+use super::sgd::{check_flat, some_gradients, some_mask, step_words};
 use super::{Case, Kernel, Output, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
@@ -60,7 +60,7 @@ pub struct Buffers<'a> {
     pub grads: &'a Tensor,
     /// 1 for each 64 floats that decay, else 0 `(n/64)`.
     pub mask: &'a Tensor,
-    /// Factor of the gradients `(1)`.
+    /// Factor of the gradients `(1)`; a negative one leaves the step out.
     pub scale: &'a Tensor,
     /// Parameters `(n)`, updated.
     pub weights: &'a Tensor,
@@ -124,6 +124,9 @@ pub fn cost(p: Params) -> Cost {
 
 /// The twin: one step, updating `[weights, average, square]`.
 pub fn reference(settings: Settings, step: &Array, grads: &Array, mask: &Array, scale: f64, state: &mut [Array; 3]) {
+    if scale < 0.0 {
+        return;
+    }
     let word = |i: usize| f64::from(f32::from_bits(step.data[i] as u32));
     let (rate, correct1, correct2) = (word(1), word(2), word(3));
     let [b1, b2] = settings.betas;
@@ -143,23 +146,27 @@ pub fn reference(settings: Settings, step: &Array, grads: &Array, mask: &Array, 
     }
 }
 
-/// Three steps with a falling rate. Each step moves a weight by about the rate, with a root and a division of 2.5
+/// Three steps with a falling rate; one is left out. Each step moves a weight by about the rate, with a root and a division of 2.5
 /// units in the last place each: 2e-6 of the largest.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (n, decoupled, weight_decay) in
-        [(64, false, 0.0), (192, true, 0.1), (320, false, 0.1), (64 * 257, true, 1e-2), (64 * 64, false, 1e-2)]
-    {
+    for (n, decoupled, weight_decay, left_out) in [
+        (64, false, 0.0, false),
+        (192, true, 0.1, true),
+        (320, false, 0.1, true),
+        (64 * 257, true, 1e-2, false),
+        (64 * 64, false, 1e-2, false),
+    ] {
         let settings = Settings { betas: [0.9, 0.999], epsilon: 1e-8, weight_decay, decoupled };
         let start = [Array::normal(&[n], 1.0, 1), Array::zeros(&[n]), Array::zeros(&[n])];
         let mut state = start.clone();
-        let (mask, scale) = (some_mask(n), 0.25);
-        let mut inputs = vec![(mask.clone(), DType::F32), (Array::scalar(scale), DType::F32)];
+        let mask = some_mask(n);
+        let mut inputs = vec![(mask.clone(), DType::F32)];
         for t in 0..3u32 {
             let step = step_words(t, 0.01 / (1 + t) as f32, settings.corrections(t));
-            let grads = Array::normal(&[n], 1.0, 10 + u64::from(t));
+            let (scale, grads) = some_gradients(n, t, left_out);
             reference(settings, &step, &grads, &mask, scale, &mut state);
-            inputs.extend([(step, DType::U32), (grads, DType::F32)]);
+            inputs.extend([(Array::scalar(scale), DType::F32), (step, DType::U32), (grads, DType::F32)]);
         }
         let output = |(expected, initial)| Output {
             expected,
@@ -168,15 +175,15 @@ fn cases() -> Vec<Case> {
             tolerance: Tolerance::largest(2e-6),
         };
         cases.push(Case {
-            name: format!("{n} floats, {settings:?}"),
+            name: format!("{n} floats, {settings:?}, one left out: {left_out}"),
             inputs,
             outputs: state.into_iter().zip(start).map(output).collect(),
             scratch: Vec::new(),
             record: Box::new(move |r, i, o, _| {
-                for t in 0..3 {
-                    let (step, grads) = (&i[2 + 2 * t], &i[3 + 2 * t]);
+                for given in i[1..].chunks_exact(3) {
+                    let [scale, step, grads] = [&given[0], &given[1], &given[2]];
                     let [weights, average, square] = [&o[0], &o[1], &o[2]];
-                    let buffers = Buffers { step, grads, mask: &i[0], scale: &i[1], weights, average, square };
+                    let buffers = Buffers { step, grads, mask: &i[0], scale, weights, average, square };
                     record(r, settings, buffers)?;
                 }
                 Ok(())

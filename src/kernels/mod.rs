@@ -61,6 +61,7 @@ pub mod gather_labels;
 pub mod gather_rows;
 pub mod gradient_norm;
 pub mod grey_sums;
+pub mod loss_scale;
 pub mod masked_softmax;
 pub mod matmul;
 pub mod matmul_subgroup;
@@ -165,6 +166,7 @@ pub static REGISTRY: &[Kernel] = &[
     gather_rows::KERNEL,
     gradient_norm::KERNEL,
     grey_sums::KERNEL,
+    loss_scale::KERNEL,
     masked_softmax::KERNEL,
     matmul::KERNEL,
     matmul_subgroup::KERNEL,

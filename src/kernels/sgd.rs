@@ -41,7 +41,7 @@ pub struct Buffers<'a> {
     pub grads: &'a Tensor,
     /// 1 for each 64 floats that decay, else 0 `(n/64)`.
     pub mask: &'a Tensor,
-    /// Factor of the gradients `(1)`.
+    /// Factor of the gradients `(1)`; a negative one leaves the step out.
     pub scale: &'a Tensor,
     /// Parameters `(n)`, updated.
     pub weights: &'a Tensor,
@@ -125,6 +125,9 @@ pub fn reference(
     weights: &mut Array,
     velocity: &mut Array,
 ) {
+    if scale < 0.0 {
+        return;
+    }
     let rate = f64::from(f32::from_bits(step.data[1] as u32));
     let (momentum, decay) = (f64::from(settings.momentum), f64::from(settings.weight_decay));
     for i in 0..weights.data.len() {
@@ -140,28 +143,36 @@ pub(super) fn some_mask(n: usize) -> Array {
     Array::from_fn(&[n / 64], |i| if i % 3 == 1 { 0.0 } else { 1.0 })
 }
 
-/// Three steps with a falling rate, from a momentum buffer that is not clean. Three steps of a few roundings each on
+/// Factor and gradients of step `t` of a case: those of the second step may be left out, and are then not finite.
+pub(super) fn some_gradients(n: usize, t: u32, left_out: bool) -> (f64, Array) {
+    match left_out && t == 1 {
+        true => (-1.0, Array::full(&[n], f64::INFINITY)),
+        false => (0.25, Array::normal(&[n], 1.0, 10 + u64::from(t))),
+    }
+}
+
+/// Three steps with a falling rate, from a momentum buffer that is not clean; one is left out. Three steps of a few roundings each on
 /// values of size 1: 1e-6 of the largest.
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (n, momentum, weight_decay, nesterov) in [
-        (64, 0.9, 1e-4, false),
-        (192, 0.9, 0.05, true),
-        (64 * 5, 0.0, 0.0, false),
-        (64 * 257, 0.9, 5e-2, false),
-        (64 * 64, 0.5, 0.1, true),
+    for (n, momentum, weight_decay, nesterov, left_out) in [
+        (64, 0.9, 1e-4, false, false),
+        (192, 0.9, 0.05, true, true),
+        (64 * 5, 0.0, 0.0, false, false),
+        (64 * 257, 0.9, 5e-2, false, true),
+        (64 * 64, 0.5, 0.1, true, false),
     ] {
         let settings = Settings { momentum, weight_decay, nesterov };
         let mut weights = Array::normal(&[n], 1.0, 1);
         let mut velocity = Array::normal(&[n], 10.0, 2);
         let (first_weights, first_velocity) = (weights.clone(), velocity.clone());
-        let (mask, scale) = (some_mask(n), 0.25);
-        let mut inputs = vec![(mask.clone(), DType::F32), (Array::scalar(scale), DType::F32)];
+        let mask = some_mask(n);
+        let mut inputs = vec![(mask.clone(), DType::F32)];
         for t in 0..3u32 {
             let step = step_words(t, 0.1 / (1 + t) as f32, [1.0, 1.0]);
-            let grads = Array::normal(&[n], 1.0, 10 + u64::from(t));
+            let (scale, grads) = some_gradients(n, t, left_out);
             reference(settings, &step, &grads, &mask, scale, &mut weights, &mut velocity);
-            inputs.extend([(step, DType::U32), (grads, DType::F32)]);
+            inputs.extend([(Array::scalar(scale), DType::F32), (step, DType::U32), (grads, DType::F32)]);
         }
         let output = |expected, initial| Output {
             expected,
@@ -170,14 +181,14 @@ fn cases() -> Vec<Case> {
             tolerance: Tolerance::largest(1e-6),
         };
         cases.push(Case {
-            name: format!("{n} floats, {settings:?}"),
+            name: format!("{n} floats, {settings:?}, one left out: {left_out}"),
             inputs,
             outputs: vec![output(weights, first_weights), output(velocity, first_velocity)],
             scratch: Vec::new(),
             record: Box::new(move |r, i, o, _| {
-                for t in 0..3 {
-                    let (step, grads) = (&i[2 + 2 * t], &i[3 + 2 * t]);
-                    let buffers = Buffers { step, grads, mask: &i[0], scale: &i[1], weights: &o[0], velocity: &o[1] };
+                for given in i[1..].chunks_exact(3) {
+                    let [scale, step, grads] = [&given[0], &given[1], &given[2]];
+                    let buffers = Buffers { step, grads, mask: &i[0], scale, weights: &o[0], velocity: &o[1] };
                     record(r, settings, buffers)?;
                 }
                 Ok(())

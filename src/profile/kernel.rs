@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::measure::Measured;
-use crate::base::{Array, DType, Error, Result, Shape};
+use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
 use crate::gpu::{Engine, Program, Recording, Tensor};
 use crate::kernels::ceilings::noise;
@@ -194,19 +194,11 @@ fn elements(engine: &Engine, root: &str, sizes: &[usize]) -> Result<Recorder> {
 }
 
 fn of_case(engine: &Engine, case: Case) -> Result<Work> {
-    let upload = |array: &Array, dtype: DType| -> Result<Tensor> {
-        let tensor = engine.tensor("case", array.shape.clone(), dtype)?;
-        match dtype {
-            DType::F32 => engine.write(&tensor, &array.to_f32()),
-            DType::U32 => engine.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
-        }
-        Ok(tensor)
-    };
-    let inputs: Vec<Tensor> = case.inputs.iter().map(|(a, d)| upload(a, *d)).collect::<Result<_>>()?;
+    let inputs: Vec<Tensor> = case.inputs.iter().map(|(a, d)| engine.upload("case", a, *d)).collect::<Result<_>>()?;
     let outputs: Vec<Tensor> = case
         .outputs
         .iter()
-        .map(|o| upload(o.initial.as_ref().unwrap_or(&o.expected), o.dtype))
+        .map(|o| engine.upload("case", o.initial.as_ref().unwrap_or(&o.expected), o.dtype))
         .collect::<Result<_>>()?;
     let scratch = |shape: &Shape| engine.tensor("scratch", shape.clone(), DType::F32);
     let scratch: Vec<Tensor> = case.scratch.iter().map(scratch).collect::<Result<_>>()?;

@@ -6,12 +6,12 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
 
-use crate::gpu::Shader;
+use crate::gpu::{Build, Shader};
 
 /// A text or binary to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// `kernel.variant.ending`.
+    /// [`Build::name`] and an ending.
     pub name: String,
     /// What it holds.
     pub bytes: Vec<u8>,
@@ -19,9 +19,10 @@ pub struct File {
 
 /// The shader of a variant, whose pipeline is built of `text` ([`crate::gpu::Engine::text`]), in every language; where a back
 /// end refuses it, a `.txt` holds the reason. `checked` keeps the bounds checks that wgpu would put in.
-pub fn languages(shader: &Shader, text: &str, variant: usize, checked: bool) -> Vec<File> {
+pub fn languages(build: Build, text: &str, checked: bool) -> Vec<File> {
+    let Build { shader, variant, .. } = build;
     let chosen = &shader.variants[variant];
-    let stem = format!("{}.{}", shader.name, chosen.name);
+    let stem = build.name();
     let file = |ending: &str, bytes: Vec<u8>| File { name: format!("{stem}.{ending}"), bytes };
     let mut wgsl = text.to_owned();
     for (name, value) in chosen.constants {
@@ -134,7 +135,7 @@ mod tests {
     fn every_pipeline_has_spirv_and_is_written_or_refused_in_each_language() {
         for kernel in REGISTRY {
             for variant in 0..kernel.shader.variants.len() {
-                let files = languages(kernel.shader, &kernel.shader.text(), variant, false);
+                let files = languages(Build::declared(kernel.shader, variant), &kernel.shader.text(), false);
                 let name = format!("{} {}", kernel.shader.name, kernel.shader.variants[variant].name);
                 assert_eq!(files.len(), 4, "{name}");
                 let spirv = files
@@ -149,13 +150,14 @@ mod tests {
 
     #[test]
     fn override_constants_are_put_in() {
-        let widths: Vec<String> =
-            (0..2).map(|v| text(&languages(&matmul::SHADER, &matmul::SHADER.text(), v, false), ".hlsl")).collect();
+        let widths: Vec<String> = (0..2)
+            .map(|v| text(&languages(Build::declared(&matmul::SHADER, v), &matmul::SHADER.text(), false), ".hlsl"))
+            .collect();
         for (text, variant) in widths.iter().zip(matmul::SHADER.variants) {
             let threads = format!("[numthreads({}, ", variant.constant("WIDTH"));
             assert!(text.contains(&threads), "{threads} in {text}");
         }
-        let wgsl = text(&languages(&matmul::SHADER, &matmul::SHADER.text(), 1, false), ".wgsl");
+        let wgsl = text(&languages(Build::declared(&matmul::SHADER, 1), &matmul::SHADER.text(), false), ".wgsl");
         assert!(wgsl.starts_with(matmul::SHADER.source) && wgsl.contains("WIDTH = "), "{wgsl}");
     }
 
@@ -169,7 +171,7 @@ mod tests {
             bindings: &[read("x"), write("y")],
             variants: &[Variant::base("plain", &[])],
         };
-        let files = languages(&WRONG, &WRONG.text(), 0, false);
+        let files = languages(Build::declared(&WRONG, 0), &WRONG.text(), false);
         assert_eq!(files.len(), 2);
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
     }

@@ -1,6 +1,7 @@
 //! The optimizer of a run: one dispatch over all parameters.
 
 use super::config::{Optimizer as OptimizerSettings, OptimizerKind};
+use super::loss_scale::LossScale;
 use super::network::Network;
 use crate::base::{DType, Result, Shape};
 use crate::gpu::{Engine, Recording, Tensor};
@@ -19,6 +20,7 @@ pub struct Optimizer {
     scale: Tensor,
     norm: Tensor,
     norm_scratch: Tensor,
+    loss_scale: Option<LossScale>,
 }
 
 impl Optimizer {
@@ -42,7 +44,19 @@ impl Optimizer {
         let scale = engine.tensor("gradient scale", Shape::scalar(), DType::F32)?;
         let norm = engine.tensor("gradient norm", Shape::scalar(), DType::F32)?;
         let norm_scratch = engine.tensor("gradient norm (scratch)", gradient_norm::scratch(&flat.shape), DType::F32)?;
-        Ok(Self { settings: settings.clone(), slots, decay, scale, norm, norm_scratch })
+        Ok(Self { settings: settings.clone(), slots, decay, scale, norm, norm_scratch, loss_scale: None })
+    }
+
+    /// The same optimizer for gradients of a scaled loss.
+    #[must_use]
+    pub fn with_loss_scale(mut self, loss_scale: LossScale) -> Self {
+        self.loss_scale = Some(loss_scale);
+        self
+    }
+
+    /// What the loss is scaled by, if it is.
+    pub fn loss_scale(&self) -> Option<&LossScale> {
+        self.loss_scale.as_ref()
     }
 
     /// The optimizer's buffers by PyTorch's names.
@@ -65,11 +79,14 @@ impl Optimizer {
     ) -> Result<()> {
         let s = &self.settings;
         recording.label(&update("optimizer"));
-        if s.max_grad_norm > 0.0 {
+        let highest = (s.max_grad_norm > 0.0).then_some(s.max_grad_norm as f32);
+        if self.loss_scale.is_some() || highest.is_some() {
             gradient_norm::record(recording, gradients, &self.norm_scratch, &self.norm)?;
-            clip_scale::record(recording, &self.norm, Some(s.max_grad_norm as f32), factor, &self.scale)?;
-        } else {
-            engine.write(&self.scale, &[factor]);
+        }
+        match (&self.loss_scale, highest) {
+            (Some(loss_scale), _) => loss_scale.record(recording, &self.norm, highest, factor, &self.scale)?,
+            (None, Some(_)) => clip_scale::record(recording, &self.norm, highest, factor, &self.scale)?,
+            (None, None) => engine.write(&self.scale, &[factor]),
         }
         let (weights, mask, scale) = (network.parameters.flat(), &self.decay, &self.scale);
         match s.kind {

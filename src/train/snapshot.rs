@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::checkpoint::{Best, Checkpoint, Meta, NamedTensor, OPTIMIZER, TensorData};
+use super::loss_scale::Reading;
 use super::network::{slot_from_torch, slot_to_torch};
 use super::trainer::{SLOTS, Trainer};
 use crate::base::{Error, Result};
@@ -22,6 +23,8 @@ pub mod keys {
     pub const SUMS: &str = "sums";
     /// All label updates so far, as JSON.
     pub const UPDATES: &str = "label_updates";
+    /// Bits of the loss scale, of the steps in a row with finite gradients and of the steps left out (half precision).
+    pub const LOSS_SCALE: &str = "loss_scale";
     /// Seconds spent so far.
     pub const SECONDS: &str = "seconds";
 }
@@ -82,6 +85,10 @@ impl Trainer {
         ]);
         if let Some(labeller) = &self.labeller {
             extra.insert(keys::UPDATES.to_owned(), labeller.history()?);
+        }
+        if let Some(loss_scale) = self.optimizer.loss_scale() {
+            let Reading { scale, row, left_out } = loss_scale.read(&self.engine)?;
+            extra.insert(keys::LOSS_SCALE.to_owned(), join([scale, row, left_out].map(f32::to_bits)));
         }
         let best = self.best.map(|(step, value)| Best { metric: self.selects_by().to_owned(), value, step });
         Ok(Checkpoint {
@@ -148,6 +155,15 @@ impl Trainer {
                 self.since_report = sums[SLOTS];
             }
             _ => return Err(bad("no usable `sums` in its header: not a checkpoint that training wrote".into())),
+        }
+        // A run that began in single precision has none: it starts at the first scale.
+        if let (Some(loss_scale), Some(text)) = (self.optimizer.loss_scale(), meta.extra.get(keys::LOSS_SCALE)) {
+            let bits: Option<Vec<u32>> = text.split(',').map(|v| v.parse().ok()).collect();
+            let Some(&[scale, row, left_out]) = bits.as_deref() else {
+                return Err(bad(format!("`loss_scale` in its header is `{text}`: not one that training wrote")));
+            };
+            let [scale, row, left_out] = [scale, row, left_out].map(f32::from_bits);
+            loss_scale.set(&self.engine, Reading { scale, row, left_out });
         }
         self.seconds = meta.extra.get(keys::SECONDS).and_then(|v| v.parse().ok()).unwrap_or(0.0);
         self.step = meta.step;

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, NamedTensor, Rotation, TensorData};
+use super::checkpoint::Rotation;
 use super::config::{Config, MOST_STEPS, Resident};
 use super::datasets::Datasets;
 use super::events::{self, Evaluated, Event, Finished, Metrics, Saved, Sink, Started};
 use super::feed::Feed;
 use super::inference::Evaluator;
 use super::labeller::Labeller;
+use super::loss_scale::LossScale;
 use super::network::Network;
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
@@ -19,7 +20,8 @@ use super::{Batch, Context, Measure, Method, place_gradients};
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, Prefetch, Sampler, gather_pixels};
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
-use crate::graph::{Executor, NodeId, place, reverse};
+use crate::graph::reverse::reverse_from;
+use crate::graph::{Executor, NodeId, Precision, place, reverse};
 use crate::kernels::{add_into, choose};
 use crate::models::Backbone;
 use crate::nn::{Builder, Phase};
@@ -145,12 +147,21 @@ impl Trainer {
         let own = |name: &str| !method.is_labellers(name);
         let mut parameters = b.graph.parameters();
         parameters.retain(|&id| own(&b.graph.node(id).name));
-        let gradients = reverse(&mut b.graph, objective.loss, &parameters)?;
+        let scaled = config.precision == Precision::F16;
+        let gradients = if scaled {
+            let scale = LossScale::leaf(&mut b.graph);
+            reverse_from(&mut b.graph, &[(objective.loss, scale)], &parameters)?
+        } else {
+            reverse(&mut b.graph, objective.loss, &parameters)?
+        };
 
         let network = Network::part(&engine, &b, own)?;
         network.initialise(&engine, config.seed)?;
         let parts = network.parameters.same_layout(&engine, "gradients")?;
-        let optimizer = Optimizer::new(&engine, &config.optimizer, &network)?;
+        let mut optimizer = Optimizer::new(&engine, &config.optimizer, &network)?;
+        if scaled {
+            optimizer = optimizer.with_loss_scale(LossScale::new(&engine)?);
+        }
         let step_settings = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
         let metrics = engine.tensor("trainer.metrics", Shape::new(&[SLOTS]), DType::F32)?;
 
@@ -173,8 +184,12 @@ impl Trainer {
         feed.place(&leaves, &mut placed);
         placed.insert(step_leaf, step_settings.clone());
         placed.insert(metrics_leaf, metrics.clone());
+        if let Some(loss_scale) = optimizer.loss_scale() {
+            placed.insert(LossScale::leaf(&mut b.graph), loss_scale.tensor().clone());
+        }
         let gradients = place_gradients(&mut b, &parameters, &gradients, &parts, &mut placed)?;
-        let executor = Executor::new(&engine, &b.graph, &gradients, &placed, &variants)?;
+        let precision = config.precision;
+        let executor = Executor::in_precision(&engine, &b.graph, &gradients, &placed, &variants, precision)?;
         let mut recording = executor.recording().clone();
         let accumulate = config.train.accumulate;
         let update = if accumulate == 1 {
@@ -489,6 +504,10 @@ impl Trainer {
         let named = self.metric_names.iter().enumerate().map(|(i, name)| (name.as_str(), means(i + 1)));
         let all: Metrics = named.collect();
         let mut metrics: Metrics = all.iter().filter(|(name, _)| *name != "loss" && *name != "accuracy").collect();
+        if let Some(found) = self.loss_scale()? {
+            metrics.set("loss_scale", f64::from(found.scale));
+            metrics.set("steps_left_out", f64::from(found.left_out));
+        }
         if let Some(labeller) = &mut self.labeller {
             labeller.report()?.iter().for_each(|(name, value)| metrics.set(name, *value));
         }
@@ -511,31 +530,6 @@ impl Trainer {
         self.engine.write_words(&self.metrics, &[0.0f32; SLOTS]);
         self.since_report = 0;
         Ok(())
-    }
-
-    fn counters(&self) -> Result<Vec<f32>> {
-        let sums: Vec<f32> = readback::read(&self.engine, &self.metrics)?;
-        if sums[0] != 0.0 {
-            return Err(self.diverged("the loss", sums[0] as u64));
-        }
-        Ok(sums)
-    }
-
-    /// The update after a finite loss can still overflow: such weights must not replace good ones either.
-    fn check_finite(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let finite = |t: &NamedTensor| !matches!(&t.data, TensorData::F32(v) if v.iter().any(|x| !x.is_finite()));
-        match checkpoint.tensors.iter().find(|t| !finite(t)) {
-            Some(tensor) => Err(self.diverged(&format!("`{}`", tensor.name), self.step)),
-            None => Ok(()),
-        }
-    }
-
-    fn diverged(&self, what: &str, step: u64) -> Error {
-        Error::Diverged(format!(
-            "{what} became NaN or infinite at step {step}; the last good checkpoint is kept. Try a lower optimizer.lr \
-             (now {}), a warm-up (schedule.warmup), or optimizer.max_grad_norm",
-            self.config.optimizer.lr
-        ))
     }
 
     /// Evaluates, and says whether the result is the best so far.

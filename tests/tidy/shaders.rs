@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use relabel::gpu::elements::{can_be_half, kept_as};
 use relabel::kernels::REGISTRY;
 
 use super::{files, no, read, stem};
@@ -86,14 +87,18 @@ fn shared_texts_are_declared() {
     no(&without.map(|f| format!("{f} is not declared in kernels::shared")).collect::<Vec<_>>());
 }
 
-/// The whole texts of the shaders, one file each in the folder that `RELABEL_DUMP_SHADERS`
-/// names (else a temporary one): what another compiler of WGSL can be tried on.
+/// The whole texts of the shaders, one file each in the folder that `RELABEL_DUMP_SHADERS` names (else a temporary one), and
+/// again with all arrays of floats in half precision: what another compiler of WGSL can be tried on.
 #[test]
 fn texts_can_be_written_out() {
     let temporary = tempfile::tempdir().expect("a temporary folder");
     let folder = std::env::var_os("RELABEL_DUMP_SHADERS").map_or_else(|| temporary.path().to_path_buf(), PathBuf::from);
     for kernel in REGISTRY {
-        std::fs::write(folder.join(format!("{}.wgsl", kernel.shader.name)), kernel.shader.text()).expect("written");
+        let (name, text) = (kernel.shader.name, kernel.shader.text());
+        let names = kernel.shader.bindings.iter().map(|binding| binding.name);
+        let halves: Vec<&str> = names.filter(|name| can_be_half(&text, name)).collect();
+        std::fs::write(folder.join(format!("{name}.half.wgsl")), kept_as(&text, &halves, false)).expect("written");
+        std::fs::write(folder.join(format!("{name}.wgsl")), text).expect("written");
     }
     let sources: Vec<String> = kernel_shaders().iter().map(|f| read(f)).collect();
     for kernel in REGISTRY {

@@ -22,7 +22,7 @@ struct Conv2dInputGrad {
 }
 
 #[derive(Debug)]
-struct Conv2dWeightGrad {
+pub(in crate::graph) struct Conv2dWeightGrad {
     convolution: Convolution,
     kernel: [usize; 2],
 }

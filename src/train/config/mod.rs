@@ -22,6 +22,7 @@ use std::fmt;
 use toml::{Table, Value};
 
 use crate::base::{Error, Result};
+use crate::graph::Precision;
 
 /// Declares the sections once: the struct, their list, and both directions of the conversion.
 macro_rules! config {
@@ -35,6 +36,8 @@ macro_rules! config {
             pub method: String,
             /// Seed of all random numbers.
             pub seed: u64,
+            /// How feature maps are kept while training.
+            pub precision: Precision,
             $($(#[$doc])* pub $name: $section,)*
             /// Sections of methods and models, by name.
             pub sections: Table,
@@ -47,8 +50,8 @@ macro_rules! config {
 
         impl Default for Config {
             fn default() -> Self {
-                let General { method, seed } = General::default();
-                Self { method, seed, $($name: <$section>::default(),)* sections: Table::new() }
+                let General { method, seed, precision } = General::default();
+                Self { method, seed, precision, $($name: <$section>::default(),)* sections: Table::new() }
             }
         }
 
@@ -56,12 +59,13 @@ macro_rules! config {
             fn from_complete(mut table: Table) -> std::result::Result<Self, toml::de::Error> {
                 $(let $name = take(&mut table, stringify!($name)).try_into()?;)*
                 let (sections, general) = table.into_iter().partition(|(_, value)| value.is_table());
-                let General { method, seed } = Value::Table(general).try_into()?;
-                Ok(Self { method, seed, $($name,)* sections })
+                let General { method, seed, precision } = Value::Table(general).try_into()?;
+                Ok(Self { method, seed, precision, $($name,)* sections })
             }
 
             fn to_table(&self) -> std::result::Result<Table, toml::ser::Error> {
-                let mut table = Table::try_from(General { method: self.method.clone(), seed: self.seed })?;
+                let method = self.method.clone();
+                let mut table = Table::try_from(General { method, seed: self.seed, precision: self.precision })?;
                 $(table.insert(stringify!($name).into(), Value::Table(Table::try_from(&self.$name)?));)*
                 table.extend(self.sections.clone());
                 Ok(table)

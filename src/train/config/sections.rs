@@ -9,6 +9,7 @@ use super::values::{self, ChannelValues, MemorySize};
 use crate::base::Result;
 use crate::data::{ClassRef, Format, Groups, LoadOptions, SamplerKind, Validation};
 use crate::gpu::{AdapterChoice, Options};
+use crate::graph::Precision;
 
 type Check = std::result::Result<(), Fault>;
 
@@ -19,11 +20,13 @@ pub struct General {
     pub method: String,
     /// Seed of all random numbers, 0 to 2⁶³ − 1.
     pub seed: u64,
+    /// How feature maps are kept while training, `f32 | f16`.
+    pub precision: Precision,
 }
 
 impl Default for General {
     fn default() -> Self {
-        Self { method: "sla".into(), seed: 0 }
+        Self { method: "sla".into(), seed: 0, precision: Precision::F32 }
     }
 }
 

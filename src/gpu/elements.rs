@@ -1,0 +1,185 @@
+//! Storage arrays that hold other elements than a shader's text declares: half-precision floats, and 64-bit words, which
+//! are the same bits in half as many loads, for drivers that load word by word. Line numbers stay.
+
+/// What is appended to a text whose arrays are read in words.
+const WORDS: &str = "
+// Four values out of two 64-bit words.
+fn unpack_wide(words: vec2<u64>) -> vec4<f32> {
+    let low = vec2(u32(words.x), u32(words.y));
+    let high = vec2(u32(words.x >> 32u), u32(words.y >> 32u));
+    return bitcast<vec4<f32>>(vec4(low.x, high.x, low.y, high.y));
+}
+";
+
+/// What is appended to a text that reads and writes half-precision arrays in words.
+const PACKED: &str = "
+// Four values out of a 64-bit word of half-precision floats.
+fn unpack_half_wide(word: u64) -> vec4<f32> {
+    return vec4(unpack2x16float(u32(word)), unpack2x16float(u32(word >> 32u)));
+}
+
+fn unpack_half(words: vec2<u32>) -> vec4<f32> {
+    return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+fn pack_half(values: vec4<f32>) -> vec2<u32> {
+    return vec2(pack2x16float(values.xy), pack2x16float(values.zw));
+}
+";
+
+/// How an array is declared instead, and what turns its elements into the declared ones and back.
+struct Elements {
+    kept: &'static str,
+    load: &'static str,
+    store: &'static str,
+}
+
+/// A text with the arrays of `halves` kept in half precision. `words`: arrays of `vec4<f32>` that are only read are loaded
+/// in 64-bit words, and halves in words too.
+pub fn kept_as(text: &str, halves: &[&str], words: bool) -> String {
+    let mut text = text.to_owned();
+    let [mut wide, mut packed, mut half] = [false; 3];
+    for (name, access, declared) in arrays(&text) {
+        let read = access == "read";
+        let elements = match (halves.contains(&name.as_str()), declared.as_str()) {
+            (false, "vec4<f32>") if words && read => {
+                wide = true;
+                Elements { kept: "vec2<u64>", load: "unpack_wide", store: "" }
+            }
+            (true, "vec4<f32>") if words => {
+                packed = true;
+                match read {
+                    true => Elements { kept: "u64", load: "unpack_half_wide", store: "" },
+                    false => Elements { kept: "vec2<u32>", load: "unpack_half", store: "pack_half" },
+                }
+            }
+            (true, "vec4<f32>") => {
+                half = true;
+                Elements { kept: "vec4<f16>", load: "vec4<f32>", store: "vec4<f16>" }
+            }
+            (true, "f32") => {
+                half = true;
+                Elements { kept: "f16", load: "f32", store: "f16" }
+            }
+            _ => continue,
+        };
+        let declaration = |element: &str| format!("var<storage, {access}> {name}: array<{element}>");
+        text = text.replace(&declaration(&declared), &declaration(elements.kept));
+        text = converted(&text, &format!("{name}["), &elements);
+    }
+    if half {
+        text.insert_str(0, "enable f16; ");
+    }
+    if wide {
+        text += WORDS;
+    }
+    if packed {
+        text += PACKED;
+    }
+    text
+}
+
+/// Whether an array can be kept in half precision.
+pub fn can_be_half(text: &str, name: &str) -> bool {
+    arrays(text).iter().any(|(n, _, declared)| n == name && matches!(declared.as_str(), "f32" | "vec4<f32>"))
+}
+
+/// Name, access and element type of each storage array.
+fn arrays(text: &str) -> Vec<(String, String, String)> {
+    let parse = |line: &str| {
+        let (access, rest) = line.split_once("var<storage, ")?.1.split_once("> ")?;
+        let (name, rest) = rest.split_once(": array<")?;
+        let element = rest.split_once(">;")?.0;
+        Some((name.to_owned(), access.to_owned(), element.to_owned()))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// Every `name[…]` that is read as `load(name[…])`, every `name[…] = value;` as `name[…] = store(value);`, sums and products
+/// in place likewise. `head` is `name[`.
+fn converted(text: &str, head: &str, elements: &Elements) -> String {
+    let mut out = String::with_capacity(text.len() + 256);
+    let mut rest = text;
+    while let Some(at) = rest.find(head) {
+        let (before, from) = rest.split_at(at);
+        out += before;
+        let comment = before.rsplit('\n').next().is_some_and(|line| line.contains("//"))
+            || out.rsplit('\n').next().is_some_and(|line| line.contains("//"));
+        // The end of another name (`affine[` within `my_affine[`), or a member.
+        let other = out.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        if comment || other {
+            out += head;
+            rest = &from[head.len()..];
+            continue;
+        }
+        let mut depth = 0;
+        let close = from.find(|c| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            c == ']' && depth == 0
+        });
+        let end = close.map_or(from.len(), |length| length + 1);
+        let element = format!("{head}{}", converted(&from[head.len()..end], head, elements));
+        rest = &from[end..];
+        let read = format!("{}({element})", elements.load);
+        let assignments = [(" = ", String::new()), (" += ", format!("{read} + ")), (" *= ", format!("{read} * "))];
+        let assigned =
+            assignments.into_iter().find_map(|(sign, old)| Some((old, rest.strip_prefix(sign)?.split_once(';')?)));
+        match assigned {
+            Some((old, (value, after))) => {
+                let value = converted(value, head, elements);
+                let value = if old.is_empty() { value } else { format!("{old}({value})") };
+                out += &format!("{element} = {}({value});", elements.store);
+                rest = after;
+            }
+            None => out += &read,
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "// out[i] = x[i]\n\
+        @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (n)\n\
+        @group(0) @binding(2) var<storage, read> mask: array<f32>;\n\
+        @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;\n\
+        out[i] = x[place[i] + 1u] * max[0] + mask[i] + params.x[2] + out[out[0].x]; // x[0]\n\
+        let y = x[u32(x[1].x)].xy;";
+
+    #[test]
+    fn inputs_of_vec4_are_read_in_words_and_nothing_else_changes() {
+        let found = kept_as(TEXT, &[], true);
+        let (lines, before): (Vec<&str>, Vec<&str>) = (found.lines().collect(), TEXT.lines().collect());
+        assert_eq!(lines[0], before[0]);
+        assert_eq!(lines[1], "@group(0) @binding(1) var<storage, read> x: array<vec2<u64>>; // (n)");
+        assert_eq!(lines[2..4], before[2..4]);
+        let sum = "out[i] = unpack_wide(x[place[i] + 1u]) * max[0] + mask[i] + params.x[2] + out[out[0].x]; // x[0]";
+        assert_eq!(lines[4], sum);
+        assert_eq!(lines[5], "let y = unpack_wide(x[u32(unpack_wide(x[1]).x)]).xy;");
+        assert!(found.ends_with(WORDS));
+        assert_eq!(kept_as(TEXT, &[], false), TEXT);
+    }
+
+    #[test]
+    fn halves_are_converted_where_they_are_read_and_written() {
+        let found = kept_as(TEXT, &["x", "mask", "out"], false);
+        let (lines, before): (Vec<&str>, Vec<&str>) = (found.lines().collect(), TEXT.lines().collect());
+        assert_eq!(lines[0], format!("enable f16; {}", before[0]));
+        assert_eq!(lines[1], "@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>; // (n)");
+        assert_eq!(lines[2], "@group(0) @binding(2) var<storage, read> mask: array<f16>;");
+        assert_eq!(lines[3], "@group(0) @binding(3) var<storage, read_write> out: array<vec4<f16>>;");
+        let sum = "out[i] = vec4<f16>(vec4<f32>(x[place[i] + 1u]) * max[0] + f32(mask[i]) + params.x[2] \
+                   + vec4<f32>(out[vec4<f32>(out[0]).x])); // x[0]";
+        assert_eq!(lines[4], sum);
+        assert_eq!(lines.len(), before.len());
+        let words = kept_as(TEXT, &["x", "out"], true);
+        assert!(words.contains("x: array<u64>;") && words.contains("out: array<vec2<u32>>;"));
+        assert!(words.contains("out[i] = pack_half(unpack_half_wide(x[place[i] + 1u]) * max[0] + mask[i]"));
+        assert!(words.ends_with(PACKED));
+        assert!(can_be_half(TEXT, "mask") && !can_be_half(TEXT, "place"));
+        let sum = "var<storage, read_write> s: array<f32>;\ns[k] += s[0] + 1.0;";
+        assert!(kept_as(sum, &["s"], false).ends_with("s[k] = f16(f32(s[k]) + (f32(s[0]) + 1.0));"));
+    }
+}

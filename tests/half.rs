@@ -1,0 +1,304 @@
+//! Half precision: every kernel that a feature map may go through, whole runs, loss scaling.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use half::f16;
+use relabel::base::{Array, DType};
+use relabel::gpu::{Engine, Halves, Program, Recording, Tensor, readback};
+use relabel::kernels::{Case, REGISTRY};
+use relabel::session;
+use relabel::train::Trainer;
+use relabel::train::checkpoint::Checkpoint;
+use relabel::train::events::{Event, Silent, Sink, Step};
+use relabel::train::snapshot::keys;
+
+use super::common::{engine, unchecked_engine};
+use super::small::{Pictures, config};
+
+fn rounded(array: &Array) -> Array {
+    array.map(|v| f16::from_f64(v).to_f64())
+}
+
+/// A case on the device: its input and output tensors, and its recording. Tensors that `halves` names are in half precision;
+/// `poison` is what every other output holds.
+fn recorded(
+    engine: &Engine,
+    case: &Case,
+    halves: &dyn Fn(usize) -> bool,
+    record: &dyn Fn(&mut Recording),
+) -> (Vec<Tensor>, Recording) {
+    let kept = |place, dtype| if halves(place) { DType::F16 } else { dtype };
+    let inputs = case.inputs.iter().enumerate().map(|(i, (array, dtype))| {
+        let array = if array.shape.rank() == 4 && *dtype == DType::F32 { rounded(array) } else { array.clone() };
+        engine.upload("input", &array, kept(i, *dtype)).unwrap()
+    });
+    let inputs: Vec<Tensor> = inputs.collect();
+    let outputs = case.outputs.iter().enumerate().map(|(i, output)| {
+        let dtype = kept(inputs.len() + i, output.dtype);
+        match &output.initial {
+            Some(initial) => engine.upload("output", &rounded(initial), dtype).unwrap(),
+            None => engine.upload("output", &Array::full(output.expected.sizes(), 1234.0), dtype).unwrap(),
+        }
+    });
+    let outputs: Vec<Tensor> = outputs.collect();
+    let scratch = case.scratch.iter().map(|s| engine.tensor("scratch", s.clone(), DType::F32).unwrap());
+    let scratch: Vec<Tensor> = scratch.collect();
+    let mut recording = Recording::new();
+    record(&mut recording);
+    (case.record)(&mut recording, &inputs, &outputs, &scratch).unwrap();
+    ([inputs, outputs].concat(), recording)
+}
+
+/// Which tensors of a case a plan may keep in half precision: those of rank 4 that all dispatches bind as arrays of floats.
+fn halvable(tensors: &[Tensor], recording: &Recording) -> Vec<bool> {
+    let able = |tensor: &Tensor| {
+        let uses = recording.dispatches.iter().flat_map(|d| {
+            d.tensors.iter().enumerate().filter(|(_, t)| t.buffer == tensor.buffer).map(move |(i, _)| {
+                let mut alone: Vec<Tensor> = d.tensors.clone();
+                for (j, t) in alone.iter_mut().enumerate() {
+                    t.dtype = if i == j { DType::F16 } else { DType::U32 };
+                }
+                d.shader.check_halves(Halves::of(&alone)).is_ok()
+            })
+        });
+        tensor.shape.rank() == 4
+            && tensor.dtype == DType::F32
+            && uses.fold(None, |all, ok| Some(all.unwrap_or(true) && ok)) == Some(true)
+    };
+    tensors.iter().map(able).collect()
+}
+
+fn values(engine: &Engine, tensor: &Tensor) -> Vec<f64> {
+    match tensor.dtype {
+        DType::F16 => {
+            let bits = readback::read::<u16>(engine, tensor).unwrap();
+            bits.into_iter().map(|bits| f16::from_bits(bits).to_f64()).collect()
+        }
+        _ => readback::read::<f32>(engine, tensor).unwrap().into_iter().map(f64::from).collect(),
+    }
+}
+
+/// A kernel with feature maps in half precision gives what it gives with the same values in single precision, rounded.
+fn walk(engine: &Engine) {
+    let (mut covered, mut failures) = (BTreeSet::new(), Vec::new());
+    let only = std::env::var("RELABEL_TEST_KERNEL").ok();
+    for kernel in REGISTRY.iter().filter(|k| only.as_deref().is_none_or(|o| k.shader.name == o)) {
+        for (index, variant) in kernel.shader.variants.iter().enumerate() {
+            if !engine.features().contains(variant.needs) {
+                continue;
+            }
+            for case in (kernel.cases)() {
+                let force = |r: &mut Recording| r.variants.insert(kernel.shader.name, index);
+                let (single, recording) = recorded(engine, &case, &|_| false, &force);
+                let able = halvable(&single, &recording);
+                if !able.contains(&true) {
+                    continue;
+                }
+                let (half, other) = recorded(engine, &case, &|place| able[place], &force);
+                for recording in [&recording, &other] {
+                    Program::new(engine, recording).unwrap().run(engine, 1).unwrap();
+                }
+                covered.insert(kernel.shader.name);
+                for (place, output) in case.outputs.iter().enumerate() {
+                    let place = case.inputs.len() + place;
+                    let (expected, found) = (values(engine, &single[place]), values(engine, &half[place]));
+                    let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                    // Half a unit in the last place of a 16-bit float, and what compilers make of the same sums.
+                    let unit = if able[place] { 0.5 * f64::from(f16::EPSILON) } else { 0.0 };
+                    let within = |(e, f): (&f64, &f64)| {
+                        e == f
+                            || (e - f).abs() <= 1.001 * unit * e.abs() + 1e-6 * largest + 6e-8 * f64::from(able[place])
+                    };
+                    let misses = expected.iter().zip(&found).filter(|pair| !within((pair.0, pair.1))).count();
+                    if misses > 0 {
+                        failures.push(format!(
+                            "{} [{}] {}: {misses} of {} values of {:?} differ",
+                            kernel.shader.name,
+                            variant.name,
+                            case.name,
+                            found.len(),
+                            output.expected.sizes()
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} outputs differ:\n{}", failures.len(), failures.join("\n"));
+    if only.is_none() {
+        for name in [
+            "avg_pool",
+            "axpby",
+            "batch_norm_add_relu",
+            "batch_norm_relu_project",
+            "batch_norm_stats",
+            "conv2d",
+            "conv2d_input_grad",
+            "conv2d_weight_grad",
+            "conv2d_winograd",
+            "decode_augment",
+            "dropout",
+            "max_pool",
+            "relu",
+            "transform_views",
+        ] {
+            assert!(covered.contains(name), "{name} was not tried: {covered:?}");
+        }
+    }
+}
+
+#[test]
+fn kernels_take_feature_maps_in_half_precision() {
+    walk(&engine());
+}
+
+#[test]
+fn kernels_take_feature_maps_in_half_precision_by_words() {
+    walk(&unchecked_engine());
+}
+
+/// Keeps every report of training.
+#[derive(Default)]
+struct Steps(Vec<Step>);
+
+impl Sink for Steps {
+    fn event(&mut self, event: &Event) -> relabel::base::Result<()> {
+        if let Event::Step(step) = event {
+            self.0.push(step.clone());
+        }
+        Ok(())
+    }
+}
+
+fn run(trainer: &mut Trainer) -> Vec<Step> {
+    let mut steps = Steps::default();
+    assert!(trainer.run(None, None, &mut steps, &|| false).unwrap().complete);
+    steps.0
+}
+
+const HALF: &str = "precision=f16";
+
+/// Losses of the first steps, and of learned networks, are those of single precision up to the rounding of feature maps;
+/// they are not the same, because then nothing would be in half precision.
+#[test]
+fn half_precision_follows_single_precision() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let losses = |engine: &Arc<Engine>, method: &str, precision: &str| -> Vec<Step> {
+        let overrides = [method, precision, "train.steps=40", "log.every=1", "maxl.hierarchy=2", "sela.clusters=4"];
+        run(&mut session::trainer(engine, config(&data, &overrides)).unwrap())
+    };
+    for (engine, method) in [
+        (engine(), "sla"),
+        (engine(), "maxl-random"),
+        (engine(), "sela"),
+        (unchecked_engine(), "sla"),
+        (unchecked_engine(), "mt"),
+        (unchecked_engine(), "sla-sd"),
+    ] {
+        let key = format!("method={method}");
+        let (single, half) = (losses(&engine, &key, "precision=f32"), losses(&engine, &key, HALF));
+        // 16-bit floats have 11 bits: a rounding is 2^-12 of a value at most.
+        let [first, other] = [&single, &half].map(|steps| steps[0].loss);
+        assert!((first - other).abs() < 2e-3 * first, "{method}: {first} {other}");
+        assert_ne!(first, other, "{method}: nothing is in half precision");
+        let [end, other_end] = [&single, &half].map(|steps| steps[30..].iter().map(|s| s.loss).sum::<f64>() / 10.0);
+        assert!(other_end < 0.95 * first, "{method}: {first} {other_end}");
+        // What labels SeLa finds hangs on the last bits.
+        assert!(method == "sela" || (end - other_end).abs() < 0.1 * first, "{method}: {end} {other_end}");
+        assert_eq!(half[39].metrics.get("loss_scale"), Some(65_536.0), "{method}");
+        assert_eq!(half[39].metrics.get("steps_left_out"), Some(0.0), "{method}");
+        assert_eq!(single[39].metrics.get("loss_scale"), None);
+    }
+}
+
+/// A scale under which gradients overflow leaves steps out, and halves until they do not; nothing but it has changed.
+#[test]
+fn steps_with_gradients_that_are_not_finite_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    for kind in ["optimizer.kind=sgd", "optimizer.kind=adamw", "train.accumulate=3"] {
+        let new = || session::trainer(&engine(), config(&data, &[HALF, kind, "optimizer.max_grad_norm=0.5"])).unwrap();
+        let mut trainer = new();
+        let mut start = trainer.checkpoint().unwrap();
+        assert_eq!(start.meta.extra[keys::LOSS_SCALE], format!("{},0,0", 65_536f32.to_bits()));
+        let huge = 2f32.powi(40);
+        start.meta.extra.insert(keys::LOSS_SCALE.into(), format!("{},0,0", huge.to_bits()));
+        trainer.restore(&start, dir.path()).unwrap();
+        trainer.run_unreported(3).unwrap();
+        let after = trainer.checkpoint().unwrap();
+        assert_eq!(after.meta.extra[keys::LOSS_SCALE], format!("{},0,{}", 2f32.powi(37).to_bits(), 3f32.to_bits()));
+        let trained = |c: &Checkpoint| -> Vec<_> {
+            c.tensors
+                .iter()
+                .filter(|t| !t.name.contains("running_") && !t.name.contains("num_batches"))
+                .cloned()
+                .collect()
+        };
+        assert_eq!(trained(&start), trained(&after), "{kind}");
+        // It goes on as soon as the scale fits.
+        trainer.run_unreported(40).unwrap();
+        let after = trainer.checkpoint().unwrap();
+        assert_ne!(trained(&start), trained(&after), "{kind}");
+        let scale = after.meta.extra[keys::LOSS_SCALE].split(',').next().unwrap().parse().map(f32::from_bits).unwrap();
+        assert!((1.0..2f32.powi(30)).contains(&scale), "{scale}");
+    }
+}
+
+#[test]
+fn a_scale_that_nothing_helps_ends_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let mut trainer = session::trainer(&engine(), config(&data, &[HALF, "log.every=1"])).unwrap();
+    let mut start = trainer.checkpoint().unwrap();
+    start.meta.extra.insert(keys::LOSS_SCALE.into(), format!("{},0,0", 1e-9f32.to_bits()));
+    trainer.restore(&start, dir.path()).unwrap();
+    let error = trainer.run(None, None, &mut Silent, &|| false).unwrap_err().to_string();
+    assert!(error.contains("gradient") && error.contains("precision = \"f32\""), "{error}");
+    start.meta.extra.insert(keys::LOSS_SCALE.into(), "1,2".into());
+    assert!(trainer.restore(&start, dir.path()).unwrap_err().to_string().contains("`loss_scale`"));
+}
+
+#[test]
+fn a_run_in_half_precision_resumes_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let new = || session::trainer(&engine(), config(&data, &[HALF, "train.accumulate=3"])).unwrap();
+    let mut whole = new();
+    run(&mut whole);
+    let mut first = new();
+    first.run(None, Some(5), &mut Silent, &|| false).unwrap();
+    let mut second = new();
+    second.restore(&first.checkpoint().unwrap(), dir.path()).unwrap();
+    run(&mut second);
+    let [mut whole, mut second] = [whole, second].map(|t| t.checkpoint().unwrap());
+    for checkpoint in [&mut whole, &mut second] {
+        checkpoint.meta.extra.remove(keys::SECONDS);
+    }
+    assert_eq!(whole.tensors, second.tensors);
+    assert_eq!(whole.meta.extra, second.meta.extra);
+    // A run that began in single precision goes on at the first scale.
+    let mut single = session::trainer(&engine(), config(&data, &[])).unwrap();
+    single.run(None, Some(5), &mut Silent, &|| false).unwrap();
+    let mut third = new();
+    third.restore(&single.checkpoint().unwrap(), dir.path()).unwrap();
+    run(&mut third);
+    let (_, rest) = third.checkpoint().unwrap().meta.extra[keys::LOSS_SCALE]
+        .split_once(',')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert_eq!(rest, format!("{},0", 7f32.to_bits()));
+}
+
+/// Half precision halves what a plan keeps of feature maps.
+#[test]
+fn plans_take_less_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures { size: [32, 32], ..Pictures::default() }.npz(dir.path(), "set.npz");
+    let bytes = |precision: &str| {
+        session::trainer(&engine(), config(&data, &[precision, "model.widths=[16, 16]"])).unwrap().planned()
+    };
+    let (single, half) = (bytes("precision=f32"), bytes(HALF));
+    assert!(10 * half < 6 * single, "{half} of {single}");
+}
