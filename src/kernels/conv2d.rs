@@ -1,14 +1,14 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
 use super::product::Product;
-use super::{Case, Kernel, conv2d_subgroup, conv2d_winograd, params, shared};
+use super::{Case, Kernel, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `conv2d.wgsl` and `conv2d_subgroup.wgsl`.
+    /// Uniforms of `conv2d.wgsl`, `conv2d_subgroup.wgsl` and `conv2d_tiled.wgsl`.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -172,6 +172,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
     };
+    if forms.names(&conv2d_tiled::SHADER) {
+        return conv2d_tiled::record(recording, &forms, &geometry, p, [x, w, y]);
+    }
     let (shader, pixels) = if forms.names(&conv2d_subgroup::SHADER) {
         (&conv2d_subgroup::SHADER, conv2d_subgroup::PIXELS)
     } else {

@@ -3,12 +3,12 @@
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
-use super::{Case, Kernel, conv2d_input_grad_subgroup, conv2d_winograd, params, shared};
+use super::{Case, Kernel, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_winograd, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `conv2d_input_grad.wgsl` and `conv2d_input_grad_subgroup.wgsl`.
+    /// Uniforms of `conv2d_input_grad.wgsl`, `conv2d_input_grad_subgroup.wgsl` and `conv2d_input_grad_tiled.wgsl`.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -48,6 +48,12 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
+/// Phases of the pixels of `dx`, and the pixels of the first, which is the largest.
+pub(super) fn phases(geometry: &Geometry) -> [usize; 2] {
+    let ([rows, height, width, _], stride) = (geometry.input, geometry.convolution.stride);
+    [stride * stride, rows * height.div_ceil(stride) * width.div_ceil(stride)]
+}
+
 /// Records `dx` for `y = x ∗ w`.
 ///
 /// # Errors
@@ -72,15 +78,17 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
     };
+    if forms.names(&conv2d_input_grad_tiled::SHADER) {
+        return conv2d_input_grad_tiled::record(recording, &forms, &geometry, p, [dy, w, dx]);
+    }
     let (shader, pixels) = if forms.names(&conv2d_input_grad_subgroup::SHADER) {
         (&conv2d_input_grad_subgroup::SHADER, conv2d_input_grad_subgroup::PIXELS)
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    // The first phase is the largest.
-    let phase = rows * height.div_ceil(convolution.stride) * width.div_ceil(convolution.stride);
-    let [across, folds] = conv2d::fold(phase.div_ceil(pixels));
-    let grid = [across, channels.div_ceil(16) as u32 * folds, (convolution.stride * convolution.stride) as u32];
+    let [phases, largest] = phases(&geometry);
+    let [across, folds] = conv2d::fold(largest.div_ceil(pixels));
+    let grid = [across, channels.div_ceil(16) as u32 * folds, phases as u32];
     recording.dispatch_variant(shader, forms.index(shader), p, &[dy, w, dx], grid, geometry.cost())
 }
 

@@ -3,12 +3,15 @@
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
-use super::{Case, Kernel, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, params, shared, sum_parts};
+use super::{
+    Case, Kernel, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared,
+    sum_parts,
+};
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `conv2d_weight_grad.wgsl` and `conv2d_weight_grad_subgroup.wgsl`.
+    /// Uniforms of `conv2d_weight_grad.wgsl` and of its other forms.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -117,10 +120,15 @@ pub fn record(
             let together = forms.variant(&SHADER).constant("WIDTH") / 8;
             (&SHADER, slots.div_ceil(SLOTS as u32), together)
         };
-    let grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
+    let mut grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
+    let (mut shader, mut variant) = (shader, forms.index(shader));
+    if forms.names(&conv2d_weight_grad_tiled::SHADER) {
+        shader = &conv2d_weight_grad_tiled::SHADER;
+        (variant, grid) = conv2d_weight_grad_tiled::plan(&forms, &p);
+    }
     // A single part is the answer already.
     let first = if parts == 1 { dw } else { part };
-    recording.dispatch_variant(shader, forms.index(shader), p, &[x, dy, first], grid, geometry.cost())?;
+    recording.dispatch_variant(shader, variant, p, &[x, dy, first], grid, geometry.cost())?;
     if parts > 1 { sum_parts::record(recording, part, dw) } else { Ok(()) }
 }
 

@@ -1,14 +1,14 @@
 //! Matrix product with either factor transposed. Shapes: `a (M, K)` or `(K, M)`, `b (K, N)` or `(N, K)` → `out (M, N)`.
 
 use super::product::Product;
-use super::{Case, Kernel, matmul_subgroup, matmul_wide, params, shared};
+use super::{Case, Kernel, matmul_subgroup, matmul_tiled, matmul_wide, params, shared, tile};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `matmul.wgsl`, `matmul_subgroup.wgsl` and `matmul_wide.wgsl`.
+    /// Uniforms of `matmul.wgsl` and of its other forms.
     pub struct Params {
         /// M.
         pub rows: u32,
@@ -106,7 +106,10 @@ pub fn record(
     let forms = recording.of_class(product.class(), cost(p).operations);
     let subgroup = forms.names(&matmul_subgroup::SHADER);
     let large = m * k * n >= matmul_wide::LARGE;
-    let (shader, variant, [down, across]) = if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
+    let (shader, variant, [down, across]) = if forms.names(&matmul_tiled::SHADER) {
+        let tile = tile::choose(forms.index(&matmul_tiled::SHADER) / 4, [rows, columns], 1);
+        (&matmul_tiled::SHADER, 4 * tile + form, tile::size(tile))
+    } else if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
         (&matmul_wide::SHADER, form, matmul_wide::TILE)
     } else if subgroup {
         (&matmul_subgroup::SHADER, form, matmul_subgroup::TILE)

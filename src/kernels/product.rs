@@ -3,8 +3,9 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_winograd, matmul, matmul_subgroup, matmul_wide,
+    conv2d, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled,
+    conv2d_weight_grad, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
+    conv2d_winograd, matmul, matmul_subgroup, matmul_tiled, matmul_wide,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Recording, Shader, Tensor};
@@ -14,7 +15,18 @@ use crate::gpu::{Engine, Recording, Shader, Tensor};
 pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     (
         &conv2d::SHADER,
-        &[(&conv2d::SHADER, 0), (&conv2d::SHADER, 1), (&conv2d_subgroup::SHADER, 0), (&conv2d_winograd::SHADER, 0)],
+        &[
+            (&conv2d::SHADER, 0),
+            (&conv2d::SHADER, 1),
+            (&conv2d_subgroup::SHADER, 0),
+            (&conv2d_winograd::SHADER, 0),
+            (&conv2d_tiled::SHADER, 1),
+            (&conv2d_tiled::SHADER, 2),
+            (&conv2d_tiled::SHADER, 3),
+            (&conv2d_tiled::SHADER, 4),
+            (&conv2d_tiled::SHADER, 5),
+            (&conv2d_tiled::SHADER, 6),
+        ],
     ),
     (
         &conv2d_input_grad::SHADER,
@@ -23,6 +35,12 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad::SHADER, 1),
             (&conv2d_input_grad_subgroup::SHADER, 0),
             (&conv2d_winograd::SHADER, 0),
+            (&conv2d_input_grad_tiled::SHADER, 1),
+            (&conv2d_input_grad_tiled::SHADER, 2),
+            (&conv2d_input_grad_tiled::SHADER, 3),
+            (&conv2d_input_grad_tiled::SHADER, 4),
+            (&conv2d_input_grad_tiled::SHADER, 5),
+            (&conv2d_input_grad_tiled::SHADER, 6),
         ],
     ),
     (
@@ -32,12 +50,29 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad::SHADER, 1),
             (&conv2d_weight_grad_subgroup::SHADER, 0),
             (&conv2d_weight_grad_sliding::SHADER, 0),
+            (&conv2d_weight_grad_tiled::SHADER, 1),
+            (&conv2d_weight_grad_tiled::SHADER, 2),
+            (&conv2d_weight_grad_tiled::SHADER, 3),
+            (&conv2d_weight_grad_tiled::SHADER, 4),
+            (&conv2d_weight_grad_tiled::SHADER, 5),
+            (&conv2d_weight_grad_tiled::SHADER, 6),
         ],
     ),
     // Of matrix products, the first of four for the pairs of transposes stands for its tile.
     (
         &matmul::SHADER,
-        &[(&matmul::SHADER, 0), (&matmul::SHADER, 4), (&matmul_subgroup::SHADER, 0), (&matmul_wide::SHADER, 0)],
+        &[
+            (&matmul::SHADER, 0),
+            (&matmul::SHADER, 4),
+            (&matmul_subgroup::SHADER, 0),
+            (&matmul_wide::SHADER, 0),
+            (&matmul_tiled::SHADER, 4),
+            (&matmul_tiled::SHADER, 8),
+            (&matmul_tiled::SHADER, 12),
+            (&matmul_tiled::SHADER, 16),
+            (&matmul_tiled::SHADER, 20),
+            (&matmul_tiled::SHADER, 24),
+        ],
     ),
 ];
 
@@ -46,6 +81,21 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let needs = shader.variants[variant].needs;
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
     engine.features().contains(needs) && wide_enough
+}
+
+/// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps
+/// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing.
+pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
+    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
+    let tiles = [
+        &conv2d_tiled::SHADER,
+        &conv2d_input_grad_tiled::SHADER,
+        &conv2d_weight_grad_tiled::SHADER,
+        &matmul_tiled::SHADER,
+    ];
+    let tiled = tiles.iter().any(|tile| tile.name == shader.name);
+    let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
+    !(software && (tiled || wider))
 }
 
 /// Work that has several forms.

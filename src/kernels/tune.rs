@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::product::{FORMS, Product, offered};
+use super::product::{FORMS, Product, offered, worth};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
 use crate::gpu::timing::median_spread;
 use crate::gpu::variants::{Asked, Chooser, Form};
-use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
+use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
 
 /// How long a training run may measure before it begins.
 pub const BUDGET: Duration = Duration::from_secs(20);
@@ -135,10 +135,7 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
     let Some((_, forms)) = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name) else { return Ok(None) };
     let usual = recorded(known.of_class(&product.class()))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
-    // Lanes are a loop on a software adapter: another width of the plain form changes nothing, and compiling takes long.
-    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
-    let same = |form: &(&Shader, usize)| software && form.0.name == product.plain().name && form.1 > 0;
-    for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && !same(form)) {
+    for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
         let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to the plain one.
