@@ -10,7 +10,7 @@ use super::adapter::{self, AdapterChoice};
 use super::trace::Tracing;
 use super::variants::{Asked, Chooser, Variants};
 use super::wide::wide_loads;
-use super::{Access, Shader, Tensor, readback};
+use super::{Access, Shader, Tensor, cooperative, readback};
 use crate::base::{DType, Error, Result, Shape};
 
 /// How to open a device.
@@ -58,6 +58,7 @@ pub struct Engine {
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
     memory: Option<u64>,
+    cooperative: Option<u32>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
     pub(super) tracing: Mutex<HashMap<ThreadId, Tracing>>,
     variants: Mutex<Option<Variants>>,
@@ -80,11 +81,18 @@ impl Engine {
         let instance = adapter::instance(options.labels);
         let adapter = adapter::choose(&instance, &options.adapter)?;
         let info = adapter.get_info();
+        let cooperative = cooperative::side(&adapter);
+        let (features, experimental) = match cooperative {
+            // SAFETY: wgpu warns that experimental features may be unsound; this one's only shaders are our own, which
+            // keep to what wgpu's documentation says of them and are tested against their twins.
+            Some(_) => (WANTED | cooperative::NEEDS, unsafe { wgpu::ExperimentalFeatures::enabled() }),
+            None => (WANTED, wgpu::ExperimentalFeatures::disabled()),
+        };
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("relabel"),
-            required_features: adapter.features() & WANTED,
+            required_features: adapter.features() & features,
             required_limits: adapter.limits(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: experimental,
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         });
@@ -115,6 +123,7 @@ impl Engine {
             trouble,
             allocated: AtomicU64::new(0),
             memory: options.memory,
+            cooperative,
             in_flight: Mutex::default(),
             tracing: Mutex::default(),
             variants: Mutex::default(),
@@ -145,6 +154,11 @@ impl Engine {
     /// The features that the device was opened with.
     pub fn features(&self) -> wgpu::Features {
         self.device.features()
+    }
+
+    /// The side of the cooperative matrices that shaders can use, where there are any.
+    pub fn cooperative(&self) -> Option<u32> {
+        self.cooperative
     }
 
     /// Bytes of all tensors made so far.
@@ -257,7 +271,8 @@ impl Engine {
         let chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(chooser) = chooser.filter(|_| !asked.is_empty()) else { return Ok(None) };
         let variants = chooser.choose(self, asked, known)?;
-        self.set_variants(variants.clone());
+        // Half-precision factors are a recording's wish, not the device's.
+        self.set_variants(Variants { half: false, ..variants.clone() });
         Ok(Some(variants))
     }
 
@@ -292,7 +307,7 @@ impl Engine {
 
     /// The text that a shader's pipelines are built of on this device.
     pub fn text(&self, shader: &Shader) -> String {
-        let text = shader.text();
+        let text = cooperative::sized(&shader.text(), self.cooperative.unwrap_or(16));
         if self.loads_words() { wide_loads(&text) } else { text }
     }
 
@@ -343,7 +358,7 @@ impl Engine {
             module: &module,
             entry_point: Some(shader.name),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: chosen.constants,
+                constants: &cooperative::constants(chosen, self.info.subgroup_max_size),
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

@@ -22,18 +22,18 @@ pub static SHADER: Shader = Shader {
 pub const KERNEL: Kernel =
     Kernel { shader: &SHADER, fields: conv2d_input_grad::FIELDS, cases: conv2d_input_grad::cases };
 
-/// Records `dx` for `y = x ∗ w`.
+/// Records `dx` for `y = x ∗ w` in tiles, by this shader or by that of cooperative matrices.
 pub(super) fn record(
     recording: &mut Recording,
+    shader: &'static Shader,
     forms: &Variants,
     geometry: &Geometry,
     p: Params,
     tensors: [&Tensor; 3],
 ) -> Result<()> {
     let (channels, [phases, pixels]) = (geometry.input[3], phases(geometry));
-    let tile = tile::choose(forms.index(&SHADER), [pixels, channels], phases);
-    let [rows, columns] = tile::size(tile);
-    let [across, folds] = fold(pixels.div_ceil(rows));
-    let grid = [across, channels.div_ceil(columns) as u32 * folds, phases as u32];
-    recording.dispatch_variant(&SHADER, tile, p, &tensors, grid, geometry.cost())
+    let tile = tile::choose(shader, forms.index(shader), 1, [pixels, channels], phases);
+    let [across, folds] = fold(pixels.div_ceil(tile.rows));
+    let grid = [across, channels.div_ceil(tile.columns) as u32 * folds, phases as u32];
+    recording.dispatch_variant(shader, tile.variant, p, &tensors, grid, geometry.cost())
 }

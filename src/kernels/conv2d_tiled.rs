@@ -19,18 +19,18 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: conv2d::FIELDS, cases: conv2d::cases };
 
-/// Records `y = x ∗ w`.
+/// Records `y = x ∗ w` in tiles, by this shader or by that of cooperative matrices.
 pub(super) fn record(
     recording: &mut Recording,
+    shader: &'static Shader,
     forms: &Variants,
     geometry: &Geometry,
     p: Params,
     tensors: [&Tensor; 3],
 ) -> Result<()> {
     let (pixels, outputs) = (geometry.output[..3].iter().product::<usize>(), geometry.output[3]);
-    let tile = tile::choose(forms.index(&SHADER), [pixels, outputs], 1);
-    let [rows, columns] = tile::size(tile);
-    let [across, folds] = fold(pixels.div_ceil(rows));
-    let grid = [across, outputs.div_ceil(columns) as u32, folds];
-    recording.dispatch_variant(&SHADER, tile, p, &tensors, grid, geometry.cost())
+    let tile = tile::choose(shader, forms.index(shader), 1, [pixels, outputs], 1);
+    let [across, folds] = fold(pixels.div_ceil(tile.rows));
+    let grid = [across, outputs.div_ceil(tile.columns) as u32, folds];
+    recording.dispatch_variant(shader, tile.variant, p, &tensors, grid, geometry.cost())
 }

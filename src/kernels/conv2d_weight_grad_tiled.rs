@@ -20,10 +20,9 @@ pub static SHADER: Shader = Shader {
 pub const KERNEL: Kernel =
     Kernel { shader: &SHADER, fields: conv2d_weight_grad::FIELDS, cases: conv2d_weight_grad::cases };
 
-/// The variant, and its grid.
-pub(super) fn plan(forms: &Variants, p: &Params) -> (usize, [u32; 3]) {
+/// The variant of this shader or of that of cooperative matrices, and its grid.
+pub(super) fn plan(shader: &Shader, forms: &Variants, p: &Params) -> (usize, [u32; 3]) {
     let sizes = [p.kernel_height * p.kernel_width * p.channels * 4, p.outputs * 4];
-    let tile = tile::choose(forms.index(&SHADER), sizes.map(|n| n as usize), p.parts as usize);
-    let [rows, columns] = tile::size(tile);
-    (tile, [sizes[0].div_ceil(rows as u32), sizes[1].div_ceil(columns as u32), p.parts])
+    let tile = tile::choose(shader, forms.index(shader), 1, sizes.map(|n| n as usize), p.parts as usize);
+    (tile.variant, [sizes[0].div_ceil(tile.rows as u32), sizes[1].div_ceil(tile.columns as u32), p.parts])
 }

@@ -33,16 +33,20 @@ pub mod colour_jitter;
 pub mod columns;
 pub mod conditional;
 pub mod conv2d;
+pub mod conv2d_coop;
 pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_coop;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_input_grad_tiled;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
 pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_coop;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
 pub mod conv2d_weight_grad_tiled;
 pub mod conv2d_winograd;
+pub mod cooperative;
 pub mod copy;
 pub mod count_matches;
 pub mod counted;
@@ -66,6 +70,7 @@ pub mod gradient_norm;
 pub mod grey_sums;
 pub mod masked_softmax;
 pub mod matmul;
+pub mod matmul_coop;
 pub mod matmul_subgroup;
 pub mod matmul_tiled;
 pub mod matmul_wide;
@@ -144,12 +149,15 @@ pub static REGISTRY: &[Kernel] = &[
     colour_jitter::KERNEL,
     conditional::KERNEL,
     conv2d::KERNEL,
+    conv2d_coop::KERNEL,
     conv2d_input_grad::KERNEL,
+    conv2d_input_grad_coop::KERNEL,
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_input_grad_tiled::KERNEL,
     conv2d_subgroup::KERNEL,
     conv2d_tiled::KERNEL,
     conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_coop::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
     conv2d_weight_grad_tiled::KERNEL,
@@ -175,6 +183,7 @@ pub static REGISTRY: &[Kernel] = &[
     grey_sums::KERNEL,
     masked_softmax::KERNEL,
     matmul::KERNEL,
+    matmul_coop::KERNEL,
     matmul_subgroup::KERNEL,
     matmul_tiled::KERNEL,
     matmul_wide::KERNEL,
@@ -236,6 +245,8 @@ pub mod shared {
     pub const TAPS: &str = include_str!("../../shaders/shared/taps.wgsl");
     /// Matrix products in tiles of workgroup memory: `tile`.
     pub const TILE: &str = include_str!("../../shaders/shared/tile.wgsl");
+    /// Matrix products in tiles on cooperative matrices: `tile`.
+    pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.

@@ -3,12 +3,14 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled,
-    conv2d_weight_grad, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
-    conv2d_winograd, matmul, matmul_subgroup, matmul_tiled, matmul_wide,
+    conv2d, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
+    conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_coop,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, matmul,
+    matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
-use crate::gpu::{Engine, Recording, Shader, Tensor};
+use crate::gpu::recording::HALF;
+use crate::gpu::{Engine, Recording, Shader, Tensor, cooperative};
 
 /// The kernels whose forms are measured, by the name of their plain form, each with all forms there are: the plain one,
 /// which runs everywhere and which the others must agree with, comes first.
@@ -26,6 +28,14 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_tiled::SHADER, 4),
             (&conv2d_tiled::SHADER, 5),
             (&conv2d_tiled::SHADER, 6),
+            (&conv2d_coop::SHADER, 1),
+            (&conv2d_coop::SHADER, 2),
+            (&conv2d_coop::SHADER, 3),
+            (&conv2d_coop::SHADER, 4),
+            (&conv2d_coop::SHADER, 6),
+            (&conv2d_coop::SHADER, 7),
+            (&conv2d_coop::SHADER, 8),
+            (&conv2d_coop::SHADER, 9),
         ],
     ),
     (
@@ -41,6 +51,14 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad_tiled::SHADER, 4),
             (&conv2d_input_grad_tiled::SHADER, 5),
             (&conv2d_input_grad_tiled::SHADER, 6),
+            (&conv2d_input_grad_coop::SHADER, 1),
+            (&conv2d_input_grad_coop::SHADER, 2),
+            (&conv2d_input_grad_coop::SHADER, 3),
+            (&conv2d_input_grad_coop::SHADER, 4),
+            (&conv2d_input_grad_coop::SHADER, 6),
+            (&conv2d_input_grad_coop::SHADER, 7),
+            (&conv2d_input_grad_coop::SHADER, 8),
+            (&conv2d_input_grad_coop::SHADER, 9),
         ],
     ),
     (
@@ -56,6 +74,14 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad_tiled::SHADER, 4),
             (&conv2d_weight_grad_tiled::SHADER, 5),
             (&conv2d_weight_grad_tiled::SHADER, 6),
+            (&conv2d_weight_grad_coop::SHADER, 1),
+            (&conv2d_weight_grad_coop::SHADER, 2),
+            (&conv2d_weight_grad_coop::SHADER, 3),
+            (&conv2d_weight_grad_coop::SHADER, 4),
+            (&conv2d_weight_grad_coop::SHADER, 6),
+            (&conv2d_weight_grad_coop::SHADER, 7),
+            (&conv2d_weight_grad_coop::SHADER, 8),
+            (&conv2d_weight_grad_coop::SHADER, 9),
         ],
     ),
     // Of matrix products, the first of four for the pairs of transposes stands for its tile.
@@ -72,13 +98,26 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&matmul_tiled::SHADER, 16),
             (&matmul_tiled::SHADER, 20),
             (&matmul_tiled::SHADER, 24),
+            (&matmul_coop::SHADER, 4),
+            (&matmul_coop::SHADER, 8),
+            (&matmul_coop::SHADER, 12),
+            (&matmul_coop::SHADER, 16),
+            (&matmul_coop::SHADER, 24),
+            (&matmul_coop::SHADER, 28),
+            (&matmul_coop::SHADER, 32),
+            (&matmul_coop::SHADER, 36),
         ],
     ),
 ];
 
-/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one.
+/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one, those on
+/// cooperative matrices on the adapter's side of these.
 pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
-    let needs = shader.variants[variant].needs;
+    let variant = &shader.variants[variant];
+    let needs = variant.needs;
+    if needs.contains(cooperative::NEEDS) {
+        return engine.cooperative() == Some(variant.constant("SIDE"));
+    }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
     engine.features().contains(needs) && wide_enough
 }
@@ -87,13 +126,7 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
 /// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing.
 pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let software = engine.info().device_type == wgpu::DeviceType::Cpu;
-    let tiles = [
-        &conv2d_tiled::SHADER,
-        &conv2d_input_grad_tiled::SHADER,
-        &conv2d_weight_grad_tiled::SHADER,
-        &matmul_tiled::SHADER,
-    ];
-    let tiled = tiles.iter().any(|tile| tile.name == shader.name);
+    let tiled = shader.shared.iter().any(|part| [shared::TILE, shared::COOPERATIVE].contains(part));
     let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
     !(software && (tiled || wider))
 }
@@ -160,9 +193,9 @@ impl Product {
         format!("{} {}", self.plain().name, rounded.shape())
     }
 
-    /// The product that a class names; `None` when it names none.
+    /// The product that a class names, with half-precision factors or not; `None` when it names none.
     pub fn of_class(class: &str) -> Option<Self> {
-        let (kernel, shape) = class.split_once(' ')?;
+        let (kernel, shape) = class.strip_suffix(HALF).unwrap_or(class).split_once(' ')?;
         Self::parse(kernel, shape).ok().flatten()
     }
 

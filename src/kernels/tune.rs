@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::cooperative;
 use super::product::{FORMS, Product, offered, worth};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
+use crate::gpu::cooperative::NEEDS;
+use crate::gpu::recording::HALF;
 use crate::gpu::timing::median_spread;
 use crate::gpu::variants::{Asked, Chooser, Form};
 use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
@@ -89,6 +92,7 @@ impl Chooser for Tuner {
                 continue;
             };
             let start = Instant::now();
+            variants.half = class.ends_with(HALF);
             let found = engine.passing(|| measure(engine, &product, &variants, left));
             report.seconds += start.elapsed().as_secs_f64();
             match found {
@@ -102,6 +106,7 @@ impl Chooser for Tuner {
                 Err(e) => return Err(e),
             }
         }
+        variants.half = known.half;
         Ok(variants)
     }
 }
@@ -133,10 +138,12 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         Ok(recording)
     };
     let Some((_, forms)) = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name) else { return Ok(None) };
-    let usual = recorded(known.of_class(&product.class()))?.dispatches.remove(0);
+    let half = known.half;
+    let class = product.class() + if half { HALF } else { "" };
+    let usual = recorded(known.of_class(&class))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
     for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
-        let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), ..Variants::default() })?;
+        let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to the plain one.
         if first.shader.name != shader.name {
@@ -178,7 +185,7 @@ pub fn compete(
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
             }
-            (program, compare(&words, &expected, tolerance))
+            (program, compare(&words, &expected, if rounds(candidate) { cooperative::ROUNDING } else { tolerance }))
         });
         let program = match tried {
             Ok((program, Ok(()))) => program,
@@ -228,6 +235,11 @@ pub fn compete(
     }
     let trials = candidates.iter().map(|c| c.form).zip(outcomes).collect();
     Ok(Some(Measured { taken: candidates[taken].form, trials }))
+}
+
+/// Whether a form rounds factors to half precision.
+fn rounds(candidate: &Candidate) -> bool {
+    candidate.recording.dispatches.iter().any(|d| d.shader.variants[d.variant].needs.contains(NEEDS))
 }
 
 fn describe(candidate: &Candidate) -> String {
