@@ -70,13 +70,7 @@ fn halvable(tensors: &[Tensor], recording: &Recording) -> Vec<bool> {
 }
 
 fn values(engine: &Engine, tensor: &Tensor) -> Vec<f64> {
-    match tensor.dtype {
-        DType::F16 => {
-            let bits = readback::read::<u16>(engine, tensor).unwrap();
-            bits.into_iter().map(|bits| f16::from_bits(bits).to_f64()).collect()
-        }
-        _ => readback::read::<f32>(engine, tensor).unwrap().into_iter().map(f64::from).collect(),
-    }
+    tensor.shape.unpad(&readback::read_floats(engine, tensor).unwrap()).into_iter().map(f64::from).collect()
 }
 
 /// A kernel with feature maps in half precision gives what it gives with the same values in single precision, rounded.

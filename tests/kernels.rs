@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use relabel::base::compare::compare;
 use relabel::base::{Array, DType};
 use relabel::gpu::{Access, Engine, Program, Recording, Tensor, readback};
+use relabel::kernels::product::offered;
 use relabel::kernels::{Case, Kernel, REGISTRY};
 
 use crate::common;
@@ -28,7 +29,13 @@ fn shaders_are_valid_and_match_their_rust_files() {
         // pack2x16float and its inverse are core WGSL; naga asks for a capability because OpenGL ES may lack them.
         let core = naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut allowed = core;
-        allowed.set(naga::valid::Capabilities::SUBGROUP, all_need(wgpu::Features::SUBGROUP));
+        for (capability, feature) in [
+            (naga::valid::Capabilities::SUBGROUP, wgpu::Features::SUBGROUP),
+            (naga::valid::Capabilities::SHADER_FLOAT16, wgpu::Features::SHADER_F16),
+            (naga::valid::Capabilities::COOPERATIVE_MATRIX, wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX),
+        ] {
+            allowed.set(capability, all_need(feature));
+        }
         naga::valid::Validator::new(naga::valid::ValidationFlags::all(), allowed)
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all())
@@ -127,7 +134,7 @@ fn walk(engine: &Engine) {
         let cases = (kernel.cases)();
         assert!(!cases.is_empty(), "{} has no cases", kernel.shader.name);
         for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if !engine.features().contains(variant.needs) {
+            if !offered(engine, (kernel.shader, index)) {
                 eprintln!("{} {}: not offered by this adapter", kernel.shader.name, variant.name);
                 continue;
             }

@@ -3,7 +3,7 @@
 use super::clock::{Sampled, sampled};
 use super::products::products;
 use crate::base::{Error, Result, Shape};
-use crate::gpu::{Cost, Engine, Program, Recording, readback};
+use crate::gpu::{Cost, Engine, Program, Recording, Variants, readback};
 use crate::kernels::ceilings::{self, noise};
 use crate::kernels::{choose, matmul};
 
@@ -136,6 +136,12 @@ fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
         rows.push(measure(engine, options, "matmul", &format!("{mark}, {side}"), |r| {
             matmul::record(r, &a, &b, ta, tb, &out)
         })?);
+    }
+    if engine.cooperative().is_some() {
+        let mut recording = Recording::new();
+        recording.variants = Variants { half: true, ..choose::preferred(engine) };
+        matmul::record(&mut recording, &a, &b, false, false, &out)?;
+        rows.push(timed(engine, options, "matmul f16", &format!("a·b, {side}"), &recording)?);
     }
     Ok(rows)
 }

@@ -67,7 +67,7 @@ pub fn kept_as(text: &str, halves: &[&str], words: bool) -> String {
         text = text.replace(&declaration(&declared), &declaration(elements.kept));
         text = converted(&text, &format!("{name}["), &elements);
     }
-    if half {
+    if half && !text.contains("enable f16;") {
         text.insert_str(0, "enable f16; ");
     }
     if wide {

@@ -10,7 +10,7 @@ use super::adapter::{self, AdapterChoice};
 use super::elements::kept_as;
 use super::trace::Tracing;
 use super::variants::{Asked, Chooser, Variants};
-use super::{Access, Build, Halves, Tensor, readback};
+use super::{Access, Build, Halves, Tensor, cooperative, readback};
 use crate::base::{Array, DType, Error, Result, Shape};
 
 /// How to open a device.
@@ -58,6 +58,7 @@ pub struct Engine {
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
     memory: Option<u64>,
+    cooperative: Option<u32>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
     pub(super) tracing: Mutex<HashMap<ThreadId, Tracing>>,
     variants: Mutex<Option<Variants>>,
@@ -80,11 +81,18 @@ impl Engine {
         let instance = adapter::instance(options.labels);
         let adapter = adapter::choose(&instance, &options.adapter)?;
         let info = adapter.get_info();
+        let cooperative = cooperative::side(&adapter);
+        let (features, experimental) = match cooperative {
+            // SAFETY: wgpu warns that experimental features may be unsound; this one's only shaders are our own, which
+            // keep to what wgpu's documentation says of them and are tested against their twins.
+            Some(_) => (WANTED | cooperative::NEEDS, unsafe { wgpu::ExperimentalFeatures::enabled() }),
+            None => (WANTED, wgpu::ExperimentalFeatures::disabled()),
+        };
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("relabel"),
-            required_features: adapter.features() & WANTED,
+            required_features: adapter.features() & features,
             required_limits: adapter.limits(),
-            experimental_features: wgpu::ExperimentalFeatures::disabled(),
+            experimental_features: experimental,
             memory_hints: wgpu::MemoryHints::Performance,
             trace: wgpu::Trace::Off,
         });
@@ -115,6 +123,7 @@ impl Engine {
             trouble,
             allocated: AtomicU64::new(0),
             memory: options.memory,
+            cooperative,
             in_flight: Mutex::default(),
             tracing: Mutex::default(),
             variants: Mutex::default(),
@@ -145,6 +154,11 @@ impl Engine {
     /// The features that the device was opened with.
     pub fn features(&self) -> wgpu::Features {
         self.device.features()
+    }
+
+    /// The side of the cooperative matrices that shaders can use, where there are any.
+    pub fn cooperative(&self) -> Option<u32> {
+        self.cooperative
     }
 
     /// Bytes of all tensors made so far.
@@ -257,7 +271,8 @@ impl Engine {
         let chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(chooser) = chooser.filter(|_| !asked.is_empty()) else { return Ok(None) };
         let variants = chooser.choose(self, asked, known)?;
-        self.set_variants(variants.clone());
+        // Half-precision factors are a recording's wish, not the device's.
+        self.set_variants(Variants { half: false, ..variants.clone() });
         Ok(Some(variants))
     }
 
@@ -268,14 +283,27 @@ impl Engine {
     pub fn upload(&self, label: &str, array: &Array, dtype: DType) -> Result<Tensor> {
         let tensor = self.tensor(label, array.shape.clone(), dtype)?;
         match dtype {
-            DType::F32 => self.write(&tensor, &array.to_f32()),
-            DType::F16 => {
-                let bits = |&v: &f64| half::f16::from_f64(v).to_bits();
-                self.write(&tensor, &array.data.iter().map(bits).collect::<Vec<u16>>());
-            }
             DType::U32 => self.write(&tensor, &array.data.iter().map(|&v| v as u32).collect::<Vec<_>>()),
+            DType::F32 | DType::F16 => self.write_floats(&tensor, array.data.iter().map(|&v| v as f32)),
         }
         Ok(tensor)
+    }
+
+    /// Writes logical values into a tensor of floats, padding each row with zeros.
+    pub fn write_floats(&self, tensor: &Tensor, logical: impl Iterator<Item = f32>) {
+        match tensor.dtype {
+            DType::F16 => self.write(tensor, &logical.map(|v| half::f16::from_f32(v).to_bits()).collect::<Vec<u16>>()),
+            _ => self.write(tensor, &logical.collect::<Vec<f32>>()),
+        }
+    }
+
+    /// Writes one value into every element of a tensor of floats, pads included.
+    pub fn fill(&self, tensor: &Tensor, value: f32) {
+        let count = tensor.shape.physical();
+        match tensor.dtype {
+            DType::F16 => self.write_words(tensor, &vec![half::f16::from_f32(value).to_bits(); count]),
+            _ => self.write_words(tensor, &vec![value; count]),
+        }
     }
 
     /// Runs work whose tensors are all gone afterwards: they do not stay in the memory account.
@@ -310,7 +338,8 @@ impl Engine {
 
     /// The text that a pipeline is built of on this device.
     pub fn text(&self, build: Build) -> String {
-        kept_as(&build.shader.text(), &build.halves.names(build.shader), self.loads_words())
+        let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16));
+        kept_as(&text, &build.halves.names(build.shader), self.loads_words())
     }
 
     fn build(&self, build: Build) -> Result<Pipeline> {
@@ -360,7 +389,7 @@ impl Engine {
             module: &module,
             entry_point: Some(shader.name),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: chosen.constants,
+                constants: &cooperative::constants(chosen, self.info.subgroup_max_size),
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

@@ -3,6 +3,7 @@
 
 pub mod adapter;
 pub mod clock;
+pub mod cooperative;
 pub mod elements;
 pub mod engine;
 pub mod program;

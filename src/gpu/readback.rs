@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::sync::mpsc;
 
 use super::{Engine, Tensor};
-use crate::base::{Error, Result};
+use crate::base::{DType, Error, Result};
 
 fn poll(engine: &Engine, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
     let _waiting = engine.span("wait");
@@ -79,6 +79,20 @@ pub fn read_words<T: bytemuck::Pod>(engine: &Engine, tensors: &[&Tensor]) -> Res
         at += t.bytes().next_multiple_of(8);
     }
     Ok(out)
+}
+
+/// Reads the physical values (pads included) of a tensor of floats.
+///
+/// # Errors
+/// When the device has reported an error or was lost.
+pub fn read_floats(engine: &Engine, tensor: &Tensor) -> Result<Vec<f32>> {
+    match tensor.dtype {
+        DType::F16 => {
+            let bits = read_words::<u16>(engine, &[tensor])?.remove(0);
+            Ok(bits.into_iter().map(|bits| half::f16::from_bits(bits).to_f32()).collect())
+        }
+        _ => Ok(read_words(engine, &[tensor])?.remove(0)),
+    }
 }
 
 /// Reads the logical values of one tensor.

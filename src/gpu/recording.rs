@@ -13,6 +13,9 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+/// What the name of a class ends with where half-precision factors are allowed.
+pub const HALF: &str = ",half";
+
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
@@ -66,8 +69,12 @@ impl Recording {
         &shader.variants[self.variants.index(shader)]
     }
 
-    /// The forms for work of a class of shapes; `operations` are those of one call.
-    pub fn of_class(&mut self, class: String, operations: u64) -> Variants {
+    /// The forms for work of a class of shapes; `operations` are those of one call. Where half-precision factors are
+    /// allowed, classes are others ([`HALF`]): what is the fastest form there may not be taken elsewhere.
+    pub fn of_class(&mut self, mut class: String, operations: u64) -> Variants {
+        if self.variants.half {
+            class += HALF;
+        }
         let forms = self.variants.of_class(&class);
         *self.asked.entry(class).or_default() += operations;
         forms

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
-use super::{Engine, Shader, Variant};
+use super::{Engine, Shader, Variant, cooperative};
 use crate::base::Result;
 
 /// A form of a kernel: its shader's name, and the index into the shader's variants.
@@ -16,6 +16,8 @@ pub struct Variants {
     pub kernels: HashMap<&'static str, usize>,
     /// By class of shapes (`kernels::product` says what one looks like); these go before `kernels`.
     pub classes: BTreeMap<String, Form>,
+    /// Whether products may round their factors to half precision: forms on cooperative matrices are taken only then.
+    pub half: bool,
 }
 
 impl Variants {
@@ -29,9 +31,15 @@ impl Variants {
         self.kernels.get(shader.name).copied()
     }
 
-    /// Whether a shader's form is named: forms that stand in for another kernel's are taken only then.
+    /// Whether a shader's form is named, and may be taken: forms that stand in for another kernel's are taken only then.
     pub fn names(&self, shader: &Shader) -> bool {
-        self.kernels.contains_key(shader.name)
+        let rounds = shader.variants[0].needs.contains(cooperative::NEEDS);
+        self.kernels.contains_key(shader.name) && (self.half || !rounds)
+    }
+
+    /// The first of these shaders that is named.
+    pub fn first(&self, shaders: &[&'static Shader]) -> Option<&'static Shader> {
+        shaders.iter().copied().find(|shader| self.names(shader))
     }
 
     /// The index of a shader's form; the first where none is named.
@@ -47,8 +55,8 @@ impl Variants {
     /// What holds for a class: only its own form where one is known, else what holds for all shapes.
     pub fn of_class(&self, class: &str) -> Self {
         match self.classes.get(class) {
-            Some(&form) => Self { kernels: HashMap::from([form]), classes: BTreeMap::new() },
-            None => Self { kernels: self.kernels.clone(), classes: BTreeMap::new() },
+            Some(&form) => Self { kernels: HashMap::from([form]), classes: BTreeMap::new(), half: self.half },
+            None => Self { kernels: self.kernels.clone(), classes: BTreeMap::new(), half: self.half },
         }
     }
 }

@@ -61,6 +61,8 @@ impl Executor {
             halve(&mut graph, &|id| placed.contains_key(&id) || outputs.contains(&id));
         }
         let graph = &graph;
+        // Maps are half-precision numbers already: products may round weights too.
+        let variants = &Variants { half: precision == Precision::F16, ..variants.clone() };
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
         check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());

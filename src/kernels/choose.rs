@@ -3,10 +3,11 @@
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
-    conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
-    conv2d_winograd, copy, crop_taps, grey_sums, matmul_subgroup, matmul_wide, mul, relu, relu_derivative,
-    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
+    conv2d_coop, conv2d_input_grad_coop, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_subgroup,
+    conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled,
+    matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass,
+    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -41,8 +42,8 @@ pub fn preferred(engine: &Engine) -> Variants {
 /// What suits an adapter's kind, with nothing measured; a kernel that is not listed takes its first.
 ///
 /// A software adapter (lavapipe, WARP) pays for every lane of every load, so its products share loads through subgroup
-/// broadcasts (docs/performance.md). A GPU broadcasts such loads in its caches and would
-/// leave most of a subgroup idle in groups of 8 lanes.
+/// broadcasts (docs/performance.md). A GPU would leave most of a subgroup idle in groups of 8 lanes; it takes tiles in
+/// workgroup memory.
 pub fn built_in(engine: &Engine) -> Variants {
     let mut chosen = Variants::default();
     let info = engine.info();
@@ -79,6 +80,24 @@ pub fn built_in(engine: &Engine) -> Variants {
         }
     }
     if !software {
+        let tiled = [
+            &conv2d_tiled::SHADER,
+            &conv2d_input_grad_tiled::SHADER,
+            &conv2d_weight_grad_tiled::SHADER,
+            &matmul_tiled::SHADER,
+        ];
+        chosen.kernels.extend(tiled.map(|shader| (shader.name, 0)));
+        if let Some(side) = engine.cooperative() {
+            // Taken only where half-precision factors are allowed. Variants are those of side 16, then those of side 8.
+            let coop = [
+                &conv2d_coop::SHADER,
+                &conv2d_input_grad_coop::SHADER,
+                &conv2d_weight_grad_coop::SHADER,
+                &matmul_coop::SHADER,
+            ];
+            let first = |shader: &Shader| if side == 16 { 0 } else { shader.variants.len() / 2 };
+            chosen.kernels.extend(coop.map(|shader| (shader.name, first(shader))));
+        }
         // Rows of hundreds of clusters: at least a subgroup of 32 lanes for each.
         let pass = if engine.features().contains(wgpu::Features::SUBGROUP) {
             &sinkhorn_pass_subgroup::SHADER

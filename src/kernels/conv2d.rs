@@ -1,14 +1,14 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
 use super::product::Product;
-use super::{Case, Kernel, conv2d_subgroup, conv2d_winograd, params, shared};
+use super::{Case, Kernel, conv2d_coop, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `conv2d.wgsl` and `conv2d_subgroup.wgsl`.
+    /// Uniforms of `conv2d.wgsl` and of its other forms.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -172,6 +172,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
     };
+    if let Some(shader) = forms.first(&[&conv2d_coop::SHADER, &conv2d_tiled::SHADER]) {
+        return conv2d_tiled::record(recording, shader, &forms, &geometry, p, [x, w, y]);
+    }
     let (shader, pixels) = if forms.names(&conv2d_subgroup::SHADER) {
         (&conv2d_subgroup::SHADER, conv2d_subgroup::PIXELS)
     } else {
@@ -254,16 +257,16 @@ pub(super) fn weights(g: &Geometry, seed: u64) -> Array {
 
 /// See [`geometries`].
 pub(super) fn cases() -> Vec<Case> {
-    cases_of(|_| true)
+    cases_of(|_| true, Array::clone)
 }
 
-/// Those of the cases that a special form can compute.
-pub(super) fn cases_of(fits: fn(&Geometry) -> bool) -> Vec<Case> {
+/// Those of the cases that a special form can compute, with what `round` makes of the factors.
+pub(super) fn cases_of(fits: fn(&Geometry) -> bool, round: fn(&Array) -> Array) -> Vec<Case> {
     geometries()
         .into_iter()
         .filter(fits)
         .map(|g| {
-            let (x, w) = (Array::normal(&g.input, 1.0, 1), weights(&g, 2));
+            let (x, w) = (round(&Array::normal(&g.input, 1.0, 1)), round(&weights(&g, 2)));
             let expected = reference(&x, &w, g.convolution);
             Case::new(named(&g), vec![x, w], expected, TOLERANCE, move |r, i, o, _| {
                 record(r, &i[0], &i[1], g.convolution, &o[0])

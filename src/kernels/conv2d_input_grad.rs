@@ -3,12 +3,15 @@
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
-use super::{Case, Kernel, conv2d_input_grad_subgroup, conv2d_winograd, params, shared};
+use super::{
+    Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_winograd, params,
+    shared,
+};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `conv2d_input_grad.wgsl` and `conv2d_input_grad_subgroup.wgsl`.
+    /// Uniforms of `conv2d_input_grad.wgsl` and of its other forms.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -48,6 +51,12 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
+/// Phases of the pixels of `dx`, and the pixels of the first, which is the largest.
+pub(super) fn phases(geometry: &Geometry) -> [usize; 2] {
+    let ([rows, height, width, _], stride) = (geometry.input, geometry.convolution.stride);
+    [stride * stride, rows * height.div_ceil(stride) * width.div_ceil(stride)]
+}
+
 /// Records `dx` for `y = x ∗ w`.
 ///
 /// # Errors
@@ -72,15 +81,17 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
     };
+    if let Some(shader) = forms.first(&[&conv2d_input_grad_coop::SHADER, &conv2d_input_grad_tiled::SHADER]) {
+        return conv2d_input_grad_tiled::record(recording, shader, &forms, &geometry, p, [dy, w, dx]);
+    }
     let (shader, pixels) = if forms.names(&conv2d_input_grad_subgroup::SHADER) {
         (&conv2d_input_grad_subgroup::SHADER, conv2d_input_grad_subgroup::PIXELS)
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    // The first phase is the largest.
-    let phase = rows * height.div_ceil(convolution.stride) * width.div_ceil(convolution.stride);
-    let [across, folds] = conv2d::fold(phase.div_ceil(pixels));
-    let grid = [across, channels.div_ceil(16) as u32 * folds, (convolution.stride * convolution.stride) as u32];
+    let [phases, largest] = phases(&geometry);
+    let [across, folds] = conv2d::fold(largest.div_ceil(pixels));
+    let grid = [across, channels.div_ceil(16) as u32 * folds, phases as u32];
     recording.dispatch_variant(shader, forms.index(shader), p, &[dy, w, dx], grid, geometry.cost())
 }
 
@@ -95,16 +106,17 @@ pub fn reference(dy: &Array, w: &Array, convolution: Convolution, input: [usize;
 
 /// The convolution's cases, seen from the other side; the pad rows of `w` are not zero here and must not show.
 pub(super) fn cases() -> Vec<Case> {
-    cases_of(|_| true)
+    cases_of(|_| true, Array::clone)
 }
 
-/// Those of the cases that a special form can compute.
-pub(super) fn cases_of(fits: fn(&Geometry) -> bool) -> Vec<Case> {
+/// Those of the cases that a special form can compute, with what `round` makes of the factors.
+pub(super) fn cases_of(fits: fn(&Geometry) -> bool, round: fn(&Array) -> Array) -> Vec<Case> {
     conv2d::geometries()
         .into_iter()
         .filter(fits)
         .map(|g| {
             let (dy, w) = (Array::normal(&g.output, 1.0, 3), Array::normal(&g.weights(), 1.0, 4));
+            let (dy, w) = (round(&dy), round(&w));
             let expected = reference(&dy, &w, g.convolution, g.input);
             Case::new(conv2d::named(&g), vec![dy, w], expected, TOLERANCE, move |r, i, o, _| {
                 record(r, &i[0], &i[1], g.convolution, &o[0])

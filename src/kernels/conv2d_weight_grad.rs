@@ -3,12 +3,15 @@
 
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
-use super::{Case, Kernel, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, params, shared, sum_parts};
+use super::{
+    Case, Kernel, conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    conv2d_weight_grad_tiled, params, shared, sum_parts,
+};
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `conv2d_weight_grad.wgsl` and `conv2d_weight_grad_subgroup.wgsl`.
+    /// Uniforms of `conv2d_weight_grad.wgsl` and of its other forms.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -117,10 +120,15 @@ pub fn record(
             let together = forms.variant(&SHADER).constant("WIDTH") / 8;
             (&SHADER, slots.div_ceil(SLOTS as u32), together)
         };
-    let grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
+    let mut grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
+    let (mut shader, mut variant) = (shader, forms.index(shader));
+    if let Some(tiled) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
+        shader = tiled;
+        (variant, grid) = conv2d_weight_grad_tiled::plan(tiled, &forms, &p);
+    }
     // A single part is the answer already.
     let first = if parts == 1 { dw } else { part };
-    recording.dispatch_variant(shader, forms.index(shader), p, &[x, dy, first], grid, geometry.cost())?;
+    recording.dispatch_variant(shader, variant, p, &[x, dy, first], grid, geometry.cost())?;
     if parts > 1 { sum_parts::record(recording, part, dw) } else { Ok(()) }
 }
 
@@ -136,16 +144,16 @@ pub fn reference(x: &Array, dy: &Array, convolution: Convolution, kernel: [usize
 
 /// The convolution's cases, seen from the weights.
 pub(super) fn cases() -> Vec<Case> {
-    cases_of(|_| true)
+    cases_of(|_| true, Array::clone)
 }
 
-/// Those of the cases that a special form can compute.
-pub(super) fn cases_of(fits: fn(&Geometry) -> bool) -> Vec<Case> {
+/// Those of the cases that a special form can compute, with what `round` makes of the factors.
+pub(super) fn cases_of(fits: fn(&Geometry) -> bool, round: fn(&Array) -> Array) -> Vec<Case> {
     conv2d::geometries()
         .into_iter()
         .filter(fits)
         .map(|g| {
-            let (x, dy) = (Array::normal(&g.input, 1.0, 5), Array::normal(&g.output, 1.0, 6));
+            let (x, dy) = (round(&Array::normal(&g.input, 1.0, 5)), round(&Array::normal(&g.output, 1.0, 6)));
             let expected = reference(&x, &dy, g.convolution, g.kernel);
             Case::new(conv2d::named(&g), vec![x, dy], expected, TOLERANCE, move |r, i, o, s| {
                 record(r, &i[0], &i[1], g.convolution, &s[0], &o[0])

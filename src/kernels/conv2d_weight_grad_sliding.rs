@@ -4,6 +4,7 @@
 
 use super::conv2d::Geometry;
 use super::{Case, Kernel, conv2d_weight_grad, shared};
+use crate::base::Array;
 use crate::gpu::{Shader, Variant, read, write};
 
 /// The shader.
@@ -25,5 +26,5 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
 }
 
 fn cases() -> Vec<Case> {
-    conv2d_weight_grad::cases_of(fits)
+    conv2d_weight_grad::cases_of(fits, Array::clone)
 }

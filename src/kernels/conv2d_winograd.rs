@@ -4,7 +4,7 @@
 
 use super::conv2d::{self, Convolution, Geometry, fold};
 use super::{Case, Kernel, conv2d_input_grad, conv2d_subgroup, params, shared};
-use crate::base::Result;
+use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
 params! {
@@ -98,5 +98,6 @@ pub(super) fn record(
 
 /// The cases of the convolution and of its gradient that this form computes.
 fn cases() -> Vec<Case> {
-    conv2d::cases_of(fits).into_iter().chain(conv2d_input_grad::cases_of(fits)).collect()
+    let gradient = conv2d_input_grad::cases_of(fits, Array::clone);
+    conv2d::cases_of(fits, Array::clone).into_iter().chain(gradient).collect()
 }

@@ -1,14 +1,14 @@
 //! Matrix product with either factor transposed. Shapes: `a (M, K)` or `(K, M)`, `b (K, N)` or `(N, K)` → `out (M, N)`.
 
 use super::product::Product;
-use super::{Case, Kernel, matmul_subgroup, matmul_wide, params, shared};
+use super::{Case, Kernel, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, params, shared, tile};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
-    /// Uniforms of `matmul.wgsl`, `matmul_subgroup.wgsl` and `matmul_wide.wgsl`.
+    /// Uniforms of `matmul.wgsl` and of its other forms.
     pub struct Params {
         /// M.
         pub rows: u32,
@@ -106,16 +106,20 @@ pub fn record(
     let forms = recording.of_class(product.class(), cost(p).operations);
     let subgroup = forms.names(&matmul_subgroup::SHADER);
     let large = m * k * n >= matmul_wide::LARGE;
-    let (shader, variant, [down, across]) = if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
-        (&matmul_wide::SHADER, form, matmul_wide::TILE)
-    } else if subgroup {
-        (&matmul_subgroup::SHADER, form, matmul_subgroup::TILE)
-    } else {
-        // Few rows leave the lanes of a wide group idle.
-        let tile = forms.get(&SHADER).map_or(usize::from(rows <= 256), |v| v / 4);
-        let variant = 4 * tile + form;
-        (&SHADER, variant, [8 * SHADER.variants[variant].constant("WIDTH") as usize, 16])
-    };
+    let (shader, variant, [down, across]) =
+        if let Some(shader) = forms.first(&[&matmul_coop::SHADER, &matmul_tiled::SHADER]) {
+            let tile = tile::choose(shader, forms.index(shader) / 4 * 4 + form, 4, [rows, columns], 1);
+            (shader, tile.variant, [tile.rows, tile.columns])
+        } else if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
+            (&matmul_wide::SHADER, form, matmul_wide::TILE)
+        } else if subgroup {
+            (&matmul_subgroup::SHADER, form, matmul_subgroup::TILE)
+        } else {
+            // Few rows leave the lanes of a wide group idle.
+            let tile = forms.get(&SHADER).map_or(usize::from(rows <= 256), |v| v / 4);
+            let variant = 4 * tile + form;
+            (&SHADER, variant, [8 * SHADER.variants[variant].constant("WIDTH") as usize, 16])
+        };
     let grid = [rows.div_ceil(down) as u32, columns.div_ceil(across) as u32, 1];
     recording.dispatch_variant(shader, variant, p, &[a, b, out], grid, cost(p))
 }
@@ -149,6 +153,12 @@ pub(super) const TOLERANCE: Tolerance = Tolerance::largest(2e-6);
 /// One value, around a tile (64, 96 and 512 rows, 16 and 64 columns), primes, sizes off the multiples of 4, a classifier's
 /// layer, each with all four transposes; then the three products of a linear layer, whose sizes differ by padding.
 pub(super) fn cases() -> Vec<Case> {
+    cases_of(Array::clone)
+}
+
+/// The cases with what `round` makes of the factors.
+pub(super) fn cases_of(round: fn(&Array) -> Array) -> Vec<Case> {
+    let case = |a, b, ta, tb, out| case(round, [a, b], ta, tb, out);
     let table: [[usize; 3]; 8] =
         [[1, 1, 1], [63, 5, 15], [65, 7, 17], [97, 6, 33], [513, 4, 16], [13, 521, 11], [67, 9, 131], [128, 64, 40]];
     let mut cases = Vec::new();
@@ -168,8 +178,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn case(a: [usize; 2], b: [usize; 2], ta: bool, tb: bool, out: [usize; 2]) -> Case {
-    let (x, y) = (Array::normal(&a, 1.0, 1), Array::normal(&b, 1.0, 2));
+fn case(round: fn(&Array) -> Array, [a, b]: [[usize; 2]; 2], ta: bool, tb: bool, out: [usize; 2]) -> Case {
+    let (x, y) = (round(&Array::normal(&a, 1.0, 1)), round(&Array::normal(&b, 1.0, 2)));
     let expected = reference(&x, &y, ta, tb, out);
     let mark = |t| if t { "ᵀ" } else { "" };
     let name = format!("{a:?}{} by {b:?}{} to {out:?}", mark(ta), mark(tb));

@@ -33,13 +33,20 @@ pub mod colour_jitter;
 pub mod columns;
 pub mod conditional;
 pub mod conv2d;
+pub mod conv2d_coop;
 pub mod conv2d_input_grad;
+pub mod conv2d_input_grad_coop;
 pub mod conv2d_input_grad_subgroup;
+pub mod conv2d_input_grad_tiled;
 pub mod conv2d_subgroup;
+pub mod conv2d_tiled;
 pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_coop;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
+pub mod conv2d_weight_grad_tiled;
 pub mod conv2d_winograd;
+pub mod cooperative;
 pub mod copy;
 pub mod count_matches;
 pub mod counted;
@@ -64,7 +71,9 @@ pub mod grey_sums;
 pub mod loss_scale;
 pub mod masked_softmax;
 pub mod matmul;
+pub mod matmul_coop;
 pub mod matmul_subgroup;
+pub mod matmul_tiled;
 pub mod matmul_wide;
 pub mod max_pool;
 pub mod max_pool_grad;
@@ -99,6 +108,7 @@ pub mod softmax_grad;
 pub mod sum_all;
 pub mod sum_parts;
 pub mod sum_rows;
+pub mod tile;
 pub mod top_candidates;
 pub mod top_k;
 pub mod transform_views;
@@ -140,12 +150,18 @@ pub static REGISTRY: &[Kernel] = &[
     colour_jitter::KERNEL,
     conditional::KERNEL,
     conv2d::KERNEL,
+    conv2d_coop::KERNEL,
     conv2d_input_grad::KERNEL,
+    conv2d_input_grad_coop::KERNEL,
     conv2d_input_grad_subgroup::KERNEL,
+    conv2d_input_grad_tiled::KERNEL,
     conv2d_subgroup::KERNEL,
+    conv2d_tiled::KERNEL,
     conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_coop::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
+    conv2d_weight_grad_tiled::KERNEL,
     conv2d_winograd::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
@@ -169,7 +185,9 @@ pub static REGISTRY: &[Kernel] = &[
     loss_scale::KERNEL,
     masked_softmax::KERNEL,
     matmul::KERNEL,
+    matmul_coop::KERNEL,
     matmul_subgroup::KERNEL,
+    matmul_tiled::KERNEL,
     matmul_wide::KERNEL,
     max_pool::KERNEL,
     max_pool_grad::KERNEL,
@@ -215,6 +233,22 @@ pub mod shared {
     pub const PANEL_AT: &str = include_str!("../../shaders/shared/panel_at.wgsl");
     /// Loads, blocks and stores of the matrix products: `load_b`, `quad`, `add_product`, `store`.
     pub const FACTORS: &str = include_str!("../../shaders/shared/factors.wgsl");
+    /// What the tiles of matrix products are filled with: `Patch`, `across`, `kept`.
+    pub const PATCH: &str = include_str!("../../shaders/shared/patch.wgsl");
+    /// The factors of a convolution, as patches.
+    pub const PATCHES_FORWARD: &str = include_str!("../../shaders/shared/patches_forward.wgsl");
+    /// The factors of a convolution's gradient by its input, as patches.
+    pub const PATCHES_INPUT_GRAD: &str = include_str!("../../shaders/shared/patches_input_grad.wgsl");
+    /// The factors of a convolution's gradient by its weights, as patches.
+    pub const PATCHES_WEIGHT_GRAD: &str = include_str!("../../shaders/shared/patches_weight_grad.wgsl");
+    /// The factors of a matrix product, as patches.
+    pub const PATCHES_MATMUL: &str = include_str!("../../shaders/shared/patches_matmul.wgsl");
+    /// Steps over a convolution's taps and channels: `Step`, `first_step`, `next_step`.
+    pub const TAPS: &str = include_str!("../../shaders/shared/taps.wgsl");
+    /// Matrix products in tiles of workgroup memory: `tile`.
+    pub const TILE: &str = include_str!("../../shaders/shared/tile.wgsl");
+    /// Matrix products in tiles on cooperative matrices: `tile`.
+    pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.

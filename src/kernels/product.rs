@@ -3,18 +3,40 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_winograd, matmul, matmul_subgroup, matmul_wide,
+    conv2d, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
+    conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_coop,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, matmul,
+    matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
-use crate::gpu::{Engine, Recording, Shader, Tensor};
+use crate::gpu::recording::HALF;
+use crate::gpu::{Engine, Recording, Shader, Tensor, cooperative};
 
 /// The kernels whose forms are measured, by the name of their plain form, each with all forms there are: the plain one,
 /// which runs everywhere and which the others must agree with, comes first.
 pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     (
         &conv2d::SHADER,
-        &[(&conv2d::SHADER, 0), (&conv2d::SHADER, 1), (&conv2d_subgroup::SHADER, 0), (&conv2d_winograd::SHADER, 0)],
+        &[
+            (&conv2d::SHADER, 0),
+            (&conv2d::SHADER, 1),
+            (&conv2d_subgroup::SHADER, 0),
+            (&conv2d_winograd::SHADER, 0),
+            (&conv2d_tiled::SHADER, 1),
+            (&conv2d_tiled::SHADER, 2),
+            (&conv2d_tiled::SHADER, 3),
+            (&conv2d_tiled::SHADER, 4),
+            (&conv2d_tiled::SHADER, 5),
+            (&conv2d_tiled::SHADER, 6),
+            (&conv2d_coop::SHADER, 1),
+            (&conv2d_coop::SHADER, 2),
+            (&conv2d_coop::SHADER, 3),
+            (&conv2d_coop::SHADER, 4),
+            (&conv2d_coop::SHADER, 6),
+            (&conv2d_coop::SHADER, 7),
+            (&conv2d_coop::SHADER, 8),
+            (&conv2d_coop::SHADER, 9),
+        ],
     ),
     (
         &conv2d_input_grad::SHADER,
@@ -23,6 +45,20 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad::SHADER, 1),
             (&conv2d_input_grad_subgroup::SHADER, 0),
             (&conv2d_winograd::SHADER, 0),
+            (&conv2d_input_grad_tiled::SHADER, 1),
+            (&conv2d_input_grad_tiled::SHADER, 2),
+            (&conv2d_input_grad_tiled::SHADER, 3),
+            (&conv2d_input_grad_tiled::SHADER, 4),
+            (&conv2d_input_grad_tiled::SHADER, 5),
+            (&conv2d_input_grad_tiled::SHADER, 6),
+            (&conv2d_input_grad_coop::SHADER, 1),
+            (&conv2d_input_grad_coop::SHADER, 2),
+            (&conv2d_input_grad_coop::SHADER, 3),
+            (&conv2d_input_grad_coop::SHADER, 4),
+            (&conv2d_input_grad_coop::SHADER, 6),
+            (&conv2d_input_grad_coop::SHADER, 7),
+            (&conv2d_input_grad_coop::SHADER, 8),
+            (&conv2d_input_grad_coop::SHADER, 9),
         ],
     ),
     (
@@ -32,20 +68,67 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad::SHADER, 1),
             (&conv2d_weight_grad_subgroup::SHADER, 0),
             (&conv2d_weight_grad_sliding::SHADER, 0),
+            (&conv2d_weight_grad_tiled::SHADER, 1),
+            (&conv2d_weight_grad_tiled::SHADER, 2),
+            (&conv2d_weight_grad_tiled::SHADER, 3),
+            (&conv2d_weight_grad_tiled::SHADER, 4),
+            (&conv2d_weight_grad_tiled::SHADER, 5),
+            (&conv2d_weight_grad_tiled::SHADER, 6),
+            (&conv2d_weight_grad_coop::SHADER, 1),
+            (&conv2d_weight_grad_coop::SHADER, 2),
+            (&conv2d_weight_grad_coop::SHADER, 3),
+            (&conv2d_weight_grad_coop::SHADER, 4),
+            (&conv2d_weight_grad_coop::SHADER, 6),
+            (&conv2d_weight_grad_coop::SHADER, 7),
+            (&conv2d_weight_grad_coop::SHADER, 8),
+            (&conv2d_weight_grad_coop::SHADER, 9),
         ],
     ),
     // Of matrix products, the first of four for the pairs of transposes stands for its tile.
     (
         &matmul::SHADER,
-        &[(&matmul::SHADER, 0), (&matmul::SHADER, 4), (&matmul_subgroup::SHADER, 0), (&matmul_wide::SHADER, 0)],
+        &[
+            (&matmul::SHADER, 0),
+            (&matmul::SHADER, 4),
+            (&matmul_subgroup::SHADER, 0),
+            (&matmul_wide::SHADER, 0),
+            (&matmul_tiled::SHADER, 4),
+            (&matmul_tiled::SHADER, 8),
+            (&matmul_tiled::SHADER, 12),
+            (&matmul_tiled::SHADER, 16),
+            (&matmul_tiled::SHADER, 20),
+            (&matmul_tiled::SHADER, 24),
+            (&matmul_coop::SHADER, 4),
+            (&matmul_coop::SHADER, 8),
+            (&matmul_coop::SHADER, 12),
+            (&matmul_coop::SHADER, 16),
+            (&matmul_coop::SHADER, 24),
+            (&matmul_coop::SHADER, 28),
+            (&matmul_coop::SHADER, 32),
+            (&matmul_coop::SHADER, 36),
+        ],
     ),
 ];
 
-/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one.
+/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one, those on
+/// cooperative matrices on the adapter's side of these.
 pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
-    let needs = shader.variants[variant].needs;
+    let variant = &shader.variants[variant];
+    let needs = variant.needs;
+    if needs.contains(cooperative::NEEDS) {
+        return engine.cooperative() == Some(variant.constant("SIDE"));
+    }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
     engine.features().contains(needs) && wide_enough
+}
+
+/// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps
+/// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing.
+pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
+    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
+    let tiled = shader.shared.iter().any(|part| [shared::TILE, shared::COOPERATIVE].contains(part));
+    let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
+    !(software && (tiled || wider))
 }
 
 /// Work that has several forms.
@@ -61,6 +144,9 @@ pub enum Product {
         transposed: [bool; 2],
     },
 }
+
+/// Makes a tensor of given sizes and type.
+pub type Fill<'a> = dyn FnMut(&[usize], DType) -> Result<Tensor> + 'a;
 
 /// Records work with whatever variants the recording asks for.
 pub type Recorder = Box<dyn Fn(&mut Recording) -> Result<()>>;
@@ -110,9 +196,9 @@ impl Product {
         format!("{} {}", self.plain().name, rounded.shape())
     }
 
-    /// The product that a class names; `None` when it names none.
+    /// The product that a class names, with half-precision factors or not; `None` when it names none.
     pub fn of_class(class: &str) -> Option<Self> {
-        let (kernel, shape) = class.split_once(' ')?;
+        let (kernel, shape) = class.strip_suffix(HALF).unwrap_or(class).split_once(' ')?;
         Self::parse(kernel, shape).ok().flatten()
     }
 
@@ -154,15 +240,15 @@ impl Product {
         }
     }
 
-    /// Tensors for it; `fill` makes one of given sizes.
+    /// Tensors for it; `fill` makes one of given sizes and type. `maps` is the type of images.
     ///
     /// # Errors
     /// When the adapter has no room.
-    pub fn operands(&self, engine: &Engine, fill: &mut dyn FnMut(&[usize]) -> Result<Tensor>) -> Result<Operands> {
+    pub fn operands(&self, engine: &Engine, maps: DType, fill: &mut Fill<'_>) -> Result<Operands> {
         match *self {
             Self::Convolution(shader, g) => {
                 let convolution = g.convolution;
-                let [x, w, y] = [fill(&g.input)?, fill(&g.weights())?, fill(&g.output)?];
+                let [x, w, y] = [fill(&g.input, maps)?, fill(&g.weights(), DType::F32)?, fill(&g.output, maps)?];
                 Ok(match shader.name {
                     "conv2d" => Operands {
                         output: y.clone(),
@@ -182,9 +268,10 @@ impl Product {
                 })
             }
             Self::Matrices { sizes: [m, k, n], transposed: [ta, tb] } => {
-                let a = fill(&if ta { [k, m] } else { [m, k] })?;
-                let b = fill(&if tb { [n, k] } else { [k, n] })?;
-                let out = fill(&[m, n])?;
+                let mut fill = |sizes: [usize; 2]| fill(&sizes, DType::F32);
+                let a = fill(if ta { [k, m] } else { [m, k] })?;
+                let b = fill(if tb { [n, k] } else { [k, n] })?;
+                let out = fill([m, n])?;
                 Ok(Operands { output: out.clone(), record: Box::new(move |r| matmul::record(r, &a, &b, ta, tb, &out)) })
             }
         }

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::product::{FORMS, Product, offered};
+use super::cooperative;
+use super::product::{FORMS, Product, offered, worth};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
+use crate::gpu::cooperative::NEEDS;
+use crate::gpu::recording::HALF;
 use crate::gpu::timing::median_spread;
 use crate::gpu::variants::{Asked, Chooser, Form};
-use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
+use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
 
 /// How long a training run may measure before it begins.
 pub const BUDGET: Duration = Duration::from_secs(20);
@@ -89,6 +92,7 @@ impl Chooser for Tuner {
                 continue;
             };
             let start = Instant::now();
+            variants.half = class.ends_with(HALF);
             let found = engine.passing(|| measure(engine, &product, &variants, left));
             report.seconds += start.elapsed().as_secs_f64();
             match found {
@@ -102,6 +106,7 @@ impl Chooser for Tuner {
                 Err(e) => return Err(e),
             }
         }
+        variants.half = known.half;
         Ok(variants)
     }
 }
@@ -121,9 +126,11 @@ pub struct Candidate {
 pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) -> Result<Option<Measured>> {
     let start = Instant::now();
     let mut seed = 0;
-    let operands = product.operands(engine, &mut |sizes| {
+    let half = known.half;
+    let maps = if half { DType::F16 } else { DType::F32 };
+    let operands = product.operands(engine, maps, &mut |sizes, dtype| {
         seed += 1;
-        random(engine, sizes, seed)
+        random(engine, sizes, dtype, seed)
     })?;
     let recorded = |variants: Variants| -> Result<Recording> {
         let mut recording = Recording::new();
@@ -133,13 +140,11 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         Ok(recording)
     };
     let Some((_, forms)) = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name) else { return Ok(None) };
-    let usual = recorded(known.of_class(&product.class()))?.dispatches.remove(0);
+    let class = product.class() + if half { HALF } else { "" };
+    let usual = recorded(known.of_class(&class))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
-    // Lanes are a loop on a software adapter: another width of the plain form changes nothing, and compiling takes long.
-    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
-    let same = |form: &(&Shader, usize)| software && form.0.name == product.plain().name && form.1 > 0;
-    for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && !same(form)) {
-        let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), ..Variants::default() })?;
+    for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
+        let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to the plain one.
         if first.shader.name != shader.name {
@@ -181,7 +186,8 @@ pub fn compete(
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
             }
-            (program, compare(&words, &expected, tolerance))
+            let rounds = output.dtype == DType::F16 || rounds(candidate);
+            (program, compare(&words, &expected, if rounds { cooperative::ROUNDING } else { tolerance }))
         });
         let program = match tried {
             Ok((program, Ok(()))) => program,
@@ -233,17 +239,22 @@ pub fn compete(
     Ok(Some(Measured { taken: candidates[taken].form, trials }))
 }
 
+/// Whether a form rounds factors to half precision.
+fn rounds(candidate: &Candidate) -> bool {
+    candidate.recording.dispatches.iter().any(|d| d.shader.variants[d.variant].needs.contains(NEEDS))
+}
+
 fn describe(candidate: &Candidate) -> String {
     let first = &candidate.recording.dispatches[0];
     format!("{} ({})", first.shader.name, first.shader.variants[first.variant].name)
 }
 
-/// A recording's program and what it writes, pads included; every word that it leaves out is NaN.
+/// A recording's program and what it writes, pads included; every element that it leaves out is NaN.
 fn answer(engine: &Engine, recording: &Recording, output: &Tensor) -> Result<(Program, Vec<f32>)> {
     let program = Program::named(engine, recording, "measure")?;
-    engine.write_words(output, &vec![f32::NAN; output.shape.physical()]);
+    engine.fill(output, f32::NAN);
     program.run(engine, 1)?;
-    Ok((program, readback::read_words(engine, &[output])?.remove(0)))
+    Ok((program, readback::read_floats(engine, output)?))
 }
 
 fn run(engine: &Engine, program: &Program, times: usize) -> Result<f64> {
@@ -254,11 +265,10 @@ fn run(engine: &Engine, program: &Program, times: usize) -> Result<f64> {
 }
 
 /// A tensor of normal values; they recur, which makes them quick to make and costs the comparison nothing.
-fn random(engine: &Engine, sizes: &[usize], seed: u64) -> Result<Tensor> {
-    let tensor = engine.tensor("measured", Shape::new(sizes), DType::F32)?;
+fn random(engine: &Engine, sizes: &[usize], dtype: DType, seed: u64) -> Result<Tensor> {
+    let tensor = engine.tensor("measured", Shape::new(sizes), dtype)?;
     // A prime, so that no row is like another.
     let some = Array::normal(&[65_521], 1.0, seed).to_f32();
-    let values: Vec<f32> = some.iter().copied().cycle().take(tensor.shape.elements()).collect();
-    engine.write(&tensor, &values);
+    engine.write_floats(&tensor, some.iter().copied().cycle().take(tensor.shape.elements()));
     Ok(tensor)
 }

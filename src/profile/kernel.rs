@@ -51,7 +51,7 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
     let mut offered = Vec::new();
     for kernel in family(kernel) {
         for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if engine.features().contains(variant.needs) {
+            if product::offered(engine, (kernel.shader, index)) {
                 offered.push((kernel, index));
             } else {
                 let name = kernel.shader.name;
@@ -81,6 +81,7 @@ fn at_work(
         let shader = kernel.shader;
         let mut recording = Recording::new();
         recording.variants.insert(shader.name, *variant);
+        recording.variants.half = true;
         recording.label(&work.shape);
         (work.record)(&mut recording)?;
         let is_form = |d: &crate::gpu::Dispatch| d.shader.name == shader.name && d.variant == *variant;
@@ -169,7 +170,7 @@ fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
     let record = match root_name(kernel) {
         root if FORMS.iter().any(|(plain, _)| plain.name == root) => {
             let product = Product::parse(root, text).map_err(|e| Error::Config(format!("--shape {e}")))?;
-            product.ok_or_else(wrong)?.operands(engine, &mut |sizes| noise(engine, sizes))?.record
+            product.ok_or_else(wrong)?.operands(engine, DType::F32, &mut |sizes, _| noise(engine, sizes))?.record
         }
         root => elements(engine, root, &product::sizes(text).ok_or_else(wrong)?)?,
     };

@@ -1,0 +1,83 @@
+//! What the products' forms on cooperative matrices share: their tiles, and cases whose factors are half-precision numbers.
+
+use super::Case;
+use crate::base::Array;
+use crate::base::compare::Tolerance;
+use crate::gpu::{Variant, cooperative};
+
+/// The sizes of a tile in matrices, for matrices of side 16 and of side 8. The first of each stands for the choice by shape.
+macro_rules! matrices {
+    ($variants:ident) => {
+        $variants!(
+            ("16 by shape", 16.0, 1.0, 4.0, 1.0),
+            ("16 8x8", 16.0, 2.0, 4.0, 2.0),
+            ("16 4x4", 16.0, 1.0, 4.0, 1.0),
+            ("16 4x2", 16.0, 1.0, 2.0, 1.0),
+            ("16 4x1", 16.0, 1.0, 1.0, 1.0),
+            ("8 by shape", 8.0, 1.0, 4.0, 1.0),
+            ("8 8x8", 8.0, 2.0, 4.0, 2.0),
+            ("8 4x4", 8.0, 1.0, 4.0, 1.0),
+            ("8 4x2", 8.0, 1.0, 2.0, 1.0),
+            ("8 4x1", 8.0, 1.0, 1.0, 1.0)
+        )
+    };
+}
+pub(super) use matrices;
+
+macro_rules! variants {
+    ($(($name:literal, $side:literal, $down:literal, $across:literal, $spans:literal)),+) => { &[$(
+        Variant {
+            name: $name,
+            constants: &[("SIDE", $side), ("DOWN", $down), ("ACROSS", $across), ("SPANS", $spans)],
+            needs: cooperative::NEEDS,
+        },
+    )+] };
+}
+
+/// Variants of the convolutions' forms: the tile is chosen by the shape, or one is named.
+pub const VARIANTS: &[Variant] = matrices!(variants);
+
+/// Tiles of one side.
+pub const TILES: usize = VARIANTS.len() / 2;
+
+/// Factors are rounded to 11 bits, so a product is at most 2⁻¹⁰ off, and a sum of many is off by no larger share of
+/// the largest sum.
+pub const ROUNDING: Tolerance = Tolerance::largest(1e-3);
+
+/// Products of half-precision numbers are exact in float32. Matrix units may cut off where float32 would round, in sums
+/// of at most 1,800 products: twice the error of the other forms (3e-6) at worst.
+const TOLERANCE: Tolerance = Tolerance::largest(6e-6);
+
+/// Values rounded to half precision (normal numbers and zero).
+pub(super) fn rounded(x: &Array) -> Array {
+    x.map(|v| {
+        let unit = (v.abs().log2().floor().max(-14.0) - 10.0).exp2();
+        (v / unit).round_ties_even() * unit
+    })
+}
+
+/// A form's cases where half-precision factors are allowed.
+pub(super) fn allowed(case: Case) -> Case {
+    let Case { record, mut outputs, .. } = case;
+    outputs.iter_mut().for_each(|o| o.tolerance = TOLERANCE);
+    Case {
+        outputs,
+        record: Box::new(move |r, inputs, outputs, scratch| {
+            r.variants.half = true;
+            record(r, inputs, outputs, scratch)
+        }),
+        ..case
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_that_of_half_precision() {
+        let x = Array::new(&[6], vec![0.0, 1.0, 1.0 + 1.0 / 1024.0, 1.0 + 1.0 / 2048.0, -3.001, 1e-5]);
+        let units = 1e-5 / 2f64.powi(-24);
+        assert_eq!(rounded(&x).data, [0.0, 1.0, 1.0 + 1.0 / 1024.0, 1.0, -3.001953125, units.round() * 2f64.powi(-24)]);
+    }
+}

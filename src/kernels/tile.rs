@@ -1,0 +1,153 @@
+//! Tiles of the products' forms for GPUs: their sizes, and which one suits a shape.
+
+use super::cooperative::TILES;
+use crate::gpu::{Shader, Variant};
+
+/// The sizes of a tile. The first stands for the choice by shape.
+macro_rules! tiles {
+    ($variants:ident) => {
+        $variants!(
+            ("by shape", 64.0, 64.0, 128.0, 0.0),
+            ("128x64", 128.0, 64.0, 128.0, 1.0),
+            ("64x64", 64.0, 64.0, 128.0, 0.0),
+            ("128x32", 128.0, 32.0, 128.0, 0.0),
+            ("64x32", 64.0, 32.0, 64.0, 0.0),
+            ("128x16", 128.0, 16.0, 64.0, 0.0),
+            ("64x16", 64.0, 16.0, 32.0, 0.0)
+        )
+    };
+}
+pub(super) use tiles;
+
+macro_rules! variants {
+    ($(($name:literal, $rows:literal, $columns:literal, $lanes:literal, $wide:literal)),+) => { &[$(
+        Variant::base($name, &[("ROWS", $rows), ("COLUMNS", $columns), ("LANES", $lanes), ("WIDE", $wide)]),
+    )+] };
+}
+
+/// Variants of the convolutions' forms: the tile is chosen by the shape, or one is named.
+pub const VARIANTS: &[Variant] = tiles!(variants);
+
+/// Workgroups from which on a GPU has enough to do: about four for each of a large one's 132 processors.
+const ENOUGH: usize = 512;
+
+/// A tile that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Index into the shader's variants.
+    pub variant: usize,
+    /// Rows of a workgroup's outputs.
+    pub rows: usize,
+    /// Columns of a workgroup's outputs.
+    pub columns: usize,
+}
+
+impl Tile {
+    fn of(shader: &Shader, variant: usize) -> Self {
+        let chosen = &shader.variants[variant];
+        let constant = |name| chosen.constant(name) as usize;
+        let [rows, columns] = if cooperative(shader) {
+            [4 * constant("DOWN"), constant("SPANS") * constant("ACROSS")].map(|n| n * constant("SIDE"))
+        } else {
+            ["ROWS", "COLUMNS"].map(constant)
+        };
+        Self { variant, rows, columns }
+    }
+
+    fn groups(self, [rows, columns]: [usize; 2], sums: usize) -> usize {
+        rows.div_ceil(self.rows) * columns.div_ceil(self.columns) * sums
+    }
+}
+
+fn cooperative(shader: &Shader) -> bool {
+    shader.variants[0].needs.contains(crate::gpu::cooperative::NEEDS)
+}
+
+/// The tile of `sums` matrices of rows by columns: variant `asked`, or where that stands for the choice by shape the
+/// one that suits it. Variants come in groups of `forms`, one for each pair of transposes.
+///
+/// As few columns as hold all, since columns past the last are lanes in vain; the larger tile, which shares each load
+/// among more sums, where it fills a GPU and leaves no more rows idle.
+pub fn choose(shader: &Shader, asked: usize, forms: usize, sizes: [usize; 2], sums: usize) -> Tile {
+    let own = asked % forms;
+    let tile = |place: usize| Tile::of(shader, place * forms + own);
+    let place = asked / forms;
+    if cooperative(shader) {
+        let first = place / TILES * TILES;
+        if place > first {
+            return tile(place);
+        }
+        let large = tile(first + 1);
+        if sizes[1] >= large.columns && large.groups(sizes, sums) >= ENOUGH / 2 {
+            return large;
+        }
+        // 4 x 1 matrices, 4 x 2, or 4 x 4.
+        let fitting = [4, 3].into_iter().map(|i| tile(first + i)).find(|t| sizes[1] <= t.columns);
+        return fitting.unwrap_or_else(|| tile(first + 2));
+    }
+    if place > 0 {
+        return tile(place);
+    }
+    let high = match sizes[1] {
+        0..=16 => 5,
+        17..=32 => 3,
+        _ => 1,
+    };
+    let idle = 2 * sizes[0].div_ceil(128) > sizes[0].div_ceil(64);
+    if idle || tile(high).groups(sizes, sums) < ENOUGH { tile(high + 1) } else { tile(high) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{conv2d_coop, conv2d_tiled, matmul_coop, matmul_tiled};
+    use super::*;
+
+    #[test]
+    fn tiles_fit_their_lanes_and_memory() {
+        for (place, variant) in VARIANTS.iter().enumerate() {
+            let Tile { rows, columns, .. } = Tile::of(&conv2d_tiled::SHADER, place);
+            let name = variant.name;
+            let [lanes, wide] = ["LANES", "WIDE"].map(|name| variant.constant(name) as usize);
+            assert_eq!(lanes, rows / 8 * columns / (4 + 4 * wide), "{name}");
+            assert!(lanes <= 256 && lanes >= columns && 2 * lanes >= rows, "{name}: the loads of a round");
+            assert!(16 * 16 * (rows / 4 + 2 + columns / 4 + 2) <= 16 << 10, "{name}: workgroup memory");
+            assert!(place == 0 || name == format!("{rows}x{columns}"), "{name}");
+        }
+        for (place, variant) in conv2d_coop::SHADER.variants.iter().enumerate() {
+            let Tile { rows, columns, .. } = Tile::of(&conv2d_coop::SHADER, place);
+            let [side, spans] = ["SIDE", "SPANS"].map(|name| variant.constant(name) as usize);
+            let bytes = 2 * 32 * (rows + 8 + columns + 8) + 4 * (4 * spans + 1) * side * side;
+            assert!(bytes <= 32 << 10, "{}: {bytes} bytes of workgroup memory", variant.name);
+            let name = format!("{side} {}x{}", rows / side, columns / side);
+            assert!(place % TILES == 0 || variant.name == name, "{name}");
+        }
+    }
+
+    /// The layers of ResNet-32 at 512 rows: forward, and by the weights with the parts that the kernel makes.
+    #[test]
+    fn the_shape_chooses_among_tiles() {
+        let name = |sizes, sums| VARIANTS[choose(&conv2d_tiled::SHADER, 0, 1, sizes, sums).variant].name;
+        assert_eq!(name([512 * 32 * 32, 16], 1), "128x16");
+        assert_eq!(name([512 * 16 * 16, 32], 1), "128x32");
+        assert_eq!(name([512 * 8 * 8, 64], 1), "64x64", "256 groups of 128 rows do not fill a GPU");
+        assert_eq!(name([9 * 16, 16], 1024), "64x16", "two groups of 128 rows would be half idle");
+        assert_eq!(name([9 * 64, 64], 64), "64x64");
+        assert_eq!(name([4096, 4096], 1), "128x64");
+        let matmul = &matmul_tiled::SHADER;
+        assert_eq!(matmul.variants[choose(matmul, 2, 4, [4096, 10], 1).variant].name, "64x16 tn");
+        assert_eq!(matmul.variants[choose(matmul, 19, 4, [4096, 4096], 1).variant].name, "64x32 tt", "as asked");
+    }
+
+    #[test]
+    fn the_shape_chooses_among_matrices_of_the_side() {
+        let shader = &matmul_coop::SHADER;
+        let name = |asked, sizes| shader.variants[choose(shader, asked, 4, sizes, 1).variant].name;
+        assert_eq!(name(1, [4096, 4096]), "16 8x8 nt");
+        assert_eq!(name(20, [4096, 4096]), "8 8x8 nn");
+        assert_eq!(name(0, [1 << 15, 64]), "16 4x4 nn");
+        assert_eq!(name(0, [1 << 15, 32]), "16 4x2 nn");
+        assert_eq!(name(20, [1 << 15, 32]), "8 4x4 nn", "4 x 2 matrices of side 8 would have 16 columns");
+        assert_eq!(name(0, [1 << 15, 16]), "16 4x1 nn");
+        assert_eq!(name(8, [1 << 15, 16]), "16 4x4 nn", "as asked");
+    }
+}
