@@ -9,7 +9,7 @@ use std::time::Duration;
 use relabel::base::Shape;
 use relabel::base::compare::Tolerance;
 use relabel::gpu::variants::{Asked, Chooser};
-use relabel::gpu::{AdapterChoice, Engine, Options, Program, Recording, Variants, readback};
+use relabel::gpu::{AdapterChoice, Engine, Options, Program, Recording, Shader, Variants, cooperative, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
@@ -29,9 +29,11 @@ fn own_engine() -> Arc<Engine> {
     Engine::open(&Options { adapter, checked: false, ..Options::default() }).unwrap()
 }
 
-/// Form `i` of every product, where the adapter offers it, and nothing else named.
+/// Form `i` of every product, where the adapter offers it and no factor is rounded, and nothing else named.
 fn forced(engine: &Engine, i: usize) -> Variants {
-    let forms = FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form)));
+    let rounds = |shader: &Shader| shader.variants[0].needs.contains(cooperative::NEEDS);
+    let forms =
+        FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form) && !rounds(form.0)));
     Variants { kernels: forms.map(|&(shader, variant)| (shader.name, variant)).collect(), ..Variants::default() }
 }
 

@@ -318,7 +318,8 @@ fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
 fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[(&'static gpu::Shader, usize)]) -> Result<()> {
     let (mut count, mut refused) = (0, Vec::new());
     for (shader, variant) in pipelines {
-        for file in languages(shader, &engine.text(shader), *variant, engine.checked()) {
+        let constants = engine.constants(shader, *variant);
+        for file in languages(shader, &engine.text(shader), *variant, &constants, engine.checked()) {
             write(&folder.join(&file.name), "a shader", &file.bytes)?;
             count += 1;
             refused.extend(file.name.strip_suffix(".txt").map(str::to_owned));

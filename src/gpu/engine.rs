@@ -311,6 +311,11 @@ impl Engine {
         if self.loads_words() { wide_loads(&text) } else { text }
     }
 
+    /// The override constants that a variant's pipeline is built of on this device.
+    pub fn constants(&self, shader: &Shader, variant: usize) -> Vec<(&'static str, f64)> {
+        cooperative::constants(&shader.variants[variant], self.info.subgroup_max_size)
+    }
+
     fn build(&self, shader: &'static Shader, variant: usize) -> Result<Pipeline> {
         let text = self.text(shader);
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
@@ -358,7 +363,7 @@ impl Engine {
             module: &module,
             entry_point: Some(shader.name),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &cooperative::constants(chosen, self.info.subgroup_max_size),
+                constants: &self.constants(shader, variant),
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

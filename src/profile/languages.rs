@@ -17,19 +17,23 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// The shader of a variant, whose pipeline is built of `text` ([`crate::gpu::Engine::text`]), in every language; where a back
-/// end refuses it, a `.txt` holds the reason. `checked` keeps the bounds checks that wgpu would put in.
-pub fn languages(shader: &Shader, text: &str, variant: usize, checked: bool) -> Vec<File> {
+/// Override constants by name.
+pub type Constants<'a> = &'a [(&'static str, f64)];
+
+/// The shader of a variant, whose pipeline is built of `text` ([`crate::gpu::Engine::text`]) and `constants`
+/// ([`crate::gpu::Engine::constants`]), in every language; where a back end refuses it, a `.txt` holds the reason. `checked`
+/// keeps the bounds checks that wgpu would put in.
+pub fn languages(shader: &Shader, text: &str, variant: usize, constants: Constants, checked: bool) -> Vec<File> {
     let chosen = &shader.variants[variant];
     let stem = format!("{}.{}", shader.name, chosen.name);
     let file = |ending: &str, bytes: Vec<u8>| File { name: format!("{stem}.{ending}"), bytes };
     let mut wgsl = text.to_owned();
-    for (name, value) in chosen.constants {
+    for (name, value) in constants {
         // At the end, so that line numbers stay those of the file.
         wgsl += &format!("\n// override of this pipeline: {name} = {value}");
     }
     let mut files = vec![file("wgsl", (wgsl + "\n").into_bytes())];
-    let made = match module(shader, text, variant) {
+    let made = match module(shader, text, constants) {
         Ok((module, info)) => vec![
             ("spv", "SPIR-V", to_spirv(shader, &module, &info, checked)),
             ("metal", "MSL", to_msl(shader, &module, &info, checked)),
@@ -52,7 +56,7 @@ pub fn languages(shader: &Shader, text: &str, variant: usize, checked: bool) -> 
 type Made = Result<Vec<u8>, String>;
 
 /// The module with its override constants put in.
-fn module(shader: &Shader, text: &str, variant: usize) -> Result<(Module, ModuleInfo), String> {
+fn module(shader: &Shader, text: &str, constants: Constants) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator
@@ -60,8 +64,7 @@ fn module(shader: &Shader, text: &str, variant: usize) -> Result<(Module, Module
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|e| e.emit_to_string(text))?;
-    let constants =
-        shader.variants[variant].constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let constants = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let entry = Some((ShaderStage::Compute, shader.name));
     let (module, info) =
         pipeline_constants::process_overrides(&module, &info, entry, &constants).map_err(|e| e.to_string())?;
@@ -134,7 +137,13 @@ mod tests {
     fn every_pipeline_has_spirv_and_is_written_or_refused_in_each_language() {
         for kernel in REGISTRY {
             for variant in 0..kernel.shader.variants.len() {
-                let files = languages(kernel.shader, &kernel.shader.text(), variant, false);
+                let files = languages(
+                    kernel.shader,
+                    &kernel.shader.text(),
+                    variant,
+                    kernel.shader.variants[variant].constants,
+                    false,
+                );
                 let name = format!("{} {}", kernel.shader.name, kernel.shader.variants[variant].name);
                 assert_eq!(files.len(), 4, "{name}");
                 let spirv = files
@@ -149,13 +158,16 @@ mod tests {
 
     #[test]
     fn override_constants_are_put_in() {
-        let widths: Vec<String> =
-            (0..2).map(|v| text(&languages(&matmul::SHADER, &matmul::SHADER.text(), v, false), ".hlsl")).collect();
+        let of_matmul = |v: usize| {
+            let shader = &matmul::SHADER;
+            languages(shader, &shader.text(), v, shader.variants[v].constants, false)
+        };
+        let widths: Vec<String> = (0..2).map(|v| text(&of_matmul(v), ".hlsl")).collect();
         for (text, variant) in widths.iter().zip(matmul::SHADER.variants) {
             let threads = format!("[numthreads({}, ", variant.constant("WIDTH"));
             assert!(text.contains(&threads), "{threads} in {text}");
         }
-        let wgsl = text(&languages(&matmul::SHADER, &matmul::SHADER.text(), 1, false), ".wgsl");
+        let wgsl = text(&of_matmul(1), ".wgsl");
         assert!(wgsl.starts_with(matmul::SHADER.source) && wgsl.contains("WIDTH = "), "{wgsl}");
     }
 
@@ -169,7 +181,7 @@ mod tests {
             bindings: &[read("x"), write("y")],
             variants: &[Variant::base("plain", &[])],
         };
-        let files = languages(&WRONG, &WRONG.text(), 0, false);
+        let files = languages(&WRONG, &WRONG.text(), 0, &[], false);
         assert_eq!(files.len(), 2);
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
     }
