@@ -9,11 +9,11 @@ use std::time::Duration;
 use relabel::base::Shape;
 use relabel::base::compare::Tolerance;
 use relabel::gpu::variants::{Asked, Chooser};
-use relabel::gpu::{AdapterChoice, Engine, Options, Recording, Variants};
+use relabel::gpu::{AdapterChoice, Engine, Options, Program, Recording, Shader, Variants, cooperative, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
-use relabel::kernels::{conv2d_winograd, copy, matmul, relu};
+use relabel::kernels::{conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu};
 use relabel::session;
 use relabel::session::variants::{Chosen, VariantFile, Wish};
 use relabel::train::checkpoint::Checkpoint;
@@ -29,9 +29,11 @@ fn own_engine() -> Arc<Engine> {
     Engine::open(&Options { adapter, checked: false, ..Options::default() }).unwrap()
 }
 
-/// Form `i` of every product, where the adapter offers it, and nothing else named.
+/// Form `i` of every product, where the adapter offers it and no factor is rounded, and nothing else named.
 fn forced(engine: &Engine, i: usize) -> Variants {
-    let forms = FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form)));
+    let rounds = |shader: &Shader| shader.variants[0].needs.contains(cooperative::NEEDS);
+    let forms =
+        FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form) && !rounds(form.0)));
     Variants { kernels: forms.map(|&(shader, variant)| (shader.name, variant)).collect(), ..Variants::default() }
 }
 
@@ -144,6 +146,51 @@ fn classes_choose_the_form_of_their_shapes_alone() {
     assert_eq!(taken, [4, 4, 0]);
     let asked: Vec<&str> = recording.asked().keys().map(String::as_str).collect();
     assert_eq!(asked, ["matmul 128x64x16", "matmul 512x64x16"]);
+}
+
+#[test]
+fn factors_are_rounded_only_where_that_is_allowed() {
+    let engine = engine();
+    let [a, b, out] = [[100, 64], [64, 16], [100, 16]].map(|sizes| noise(&engine, &sizes).unwrap());
+    let taken = |half: bool| {
+        let mut recording = Recording::new();
+        recording.variants.half = half;
+        for shader in [&matmul_coop::SHADER, &matmul_tiled::SHADER] {
+            recording.variants.insert(shader.name, 0);
+        }
+        // What was measured with rounded factors holds for these alone.
+        recording.variants.classes.insert("matmul 128x64x16,tb,half".into(), ("matmul_coop", 4));
+        matmul::record(&mut recording, &a, &b, false, false, &out).unwrap();
+        let asked = recording.asked().keys().next().unwrap().clone();
+        (recording.dispatches[0].shader.name, asked)
+    };
+    assert_eq!(taken(false), ("matmul_tiled", "matmul 128x64x16".to_owned()));
+    assert_eq!(taken(true), ("matmul_coop", "matmul 128x64x16,half".to_owned()));
+}
+
+/// Where the adapter has cooperative matrices: their answer passes as a rounded one, and not as an exact one.
+#[test]
+fn rounded_answers_have_a_tolerance_of_their_own() {
+    let engine = unchecked_engine();
+    let side = engine.cooperative();
+    let Some(form) = side.map(|side| matmul_coop::SHADER.variants.len() / 2 * usize::from(side == 8)) else { return };
+    let [a, b, out] = [[100, 64], [64, 16], [100, 16]].map(|sizes| noise(&engine, &sizes).unwrap());
+    let candidate = |form: (&'static str, usize)| {
+        let mut recording = Recording::new();
+        recording.variants = Variants { kernels: [form].into(), half: true, ..Variants::default() };
+        matmul::record(&mut recording, &a, &b, false, false, &out).unwrap();
+        Candidate { form, recording }
+    };
+    let candidates = [candidate(("matmul", 0)), candidate(("matmul_coop", form))];
+    let found = compete(&engine, &out, &candidates, 0, Tolerance::EXACT, f64::INFINITY).unwrap().unwrap();
+    assert!(found.trials[1].1.is_ok(), "{found:?}");
+    let [exact, rounded] = candidates.map(|c| {
+        Program::new(&engine, &c.recording).unwrap().run(&engine, 1).unwrap();
+        readback::read_words::<f32>(&engine, &[&out]).unwrap().remove(0)
+    });
+    let worst = exact.iter().zip(&rounded).fold(0.0f32, |m, (e, r)| m.max((e - r).abs()));
+    let largest = exact.iter().fold(0.0f32, |m, e| m.max(e.abs()));
+    assert!(worst > 1e-5 * largest && worst < 1e-3 * largest, "{worst} of {largest}");
 }
 
 #[test]

@@ -33,6 +33,20 @@ struct Step {
     ox: u32,
 }
 
+// The next pixel; what lies past the part is not read.
+fn after(step: Step) -> Step {
+    var s = Step(step.p + 1u, step.r, step.oy, step.ox + 1u);
+    if s.ox == params.out_width {
+        s.ox = 0u;
+        s.oy++;
+    }
+    if s.oy == params.out_height {
+        s.oy = 0u;
+        s.r++;
+    }
+    return s;
+}
+
 fn moved(step: Step, by: u32) -> Step {
     var s = step;
     s.p += by;
@@ -83,9 +97,9 @@ fn under(place: RowPlace, step: Step) -> vec4<f32> {
 }
 
 fn load_rows(place: RowPlace, step: Step) -> Patch {
-    let s1 = moved(step, 1u);
-    let s2 = moved(s1, 1u);
-    return Patch(under(place, step), under(place, s1), under(place, s2), under(place, moved(s2, 1u)));
+    let s1 = after(step);
+    let s2 = after(s1);
+    return Patch(under(place, step), under(place, s1), under(place, s2), under(place, after(s2)));
 }
 
 // A vector of output channels.

@@ -89,6 +89,7 @@ fn put_columns(unit: u32, p: Patch) {
 // another each reads other parts of the same lines of memory.
 fn tile(row: u32, column: u32, rounds: u32, lane: u32) {
     let second = lane + LANES;
+    let two = LANES < ROWS && second < ROWS;
     let rows0 = row_place(row + lane / 4u * 4u);
     let rows1 = row_place(row + second / 4u * 4u);
     let columns0 = column_place(column + lane / 4u * 4u);
@@ -97,20 +98,20 @@ fn tile(row: u32, column: u32, rounds: u32, lane: u32) {
     var r1 = Patch();
     var c0 = Patch();
     if lane < ROWS { r0 = load_rows(rows0, step); }
-    if second < ROWS { r1 = load_rows(rows1, step); }
+    if two { r1 = load_rows(rows1, step); }
     if lane < COLUMNS { c0 = load_columns(columns0, step); }
 
     var sums = Sums();
     for (var round = 0u; round < rounds; round++) {
         workgroupBarrier();
         if lane < ROWS { put_rows(lane, r0); }
-        if second < ROWS { put_rows(second, r1); }
+        if two { put_rows(second, r1); }
         if lane < COLUMNS { put_columns(lane, c0); }
         workgroupBarrier();
         if round + 1u < rounds {
             step = next_step(step);
             if lane < ROWS { r0 = load_rows(rows0, step); }
-            if second < ROWS { r1 = load_rows(rows1, step); }
+            if two { r1 = load_rows(rows1, step); }
             if lane < COLUMNS { c0 = load_columns(columns0, step); }
         }
         for (var line = 0u; line < 16u; line += 4u) {

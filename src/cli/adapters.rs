@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::output;
 use crate::base::Result;
-use crate::gpu::AdapterChoice;
 use crate::gpu::adapter;
+use crate::gpu::{AdapterChoice, cooperative};
 
 /// List every adapter with what matters of its features and limits.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +40,8 @@ struct Adapter {
     subgroup_min_size: u32,
     subgroup_max_size: u32,
     f16: bool,
+    /// Side of the cooperative matrices that products can take.
+    cooperative_matrices: Option<u32>,
     timestamps: bool,
     timestamps_inside_passes: bool,
 }
@@ -63,6 +65,7 @@ impl Adapter {
             subgroup_min_size: info.subgroup_min_size,
             subgroup_max_size: info.subgroup_max_size,
             f16: features.contains(wgpu::Features::SHADER_F16),
+            cooperative_matrices: cooperative::side(adapter),
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
             timestamps_inside_passes: features.contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES),
             name: info.name,
@@ -92,6 +95,7 @@ impl Adapter {
             ("workgroups", format!("{} per dimension", self.workgroups_per_dimension)),
             ("subgroup size", subgroups),
             ("f16", if self.f16 { "yes" } else { "no" }.into()),
+            ("matrix units", self.cooperative_matrices.map_or("no".into(), |side| format!("{side} x {side}"))),
             ("timestamps", timestamps.into()),
         ]
     }

@@ -315,7 +315,7 @@ fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
 fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[Build]) -> Result<()> {
     let (mut count, mut refused) = (0, Vec::new());
     for &build in pipelines {
-        for file in languages(build, &engine.text(build), engine.checked()) {
+        for file in languages(build, &engine.text(build), &engine.constants(build), engine.checked()) {
             write(&folder.join(&file.name), "a shader", &file.bytes)?;
             count += 1;
             refused.extend(file.name.strip_suffix(".txt").map(str::to_owned));

@@ -342,6 +342,11 @@ impl Engine {
         kept_as(&text, &build.halves.names(build.shader), self.loads_words())
     }
 
+    /// The override constants that a pipeline is built of on this device.
+    pub fn constants(&self, build: Build) -> Vec<(&'static str, f64)> {
+        cooperative::constants(&build.shader.variants[build.variant], self.info.subgroup_max_size)
+    }
+
     fn build(&self, build: Build) -> Result<Pipeline> {
         let (text, shader) = (self.text(build), build.shader);
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
@@ -349,7 +354,6 @@ impl Engine {
             std::fs::create_dir_all(&folder).map_err(|e| Error::io("making the folder", Path::new(&folder), e))?;
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
-        let chosen = &shader.variants[build.variant];
         let label = build.name();
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor =
@@ -389,7 +393,7 @@ impl Engine {
             module: &module,
             entry_point: Some(shader.name),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &cooperative::constants(chosen, self.info.subgroup_max_size),
+                constants: &self.constants(build),
                 zero_initialize_workgroup_memory: false,
             },
             cache: None,

@@ -342,6 +342,8 @@ mod tests {
             let product = Product::of_class(&class).expect("a product");
             assert_eq!(product.class(), class, "a class stands for itself");
         }
+        let half = Product::of_class("matmul 128x64x16,tb,half").expect("the product with half-precision factors");
+        assert_eq!(half.class(), "matmul 128x64x16,tb");
         for class in ["conv2d", "relu 4x4", "conv2d 4x4x4-4", "matmul 4x4", "matmul 4x4x4,tc", "conv2d 1x2x2x1-1,k9,p0"]
         {
             assert!(Product::of_class(class).is_none(), "{class}");

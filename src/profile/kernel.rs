@@ -50,13 +50,14 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
     let mut forms = Forms::default();
     let mut offered = Vec::new();
     for kernel in family(kernel) {
-        for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if product::offered(engine, (kernel.shader, index)) {
-                offered.push((kernel, index));
-            } else {
-                let name = kernel.shader.name;
-                forms.left_out.push(format!("{name} ({}): this adapter has no {:?}", variant.name, variant.needs));
-            }
+        let (runs, lacks): (Vec<usize>, Vec<usize>) =
+            (0..kernel.shader.variants.len()).partition(|&i| product::offered(engine, (kernel.shader, i)));
+        offered.extend(runs.into_iter().map(|i| (kernel, i)));
+        if let Some(&first) = lacks.first() {
+            let names: Vec<&str> = lacks.iter().map(|&i| kernel.shader.variants[i].name).collect();
+            let needs = kernel.shader.variants[first].needs;
+            let name = kernel.shader.name;
+            forms.left_out.push(format!("{name} ({}): not for this adapter; needs {needs}", names.join(", ")));
         }
     }
     for work in works {
@@ -86,8 +87,12 @@ fn at_work(
         (work.record)(&mut recording)?;
         let is_form = |d: &crate::gpu::Dispatch| d.shader.name == shader.name && d.variant == *variant;
         let Some(own) = recording.dispatches.iter().find(|d| is_form(d)) else {
-            left_out
-                .push(format!("{} ({}): has no form for {}", shader.name, shader.variants[*variant].name, work.shape));
+            let taken = recording.dispatches.iter().find(|d| d.shader.name == shader.name);
+            let why = match taken.map(|d| shader.variants[d.variant].name) {
+                Some(other) => format!("takes the form {other} for {}", work.shape),
+                None => format!("has no form for {}", work.shape),
+            };
+            left_out.push(format!("{} ({}): {why}", shader.name, shader.variants[*variant].name));
             continue;
         };
         let measured = Measured { node: work.shape.clone(), ..Measured::new("kernel", 0, own) };

@@ -17,20 +17,24 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
-/// The shader of a variant, whose pipeline is built of `text` ([`crate::gpu::Engine::text`]), in every language; where a back
-/// end refuses it, a `.txt` holds the reason. `checked` keeps the bounds checks that wgpu would put in.
-pub fn languages(build: Build, text: &str, checked: bool) -> Vec<File> {
+/// Override constants by name.
+pub type Constants<'a> = &'a [(&'static str, f64)];
+
+/// The shader of a pipeline built of `text` ([`crate::gpu::Engine::text`]) and `constants`
+/// ([`crate::gpu::Engine::constants`]), in every language; where a back end refuses it, a `.txt` holds the reason. `checked`
+/// keeps the bounds checks that wgpu would put in.
+pub fn languages(build: Build, text: &str, constants: Constants, checked: bool) -> Vec<File> {
     let Build { shader, variant, .. } = build;
     let chosen = &shader.variants[variant];
     let stem = build.name();
     let file = |ending: &str, bytes: Vec<u8>| File { name: format!("{stem}.{ending}"), bytes };
     let mut wgsl = text.to_owned();
-    for (name, value) in chosen.constants {
+    for (name, value) in constants {
         // At the end, so that line numbers stay those of the file.
         wgsl += &format!("\n// override of this pipeline: {name} = {value}");
     }
     let mut files = vec![file("wgsl", (wgsl + "\n").into_bytes())];
-    let made = match module(shader, text, variant) {
+    let made = match module(shader, text, constants) {
         Ok((module, info)) => vec![
             ("spv", "SPIR-V", to_spirv(shader, &module, &info, checked)),
             ("metal", "MSL", to_msl(shader, &module, &info, checked)),
@@ -53,7 +57,7 @@ pub fn languages(build: Build, text: &str, checked: bool) -> Vec<File> {
 type Made = Result<Vec<u8>, String>;
 
 /// The module with its override constants put in.
-fn module(shader: &Shader, text: &str, variant: usize) -> Result<(Module, ModuleInfo), String> {
+fn module(shader: &Shader, text: &str, constants: Constants) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator
@@ -61,8 +65,7 @@ fn module(shader: &Shader, text: &str, variant: usize) -> Result<(Module, Module
         .subgroup_operations(SubgroupOperationSet::all())
         .validate(&module)
         .map_err(|e| e.emit_to_string(text))?;
-    let constants =
-        shader.variants[variant].constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let constants = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     let entry = Some((ShaderStage::Compute, shader.name));
     let (module, info) =
         pipeline_constants::process_overrides(&module, &info, entry, &constants).map_err(|e| e.to_string())?;
@@ -131,11 +134,15 @@ mod tests {
         String::from_utf8_lossy(&file.bytes).into_owned()
     }
 
+    fn of(shader: &'static Shader, variant: usize) -> Vec<File> {
+        languages(Build::declared(shader, variant), &shader.text(), shader.variants[variant].constants, false)
+    }
+
     #[test]
     fn every_pipeline_has_spirv_and_is_written_or_refused_in_each_language() {
         for kernel in REGISTRY {
             for variant in 0..kernel.shader.variants.len() {
-                let files = languages(Build::declared(kernel.shader, variant), &kernel.shader.text(), false);
+                let files = of(kernel.shader, variant);
                 let name = format!("{} {}", kernel.shader.name, kernel.shader.variants[variant].name);
                 assert_eq!(files.len(), 4, "{name}");
                 let spirv = files
@@ -150,14 +157,12 @@ mod tests {
 
     #[test]
     fn override_constants_are_put_in() {
-        let widths: Vec<String> = (0..2)
-            .map(|v| text(&languages(Build::declared(&matmul::SHADER, v), &matmul::SHADER.text(), false), ".hlsl"))
-            .collect();
+        let widths: Vec<String> = (0..2).map(|v| text(&of(&matmul::SHADER, v), ".hlsl")).collect();
         for (text, variant) in widths.iter().zip(matmul::SHADER.variants) {
             let threads = format!("[numthreads({}, ", variant.constant("WIDTH"));
             assert!(text.contains(&threads), "{threads} in {text}");
         }
-        let wgsl = text(&languages(Build::declared(&matmul::SHADER, 1), &matmul::SHADER.text(), false), ".wgsl");
+        let wgsl = text(&of(&matmul::SHADER, 1), ".wgsl");
         assert!(wgsl.starts_with(matmul::SHADER.source) && wgsl.contains("WIDTH = "), "{wgsl}");
     }
 
@@ -171,7 +176,7 @@ mod tests {
             bindings: &[read("x"), write("y")],
             variants: &[Variant::base("plain", &[])],
         };
-        let files = languages(Build::declared(&WRONG, 0), &WRONG.text(), false);
+        let files = of(&WRONG, 0);
         assert_eq!(files.len(), 2);
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
     }

@@ -205,7 +205,8 @@ fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
     };
     if !offered(engine, (shader, variant)) {
         return Err(Error::Config(format!(
-            "variants: {} cannot run `{kernel}` in the form `{form}`: it needs {:?} on subgroups of 8 lanes or more",
+            "variants: {} cannot run `{kernel}` in the form `{form}`: it needs {}, subgroups of 8 lanes or more, and \
+             matrices of the adapter's own side if it has any",
             engine.describe(),
             shader.variants[variant].needs
         )));
