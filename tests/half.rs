@@ -6,6 +6,7 @@ use std::sync::Arc;
 use half::f16;
 use relabel::base::{Array, DType};
 use relabel::gpu::{Engine, Halves, Program, Recording, Tensor, readback};
+use relabel::kernels::product::offered;
 use relabel::kernels::{Case, REGISTRY};
 use relabel::session;
 use relabel::train::Trainer;
@@ -78,10 +79,10 @@ fn walk(engine: &Engine) {
     let (mut covered, mut failures) = (BTreeSet::new(), Vec::new());
     let only = std::env::var("RELABEL_TEST_KERNEL").ok();
     for kernel in REGISTRY.iter().filter(|k| only.as_deref().is_none_or(|o| k.shader.name == o)) {
-        for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if !engine.features().contains(variant.needs) {
-                continue;
-            }
+        // All variants have one text; the first that is offered stands for them.
+        let offered = (0..kernel.shader.variants.len()).find(|&index| offered(engine, (kernel.shader, index)));
+        for index in offered {
+            let variant = &kernel.shader.variants[index];
             for case in (kernel.cases)() {
                 let force = |r: &mut Recording| r.variants.insert(kernel.shader.name, index);
                 let (single, recording) = recorded(engine, &case, &|_| false, &force);

@@ -90,10 +90,14 @@ fn a_form_with_another_answer_is_never_taken() {
 #[test]
 fn products_are_measured_and_all_forms_agree() {
     let engine = unchecked_engine();
-    for class in ["conv2d 4x16x16x8-16,k3,s1,p1", "conv2d_input_grad 4x9x9x8-16,k3,s2,p1", "matmul 64x256x16,ta"] {
+    let single = ["conv2d 4x16x16x8-16,k3,s1,p1", "conv2d_input_grad 4x9x9x8-16,k3,s2,p1", "matmul 64x256x16,ta"];
+    let half =
+        single.iter().map(|class| (*class, true)).filter(|_| engine.features().contains(wgpu::Features::SHADER_F16));
+    for (class, half) in single.iter().map(|class| (*class, false)).chain(half) {
         let before = engine.allocated();
         let product = Product::of_class(class).unwrap();
-        let found = engine.passing(|| measure(&engine, &product, &Variants::default(), 1e9)).unwrap().unwrap();
+        let known = Variants { half, ..Variants::default() };
+        let found = engine.passing(|| measure(&engine, &product, &known, 1e9)).unwrap().unwrap();
         assert!(found.trials.iter().all(|(_, outcome)| outcome.as_ref().is_ok_and(|s| *s > 0.0)), "{found:?}");
         let names: Vec<&str> = found.trials.iter().map(|(form, _)| form.0).collect();
         assert_eq!(names[0], product.plain().name);
