@@ -172,6 +172,19 @@ fn factors_are_rounded_only_where_that_is_allowed() {
     assert_eq!(taken(true), ("matmul_coop", "matmul 128x64x16,half".to_owned()));
 }
 
+#[test]
+fn classes_with_rounded_factors_are_measured_for_themselves() {
+    let engine = own_engine();
+    let asked: Asked = ["matmul 64x64x64", "matmul 64x64x64,half"].map(|class| (class.to_owned(), 1 << 27)).into();
+    let known = Variants { half: true, ..Variants::default() };
+    engine.set_chooser(Some(Arc::new(Tuner::new(Duration::from_secs(3600)))));
+    let chosen = engine.chosen(&asked, &known).unwrap().unwrap();
+    assert!(asked.keys().eq(chosen.classes.keys()) && chosen.half, "{chosen:?}");
+    // A recording may round its factors; the device's other recordings do not because of it.
+    let own = engine.variants().unwrap();
+    assert!(own.classes == chosen.classes && !own.half, "{own:?}");
+}
+
 /// Where the adapter has cooperative matrices: their answer passes as a rounded one, and not as an exact one.
 #[test]
 fn rounded_answers_have_a_tolerance_of_their_own() {
