@@ -74,50 +74,49 @@ fn values(engine: &Engine, tensor: &Tensor) -> Vec<f64> {
     tensor.shape.unpad(&readback::read_floats(engine, tensor).unwrap()).into_iter().map(f64::from).collect()
 }
 
-/// A kernel with feature maps in half precision gives what it gives with the same values in single precision, rounded.
+/// What differs where a case's feature maps are in half precision: its outputs should be those of the same values in single
+/// precision, rounded. `None` where the case has no feature maps.
+fn differences(engine: &Engine, case: &Case, force: &dyn Fn(&mut Recording)) -> Option<Vec<String>> {
+    let (single, recording) = recorded(engine, case, &|_| false, force);
+    let able = halvable(&single, &recording);
+    if !able.contains(&true) {
+        return None;
+    }
+    let (half, other) = recorded(engine, case, &|place| able[place], force);
+    for recording in [&recording, &other] {
+        Program::new(engine, recording).unwrap().run(engine, 1).unwrap();
+    }
+    let mut found = Vec::new();
+    for (place, output) in case.outputs.iter().enumerate() {
+        let place = case.inputs.len() + place;
+        let (expected, actual) = (values(engine, &single[place]), values(engine, &half[place]));
+        let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        // Half a unit in the last place of a 16-bit float (or of its smallest normal number), and what compilers make of
+        // the same sums.
+        let (unit, least) = if able[place] { (0.5 * f64::from(f16::EPSILON), 6e-8) } else { (0.0, 0.0) };
+        let within = |e: f64, a: f64| e == a || (e - a).abs() <= 1.001 * unit * e.abs() + 1e-6 * largest + least;
+        let misses = expected.iter().zip(&actual).filter(|(e, a)| !within(**e, **a)).count();
+        if misses > 0 {
+            let sizes = output.expected.sizes();
+            found.push(format!("{}: {misses} of {} values of {sizes:?} differ", case.name, actual.len()));
+        }
+    }
+    Some(found)
+}
+
 fn walk(engine: &Engine) {
     let (mut covered, mut failures) = (BTreeSet::new(), Vec::new());
     let only = std::env::var("RELABEL_TEST_KERNEL").ok();
     for kernel in REGISTRY.iter().filter(|k| only.as_deref().is_none_or(|o| k.shader.name == o)) {
         // All variants have one text; the first that is offered stands for them.
-        let offered = (0..kernel.shader.variants.len()).find(|&index| offered(engine, (kernel.shader, index)));
-        for index in offered {
-            let variant = &kernel.shader.variants[index];
-            for case in (kernel.cases)() {
-                let force = |r: &mut Recording| r.variants.insert(kernel.shader.name, index);
-                let (single, recording) = recorded(engine, &case, &|_| false, &force);
-                let able = halvable(&single, &recording);
-                if !able.contains(&true) {
-                    continue;
-                }
-                let (half, other) = recorded(engine, &case, &|place| able[place], &force);
-                for recording in [&recording, &other] {
-                    Program::new(engine, recording).unwrap().run(engine, 1).unwrap();
-                }
-                covered.insert(kernel.shader.name);
-                for (place, output) in case.outputs.iter().enumerate() {
-                    let place = case.inputs.len() + place;
-                    let (expected, found) = (values(engine, &single[place]), values(engine, &half[place]));
-                    let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                    // Half a unit in the last place of a 16-bit float, and what compilers make of the same sums.
-                    let unit = if able[place] { 0.5 * f64::from(f16::EPSILON) } else { 0.0 };
-                    let within = |(e, f): (&f64, &f64)| {
-                        e == f
-                            || (e - f).abs() <= 1.001 * unit * e.abs() + 1e-6 * largest + 6e-8 * f64::from(able[place])
-                    };
-                    let misses = expected.iter().zip(&found).filter(|pair| !within((pair.0, pair.1))).count();
-                    if misses > 0 {
-                        failures.push(format!(
-                            "{} [{}] {}: {misses} of {} values of {:?} differ",
-                            kernel.shader.name,
-                            variant.name,
-                            case.name,
-                            found.len(),
-                            output.expected.sizes()
-                        ));
-                    }
-                }
-            }
+        let variants = 0..kernel.shader.variants.len();
+        let Some(index) = variants.into_iter().find(|&index| offered(engine, (kernel.shader, index))) else { continue };
+        let name = kernel.shader.name;
+        for case in (kernel.cases)() {
+            let force = |r: &mut Recording| r.variants.insert(name, index);
+            let Some(found) = differences(engine, &case, &force) else { continue };
+            covered.insert(name);
+            failures.extend(found.iter().map(|text| format!("{name} {text}")));
         }
     }
     assert!(failures.is_empty(), "{} outputs differ:\n{}", failures.len(), failures.join("\n"));
