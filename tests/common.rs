@@ -17,6 +17,11 @@ pub fn unchecked_engine() -> Arc<Engine> {
     Arc::clone(ENGINE.get_or_init(|| open(false)))
 }
 
+/// A device of its own, unchecked, for tests that set what holds for a whole device.
+pub fn own_engine() -> Arc<Engine> {
+    open(false)
+}
+
 fn open(checked: bool) -> Arc<Engine> {
     let wish = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or_else(|_| "auto".into());
     let adapter: AdapterChoice = wish.parse().expect("RELABEL_TEST_ADAPTER");

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use half::f16;
 use relabel::base::{Array, DType};
-use relabel::gpu::{Engine, Halves, Program, Recording, Tensor, readback};
+use relabel::gpu::{Engine, Halves, Program, Recording, Shader, Tensor, Variants, readback};
 use relabel::kernels::product::offered;
-use relabel::kernels::{Case, REGISTRY};
+use relabel::kernels::{Case, REGISTRY, conv2d_coop, conv2d_input_grad_coop, conv2d_weight_grad_coop};
 use relabel::session;
 use relabel::train::Trainer;
 use relabel::train::checkpoint::Checkpoint;
 use relabel::train::events::{Event, Silent, Sink, Step};
 use relabel::train::snapshot::keys;
 
-use super::common::{engine, unchecked_engine};
+use super::common::{engine, own_engine, unchecked_engine};
 use super::small::{Pictures, config};
 
 fn rounded(array: &Array) -> Array {
@@ -283,6 +283,35 @@ fn a_run_in_half_precision_resumes_exactly() {
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .unwrap();
     assert_eq!(rest, format!("{},0", 7f32.to_bits()));
+}
+
+/// Products on matrix units are taken in half precision alone, and train.
+#[test]
+fn matrix_units_are_taken_in_half_precision_alone() {
+    let engine = own_engine();
+    let Some(side) = engine.cooperative() else {
+        eprintln!("no matrix units on this adapter");
+        return;
+    };
+    let forms = [&conv2d_coop::SHADER, &conv2d_input_grad_coop::SHADER, &conv2d_weight_grad_coop::SHADER];
+    let of_side = |shader: &Shader| shader.variants.iter().position(|v| v.constant("SIDE") == side).unwrap();
+    let mut variants = Variants::default();
+    forms.iter().for_each(|shader| variants.insert(shader.name, of_side(shader)));
+    engine.set_variants(variants);
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let trained = |precision: &str| {
+        let overrides = [precision, "train.steps=20", "log.every=1"];
+        let mut trainer = session::trainer(&engine, config(&data, &overrides)).unwrap();
+        let names: BTreeSet<&str> = trainer.recording().dispatches.iter().map(|d| d.shader.name).collect();
+        (forms.map(|shader| names.contains(shader.name)), run(&mut trainer))
+    };
+    let ((none, single), (all, half)) = (trained("precision=f32"), trained(HALF));
+    assert_eq!((none, all), ([false; 3], [true; 3]));
+    let [first, other] = [&single, &half].map(|steps| steps[0].loss);
+    assert!((first - other).abs() < 5e-3 * first && first != other, "{first} {other}");
+    let [end, other] = [&single, &half].map(|steps| steps[15..].iter().map(|s| s.loss).sum::<f64>() / 5.0);
+    assert!((end - other).abs() < 0.1 * first && other < first, "{first}: {end} {other}");
 }
 
 /// Half precision halves what a plan keeps of feature maps.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use relabel::base::Shape;
 use relabel::base::compare::Tolerance;
 use relabel::gpu::variants::{Asked, Chooser};
-use relabel::gpu::{AdapterChoice, Engine, Options, Program, Recording, Shader, Variants, cooperative, readback};
+use relabel::gpu::{Engine, Program, Recording, Shader, Variants, cooperative, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
@@ -20,14 +20,8 @@ use relabel::train::checkpoint::Checkpoint;
 use relabel::train::events::Sink;
 use relabel::verify::verify;
 
-use super::common::{engine, unchecked_engine};
+use super::common::{engine, own_engine, unchecked_engine};
 use super::small::{Pictures, config, config_text, done, program, refused, text};
-
-/// A device of its own: what is set on it is not seen by other tests.
-fn own_engine() -> Arc<Engine> {
-    let adapter: AdapterChoice = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or("auto".into()).parse().unwrap();
-    Engine::open(&Options { adapter, checked: false, ..Options::default() }).unwrap()
-}
 
 /// Form `i` of every product, where the adapter offers it and no factor is rounded, and nothing else named.
 fn forced(engine: &Engine, i: usize) -> Variants {
