@@ -76,13 +76,14 @@ fn values(engine: &Engine, tensor: &Tensor) -> Vec<f64> {
 
 /// What differs where a case's feature maps are in half precision: its outputs should be those of the same values in single
 /// precision, rounded. `None` where the case has no feature maps.
-fn differences(engine: &Engine, case: &Case, force: &dyn Fn(&mut Recording)) -> Option<Vec<String>> {
+fn differences(engine: &Engine, name: &str, case: &Case, force: &dyn Fn(&mut Recording)) -> Option<Vec<String>> {
     let (single, recording) = recorded(engine, case, &|_| false, force);
     let able = halvable(&single, &recording);
     if !able.contains(&true) {
         return None;
     }
     let (half, other) = recorded(engine, case, &|place| able[place], force);
+    assert!(other.dispatches.iter().any(|d| d.shader.name == name), "{name} gave way: {}", case.name);
     for recording in [&recording, &other] {
         Program::new(engine, recording).unwrap().run(engine, 1).unwrap();
     }
@@ -91,10 +92,10 @@ fn differences(engine: &Engine, case: &Case, force: &dyn Fn(&mut Recording)) -> 
         let place = case.inputs.len() + place;
         let (expected, actual) = (values(engine, &single[place]), values(engine, &half[place]));
         let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-        // Half a unit in the last place of a 16-bit float (or of its smallest normal number), and what compilers make of
-        // the same sums.
-        let (unit, least) = if able[place] { (0.5 * f64::from(f16::EPSILON), 6e-8) } else { (0.0, 0.0) };
-        let within = |e: f64, a: f64| e == a || (e - a).abs() <= 1.001 * unit * e.abs() + 1e-6 * largest + least;
+        // A unit in the last place of a 16-bit float (or of its smallest normal number): WGSL leaves the direction of
+        // rounding open. And what compilers make of the same sums.
+        let (unit, least) = if able[place] { (f64::from(f16::EPSILON), 6e-8) } else { (0.0, 0.0) };
+        let within = |e: f64, a: f64| e == a || (e - a).abs() <= unit * e.abs() + 1e-6 * largest + least;
         let misses = expected.iter().zip(&actual).filter(|(e, a)| !within(**e, **a)).count();
         if misses > 0 {
             let sizes = output.expected.sizes();
@@ -104,7 +105,19 @@ fn differences(engine: &Engine, case: &Case, force: &dyn Fn(&mut Recording)) -> 
     Some(found)
 }
 
+/// Whether the adapter has 16-bit floats; tests of them say so and end where it has not.
+fn offered_here(engine: &Engine) -> bool {
+    let has = engine.features().contains(wgpu::Features::SHADER_F16);
+    if !has {
+        eprintln!("no 16-bit floats on this adapter");
+    }
+    has
+}
+
 fn walk(engine: &Engine) {
+    if !offered_here(engine) {
+        return;
+    }
     let (mut covered, mut failures) = (BTreeSet::new(), Vec::new());
     let only = std::env::var("RELABEL_TEST_KERNEL").ok();
     for kernel in REGISTRY.iter().filter(|k| only.as_deref().is_none_or(|o| k.shader.name == o)) {
@@ -114,7 +127,7 @@ fn walk(engine: &Engine) {
         let name = kernel.shader.name;
         for case in (kernel.cases)() {
             let force = |r: &mut Recording| r.variants.insert(name, index);
-            let Some(found) = differences(engine, &case, &force) else { continue };
+            let Some(found) = differences(engine, name, &case, &force) else { continue };
             covered.insert(name);
             failures.extend(found.iter().map(|text| format!("{name} {text}")));
         }
@@ -130,11 +143,14 @@ fn walk(engine: &Engine) {
             "conv2d",
             "conv2d_input_grad",
             "conv2d_weight_grad",
-            "conv2d_winograd",
+            "conv2d_tiled",
+            "conv2d_input_grad_tiled",
+            "conv2d_weight_grad_tiled",
             "decode_augment",
             "dropout",
             "max_pool",
             "relu",
+            "relu_derivative_sum",
             "transform_views",
         ] {
             assert!(covered.contains(name), "{name} was not tried: {covered:?}");
@@ -177,6 +193,9 @@ const HALF: &str = "precision=f16";
 /// they are not the same, because then nothing would be in half precision.
 #[test]
 fn half_precision_follows_single_precision() {
+    if !offered_here(&engine()) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let data = Pictures::default().npz(dir.path(), "set.npz");
     let losses = |engine: &Arc<Engine>, method: &str, precision: &str| -> Vec<Step> {
@@ -185,7 +204,7 @@ fn half_precision_follows_single_precision() {
     };
     for (engine, method) in [
         (engine(), "sla"),
-        (engine(), "maxl-random"),
+        (engine(), "maxl"),
         (engine(), "sela"),
         (unchecked_engine(), "sla"),
         (unchecked_engine(), "mt"),
@@ -193,7 +212,7 @@ fn half_precision_follows_single_precision() {
     ] {
         let key = format!("method={method}");
         let (single, half) = (losses(&engine, &key, "precision=f32"), losses(&engine, &key, HALF));
-        // 16-bit floats have 11 bits: a rounding is 2^-12 of a value at most.
+        // 16-bit floats have 11 bits: a rounding is 2^-11 of a value at most.
         let [first, other] = [&single, &half].map(|steps| steps[0].loss);
         assert!((first - other).abs() < 2e-3 * first, "{method}: {first} {other}");
         assert_ne!(first, other, "{method}: nothing is in half precision");
@@ -210,6 +229,9 @@ fn half_precision_follows_single_precision() {
 /// A scale under which gradients overflow leaves steps out, and halves until they do not; nothing but it has changed.
 #[test]
 fn steps_with_gradients_that_are_not_finite_are_left_out() {
+    if !offered_here(&engine()) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let data = Pictures::default().npz(dir.path(), "set.npz");
     for kind in ["optimizer.kind=sgd", "optimizer.kind=adamw", "train.accumulate=3"] {
@@ -242,6 +264,9 @@ fn steps_with_gradients_that_are_not_finite_are_left_out() {
 
 #[test]
 fn a_scale_that_nothing_helps_ends_the_run() {
+    if !offered_here(&engine()) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let data = Pictures::default().npz(dir.path(), "set.npz");
     let mut trainer = session::trainer(&engine(), config(&data, &[HALF, "log.every=1"])).unwrap();
@@ -256,6 +281,9 @@ fn a_scale_that_nothing_helps_ends_the_run() {
 
 #[test]
 fn a_run_in_half_precision_resumes_exactly() {
+    if !offered_here(&engine()) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let data = Pictures::default().npz(dir.path(), "set.npz");
     let new = || session::trainer(&engine(), config(&data, &[HALF, "train.accumulate=3"])).unwrap();
@@ -283,6 +311,27 @@ fn a_run_in_half_precision_resumes_exactly() {
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .unwrap();
     assert_eq!(rest, format!("{},0", 7f32.to_bits()));
+}
+
+/// Flattened maps, dropout and maximum pooling.
+#[test]
+fn networks_with_linear_layers_train_in_half_precision() {
+    if !offered_here(&engine()) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = Pictures { train: 24, test: 4, size: [64, 96], channels: 3, ..Pictures::default() };
+    let data = pictures.npz(dir.path(), "set.npz");
+    let losses = |precision: &str| {
+        let network = ["model.name=alexnet", "model.widths=[4, 8, 8, 8, 4, 16]", "model.strides=[]", "method=baseline"];
+        let overrides = [network.as_slice(), &[precision, "train.steps=3", "log.every=1"]].concat();
+        run(&mut session::trainer(&engine(), config(&data, &overrides)).unwrap())
+    };
+    let (single, half) = (losses("precision=f32"), losses(HALF));
+    for (single, half) in single.iter().zip(&half) {
+        assert!((single.loss - half.loss).abs() < 1e-2 * single.loss, "{} {}", single.loss, half.loss);
+    }
+    assert_ne!(single[0].loss, half[0].loss);
 }
 
 /// Products on matrix units are taken in half precision alone, and train.
@@ -317,6 +366,9 @@ fn matrix_units_are_taken_in_half_precision_alone() {
 /// Half precision halves what a plan keeps of feature maps.
 #[test]
 fn plans_take_less_memory() {
+    if !offered_here(&engine()) {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let data = Pictures { size: [32, 32], ..Pictures::default() }.npz(dir.path(), "set.npz");
     let bytes = |precision: &str| {

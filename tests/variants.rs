@@ -13,7 +13,7 @@ use relabel::gpu::{Engine, Program, Recording, Shader, Variants, cooperative, re
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
-use relabel::kernels::{conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu};
+use relabel::kernels::{choose, conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu, trial};
 use relabel::session;
 use relabel::session::variants::{Chosen, VariantFile, Wish};
 use relabel::train::checkpoint::Checkpoint;
@@ -79,6 +79,16 @@ fn a_form_with_another_answer_is_never_taken() {
     assert!(found.trials[1].1.as_ref().unwrap_err().contains("another answer"), "{found:?}");
     // With the time up, none is taken.
     assert!(compete(&engine, &y, &candidates, 0, tolerance, -1.0).unwrap().is_none());
+}
+
+/// What a GPU takes before anything was measured is right here too; matrix units are tried where there are any.
+#[test]
+fn forms_for_gpus_stand_their_trial() {
+    let engine = unchecked_engine();
+    let forms = choose::for_gpus(&engine);
+    assert_eq!(forms.len(), if engine.cooperative().is_some() { 8 } else { 4 });
+    let failed = trial::failures(&engine, &forms);
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //   else          factor = -1: the optimizer leaves the step out; the scale halves
 //
 // Shapes     norm (1), that of the scaled gradients before `base`; scale (1), counts (2), factor (1)
-//            counts: steps in a row with finite gradients, steps left out in all
+//            counts: steps since the scale changed, steps left out in all
 // Dispatch   one workgroup of four lanes; lanes 1 to 3 clear the pads of factor
 // Shared     none
 // Order      steps follow each other

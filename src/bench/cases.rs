@@ -38,10 +38,11 @@ const NARROW: &str = "name = \"vgg16\"\nwidths = [16, 32, 64, 128, 128]";
 /// The steps at the sizes of `options`.
 fn cases(options: &Options) -> Vec<Case> {
     let mut all = Vec::new();
-    let (demo, small) = (DEMO_IMAGE, [32, 32, 3]);
+    let small = [32, 32, 3];
     let batches = [options.demo_rows, options.rows].map(|rows| rows.div_ceil(VIEWS));
     let resnet32 = "name = \"resnet32\"";
-    for (network, model, image, batch) in [("demo", DEMO, demo, batches[0]), ("resnet32", resnet32, small, batches[1])]
+    for (network, model, image, batch) in
+        [("demo", DEMO, DEMO_IMAGE, batches[0]), ("resnet32", resnet32, small, batches[1])]
     {
         let case = |method, half| Case { network, method, model, image, classes: 10, batch, half };
         all.extend(METHODS.map(|method| case(method, false)));
@@ -49,25 +50,17 @@ fn cases(options: &Options) -> Vec<Case> {
     }
     if options.full {
         let model = "name = \"cifar_resnet18\"";
-        let batch = options.rows.div_ceil(2);
-        all.push(Case {
-            network: "cifar_resnet18",
-            method: "sela",
+        let large = |network, method, model, classes| Case {
+            network,
+            method,
             model,
             image: small,
-            classes: 10,
-            batch,
+            classes,
+            batch: options.rows.div_ceil(2),
             half: false,
-        });
-        all.push(Case {
-            network: "vgg16",
-            method: "maxl",
-            model: NARROW,
-            image: small,
-            classes: 20,
-            batch,
-            half: false,
-        });
+        };
+        all.push(large("cifar_resnet18", "sela", model, 10));
+        all.push(large("vgg16", "maxl", NARROW, 20));
     }
     all
 }

@@ -15,10 +15,15 @@ const MEMORY: u32 = 32 << 10;
 /// lists 16, Metal 8: naga would write either for both.
 pub fn side(adapter: &wgpu::Adapter) -> Option<u32> {
     let (info, limits) = (adapter.get_info(), adapter.limits());
-    let lanes = lanes(2, 0, info.subgroup_max_size);
+    let lanes = lanes(2, 0, largest_subgroup(&info));
     let room = limits.max_compute_workgroup_storage_size >= MEMORY
         && limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) >= lanes;
     listed(&adapter.cooperative_matrix_properties()).filter(|_| adapter.features().contains(NEEDS) && room)
+}
+
+/// Lanes of the largest subgroup. wgpu says 64 for Metal, whose simdgroups have 32.
+pub fn largest_subgroup(info: &wgpu::AdapterInfo) -> u32 {
+    if info.backend == wgpu::Backend::Metal { 32 } else { info.subgroup_max_size }
 }
 
 fn listed(properties: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
@@ -33,7 +38,7 @@ pub fn sized(text: &str, side: u32) -> String {
 }
 
 /// Lanes of a workgroup: 4 · `spans` subgroups as large as they may be, since a driver chooses within the adapter's
-/// range, and one for each of a tile's `lines` (rows and columns), which it loads.
+/// range (where it takes smaller ones, half of them repeat others' work), and one for each of a tile's `lines` (rows and columns), which it loads.
 fn lanes(spans: u32, lines: u32, largest: u32) -> u32 {
     (4 * spans * largest).max(lines)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
@@ -59,6 +59,7 @@ pub struct Engine {
     allocated: AtomicU64,
     memory: Option<u64>,
     cooperative: Option<u32>,
+    struck_out: OnceLock<Vec<(&'static str, String)>>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
     pub(super) tracing: Mutex<HashMap<ThreadId, Tracing>>,
     variants: Mutex<Option<Variants>>,
@@ -84,7 +85,7 @@ impl Engine {
         let cooperative = cooperative::side(&adapter);
         let (features, experimental) = match cooperative {
             // SAFETY: wgpu warns that experimental features may be unsound; this one's only shaders are our own, which
-            // keep to what wgpu's documentation says of them and are tested against their twins.
+            // keep to what wgpu's documentation says of them, and are taken where they gave the plain form's answer.
             Some(_) => (WANTED | cooperative::NEEDS, unsafe { wgpu::ExperimentalFeatures::enabled() }),
             None => (WANTED, wgpu::ExperimentalFeatures::disabled()),
         };
@@ -124,6 +125,7 @@ impl Engine {
             allocated: AtomicU64::new(0),
             memory: options.memory,
             cooperative,
+            struck_out: OnceLock::new(),
             in_flight: Mutex::default(),
             tracing: Mutex::default(),
             variants: Mutex::default(),
@@ -248,6 +250,11 @@ impl Engine {
         out
     }
 
+    /// Kernels whose forms this device gets wrong, each with what was wrong; `find` finds them, once a device.
+    pub fn struck_out(&self, find: impl FnOnce() -> Vec<(&'static str, String)>) -> &[(&'static str, String)] {
+        self.struck_out.get_or_init(find)
+    }
+
     /// The forms that were set for this device; without any, `kernels::choose` takes those that suit its kind.
     pub fn variants(&self) -> Option<Variants> {
         self.variants.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -333,7 +340,9 @@ impl Engine {
     /// as many loads. Checked shaders are built as they stand in their files.
     fn loads_words(&self) -> bool {
         let software = self.info.device_type == wgpu::DeviceType::Cpu;
-        software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
+        // Other languages than SPIR-V may round otherwise when they pack two floats.
+        let vulkan = self.info.backend == wgpu::Backend::Vulkan;
+        vulkan && software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
     /// The text that a pipeline is built of on this device.
@@ -344,7 +353,7 @@ impl Engine {
 
     /// The override constants that a pipeline is built of on this device.
     pub fn constants(&self, build: Build) -> Vec<(&'static str, f64)> {
-        cooperative::constants(&build.shader.variants[build.variant], self.info.subgroup_max_size)
+        cooperative::constants(&build.shader.variants[build.variant], cooperative::largest_subgroup(&self.info))
     }
 
     fn build(&self, build: Build) -> Result<Pipeline> {

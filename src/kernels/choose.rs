@@ -7,7 +7,7 @@ use super::{
     conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
     conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled,
     matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass,
-    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
+    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -80,24 +80,9 @@ pub fn built_in(engine: &Engine) -> Variants {
         }
     }
     if !software {
-        let tiled = [
-            &conv2d_tiled::SHADER,
-            &conv2d_input_grad_tiled::SHADER,
-            &conv2d_weight_grad_tiled::SHADER,
-            &matmul_tiled::SHADER,
-        ];
-        chosen.kernels.extend(tiled.map(|shader| (shader.name, 0)));
-        if let Some(side) = engine.cooperative() {
-            // Taken only where half-precision factors are allowed. Variants are those of side 16, then those of side 8.
-            let coop = [
-                &conv2d_coop::SHADER,
-                &conv2d_input_grad_coop::SHADER,
-                &conv2d_weight_grad_coop::SHADER,
-                &matmul_coop::SHADER,
-            ];
-            let first = |shader: &Shader| if side == 16 { 0 } else { shader.variants.len() / 2 };
-            chosen.kernels.extend(coop.map(|shader| (shader.name, first(shader))));
-        }
+        let failed = failures(engine);
+        let sound = |(shader, _): &(&Shader, usize)| failed.iter().all(|(name, _)| *name != shader.name);
+        chosen.kernels.extend(for_gpus(engine).into_iter().filter(sound).map(|(shader, form)| (shader.name, form)));
         // Rows of hundreds of clusters: at least a subgroup of 32 lanes for each.
         let pass = if engine.features().contains(wgpu::Features::SUBGROUP) {
             &sinkhorn_pass_subgroup::SHADER
@@ -112,6 +97,32 @@ pub fn built_in(engine: &Engine) -> Variants {
         chosen.insert(top_k::SHADER.name, 1);
     }
     chosen
+}
+
+/// The kernels that [`built_in`] leaves out because the adapter gets their forms wrong, each with what was wrong.
+pub fn failures(engine: &Engine) -> &[(&'static str, String)] {
+    engine.struck_out(|| match engine.info().device_type {
+        wgpu::DeviceType::Cpu => Vec::new(),
+        _ => trial::failures(engine, &for_gpus(engine)),
+    })
+}
+
+/// The products' forms for GPUs, each with the variant that chooses its tile by the shape.
+pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
+    let tiled: [&'static Shader; 4] = [
+        &conv2d_tiled::SHADER,
+        &conv2d_input_grad_tiled::SHADER,
+        &conv2d_weight_grad_tiled::SHADER,
+        &matmul_tiled::SHADER,
+    ];
+    // Taken only where half-precision factors are allowed.
+    let cooperative: [&'static Shader; 4] =
+        [&conv2d_coop::SHADER, &conv2d_input_grad_coop::SHADER, &conv2d_weight_grad_coop::SHADER, &matmul_coop::SHADER];
+    let of_side = |shader: &'static Shader| {
+        let side = engine.cooperative()?;
+        Some((shader, shader.variants.iter().position(|variant| variant.constant("SIDE") == side)?))
+    };
+    tiled.map(|shader| (shader, 0)).into_iter().chain(cooperative.into_iter().filter_map(of_side)).collect()
 }
 
 /// Those that were set for the device, else [`built_in`] with every product in its direct form: what answers computed

@@ -68,7 +68,8 @@ const MOST: usize = 16 << 20;
 /// Lines a part, and the number of parts. They depend on the sizes alone, so that every adapter adds in one order.
 fn split(geometry: &Geometry) -> (usize, usize) {
     let all = geometry.output[0] * geometry.output[1];
-    let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).max(1);
+    // A grid's third dimension ends at 65,535.
+    let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).clamp(1, 65_535);
     let lines = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).min(all);
     (lines, all.div_ceil(lines))
 }

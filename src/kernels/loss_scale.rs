@@ -47,7 +47,7 @@ pub struct Buffers<'a> {
     pub norm: &'a Tensor,
     /// What the loss is multiplied by `(1)`, updated.
     pub scale: &'a Tensor,
-    /// Steps in a row with finite gradients, and steps left out in all `(2)`, updated.
+    /// Steps since the scale changed, and steps left out in all `(2)`, updated.
     pub counts: &'a Tensor,
     /// The optimizer's factor of the gradients `(1)`; negative where the step is left out.
     pub factor: &'a Tensor,

@@ -113,6 +113,7 @@ pub mod top_candidates;
 pub mod top_k;
 pub mod transform_views;
 pub mod transform_views_transpose;
+pub mod trial;
 pub mod tune;
 pub mod unpack_rows;
 

@@ -357,6 +357,26 @@ mod tests {
     }
 
     #[test]
+    fn every_tile_is_measured() {
+        let forms: Vec<(&str, usize)> =
+            FORMS.iter().flat_map(|(_, forms)| forms.iter().map(|f| (f.0.name, f.1))).collect();
+        for (_, family) in FORMS {
+            for (shader, _) in
+                family.iter().filter(|(s, _)| s.shared.iter().any(|t| [shared::TILE, shared::COOPERATIVE].contains(t)))
+            {
+                // Those by shape repeat another; of matrix products the first pair of transposes stands for a tile.
+                let own = |v: &crate::gpu::Variant| {
+                    !v.name.contains("by shape") && !["nt", "tn", "tt"].iter().any(|t| v.name.ends_with(t))
+                };
+                let all = shader.variants.iter().enumerate().filter(|(_, v)| own(v));
+                for (place, variant) in all {
+                    assert!(forms.contains(&(shader.name, place)), "{} {}", shader.name, variant.name);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_family_begins_with_the_form_that_runs_everywhere() {
         for (plain, forms) in FORMS {
             assert_eq!((forms[0].0.name, forms[0].1), (plain.name, 0));

@@ -14,7 +14,7 @@ use crate::gpu::cooperative::NEEDS;
 use crate::gpu::recording::HALF;
 use crate::gpu::timing::median_spread;
 use crate::gpu::variants::{Asked, Chooser, Form};
-use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
+use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
 
 /// How long a training run may measure before it begins.
 pub const BUDGET: Duration = Duration::from_secs(20);
@@ -155,8 +155,7 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         }
         candidates.push(Candidate { form: (shader.name, variant), recording });
     }
-    // Each form errs by about √terms·2⁻²⁴ of the typical sum, as in the kernels' cases (1,800 terms: 3e-6), here both do.
-    let tolerance = Tolerance::largest(6e-6 * (product.terms() as f64 / 1800.0).sqrt().max(1.0));
+    let tolerance = tolerance(product, false);
     compete(engine, &operands.output, &candidates, default, tolerance, left - start.elapsed().as_secs_f64())
 }
 
@@ -186,7 +185,7 @@ pub fn compete(
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
             }
-            let rounds = output.dtype == DType::F16 || rounds(candidate);
+            let rounds = output.dtype == DType::F16 || rounds(candidate.recording.dispatches[0].shader);
             (program, compare(&words, &expected, if rounds { cooperative::ROUNDING } else { tolerance }))
         });
         let program = match tried {
@@ -240,8 +239,17 @@ pub fn compete(
 }
 
 /// Whether a form rounds factors to half precision.
-fn rounds(candidate: &Candidate) -> bool {
-    candidate.recording.dispatches.iter().any(|d| d.shader.variants[d.variant].needs.contains(NEEDS))
+pub fn rounds(shader: &Shader) -> bool {
+    shader.variants[0].needs.contains(NEEDS)
+}
+
+/// How far two forms of a product may be apart, where factors or results are `rounded` to half precision or not. Each form
+/// errs by about √terms·2⁻²⁴ of the typical sum, as in the kernels' cases (1,800 terms: 3e-6), here both do.
+pub(super) fn tolerance(product: &Product, rounded: bool) -> Tolerance {
+    match rounded {
+        true => cooperative::ROUNDING,
+        false => Tolerance::largest(6e-6 * (product.terms() as f64 / 1800.0).sqrt().max(1.0)),
+    }
 }
 
 fn describe(candidate: &Candidate) -> String {
@@ -250,7 +258,7 @@ fn describe(candidate: &Candidate) -> String {
 }
 
 /// A recording's program and what it writes, pads included; every element that it leaves out is NaN.
-fn answer(engine: &Engine, recording: &Recording, output: &Tensor) -> Result<(Program, Vec<f32>)> {
+pub(super) fn answer(engine: &Engine, recording: &Recording, output: &Tensor) -> Result<(Program, Vec<f32>)> {
     let program = Program::named(engine, recording, "measure")?;
     engine.fill(output, f32::NAN);
     program.run(engine, 1)?;
@@ -265,7 +273,10 @@ fn run(engine: &Engine, program: &Program, times: usize) -> Result<f64> {
 }
 
 /// A tensor of normal values; they recur, which makes them quick to make and costs the comparison nothing.
-fn random(engine: &Engine, sizes: &[usize], dtype: DType, seed: u64) -> Result<Tensor> {
+///
+/// # Errors
+/// When the adapter has no room.
+pub fn random(engine: &Engine, sizes: &[usize], dtype: DType, seed: u64) -> Result<Tensor> {
     let tensor = engine.tensor("measured", Shape::new(sizes), dtype)?;
     // A prime, so that no row is like another.
     let some = Array::normal(&[65_521], 1.0, seed).to_f32();

@@ -8,6 +8,7 @@ use crate::gpu::timing::{self, Sampling, median_spread};
 use crate::gpu::{Engine, Program, Recording, Tensor};
 use crate::kernels::ceilings::noise;
 use crate::kernels::product::{self, FORMS, Product, Recorder};
+use crate::kernels::tune;
 use crate::kernels::{Case, Kernel, REGISTRY, add_bias, axpby, choose, copy, mul, relu, softmax, sum_rows};
 
 /// A form of a kernel at a shape, with its time.
@@ -175,7 +176,10 @@ fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
     let record = match root_name(kernel) {
         root if FORMS.iter().any(|(plain, _)| plain.name == root) => {
             let product = Product::parse(root, text).map_err(|e| Error::Config(format!("--shape {e}")))?;
-            product.ok_or_else(wrong)?.operands(engine, DType::F32, &mut |sizes, _| noise(engine, sizes))?.record
+            // What is asked for on matrix units runs on maps in half precision.
+            let maps = if tune::rounds(kernel.shader) { DType::F16 } else { DType::F32 };
+            let mut fill = |sizes: &[usize], dtype| tune::random(engine, sizes, dtype, 0);
+            product.ok_or_else(wrong)?.operands(engine, maps, &mut fill)?.record
         }
         root => elements(engine, root, &product::sizes(text).ok_or_else(wrong)?)?,
     };

@@ -262,6 +262,9 @@ impl Chosen {
     /// When a file that the user named cannot be read or names what the device does not have.
     pub fn set(engine: &Engine, wish: &Wish) -> Result<Self> {
         let mut chosen = Self { file: VariantFile::built_in(engine), tuner: None, cache: None, notes: Vec::new() };
+        for (kernel, why) in choose::failures(engine) {
+            chosen.notes.push(format!("warning: {kernel} is not used on this adapter: {why}"));
+        }
         match wish {
             Wish::BuiltIn => {}
             Wish::File(path) => chosen.file = VariantFile::read(path)?.completed(engine),

@@ -22,7 +22,7 @@ pub struct LossScale {
 pub struct Reading {
     /// The scale.
     pub scale: f32,
-    /// Steps in a row with finite gradients.
+    /// Steps since the scale changed.
     pub row: f32,
     /// Steps left out in all.
     pub left_out: f32,

@@ -23,7 +23,7 @@ pub mod keys {
     pub const SUMS: &str = "sums";
     /// All label updates so far, as JSON.
     pub const UPDATES: &str = "label_updates";
-    /// Bits of the loss scale, of the steps in a row with finite gradients and of the steps left out (half precision).
+    /// Bits of the loss scale, of the steps since it changed and of the steps left out (half precision).
     pub const LOSS_SCALE: &str = "loss_scale";
     /// Seconds spent so far.
     pub const SECONDS: &str = "seconds";

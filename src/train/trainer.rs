@@ -390,6 +390,7 @@ impl Trainer {
             {
                 // A loss that is not finite must not replace the last good checkpoint.
                 self.counters()?;
+                self.loss_scale()?;
                 let checkpoint = self.checkpoint()?;
                 self.check_finite(&checkpoint)?;
                 let path = rotation.save(&checkpoint, best)?;
