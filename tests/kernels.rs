@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use relabel::base::compare::compare;
 use relabel::base::{Array, DType};
 use relabel::gpu::{Access, Engine, Program, Recording, Tensor, readback};
-use relabel::kernels::{Case, Kernel, REGISTRY};
+use relabel::kernels::{Case, Kernel, REGISTRY, product};
 
 use crate::common;
 
@@ -132,7 +132,9 @@ fn walk(engine: &Engine) {
         let cases = (kernel.cases)();
         assert!(!cases.is_empty(), "{} has no cases", kernel.shader.name);
         for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if !engine.features().contains(variant.needs) {
+            // A kernel that is asked for by name runs wherever it can, slow or not.
+            let slow = only.is_some() && engine.features().contains(variant.needs);
+            if !slow && !product::offered(engine, (kernel.shader, index)) {
                 eprintln!("{} {}: not offered by this adapter", kernel.shader.name, variant.name);
                 continue;
             }

@@ -129,6 +129,12 @@ pub fn choose(instance: &wgpu::Instance, choice: &AdapterChoice) -> Result<wgpu:
     }
 }
 
+/// The first number of Mesa's version, where the driver is Mesa's.
+pub fn mesa(info: &wgpu::AdapterInfo) -> Option<u32> {
+    let number = info.driver_info.strip_prefix("Mesa ")?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// Name, kind, backend and driver on one line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     let driver = format!("{} {}", info.driver, info.driver_info);

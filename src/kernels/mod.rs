@@ -33,6 +33,7 @@ pub mod colour_jitter;
 pub mod columns;
 pub mod conditional;
 pub mod conv2d;
+pub mod conv2d_column;
 pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_subgroup;
@@ -139,6 +140,7 @@ pub static REGISTRY: &[Kernel] = &[
     colour_jitter::KERNEL,
     conditional::KERNEL,
     conv2d::KERNEL,
+    conv2d_column::KERNEL,
     conv2d_input_grad::KERNEL,
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_subgroup::KERNEL,
@@ -225,6 +227,8 @@ pub mod shared {
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
     /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
     pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
+    /// Convolutions of 3 x 3 on subgroups: `pixel`, `weights_at`, `panel_of`, `store_row`.
+    pub const THREE: &str = include_str!("../../shaders/shared/three.wgsl");
     /// Scores of optimal transport: `score`, `scaling_of`, `joined`.
     pub const TRANSPORT: &str = include_str!("../../shaders/shared/transport.wgsl");
     /// Views of a transformation set: `turned`, `colour_order`.

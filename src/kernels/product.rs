@@ -3,18 +3,24 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad,
+    conv2d, conv2d_column, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad,
     conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_winograd, matmul, matmul_subgroup, matmul_wide,
 };
 use crate::base::{DType, Error, Result};
-use crate::gpu::{Engine, Recording, Shader, Tensor};
+use crate::gpu::{Engine, Recording, Shader, Tensor, adapter};
 
 /// The kernels whose forms are measured, by the name of their plain form, each with all forms there are: the plain one,
 /// which runs everywhere and which the others must agree with, comes first.
 pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     (
         &conv2d::SHADER,
-        &[(&conv2d::SHADER, 0), (&conv2d::SHADER, 1), (&conv2d_subgroup::SHADER, 0), (&conv2d_winograd::SHADER, 0)],
+        &[
+            (&conv2d::SHADER, 0),
+            (&conv2d::SHADER, 1),
+            (&conv2d_subgroup::SHADER, 0),
+            (&conv2d_winograd::SHADER, 0),
+            (&conv2d_column::SHADER, 0),
+        ],
     ),
     (
         &conv2d_input_grad::SHADER,
@@ -23,6 +29,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad::SHADER, 1),
             (&conv2d_input_grad_subgroup::SHADER, 0),
             (&conv2d_winograd::SHADER, 0),
+            (&conv2d_column::SHADER, 0),
         ],
     ),
     (
@@ -41,11 +48,22 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     ),
 ];
 
-/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one.
+/// Forms that keep their sums in an array.
+const ARRAYS: [&Shader; 1] = [&conv2d_column::SHADER];
+
+/// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
+/// 22.3 looks every element up lane by lane and compiles for half a minute; Mesa 26.2 is the first that was measured to do it.
+pub fn keeps_arrays(engine: &Engine) -> bool {
+    engine.info().device_type == wgpu::DeviceType::Cpu && adapter::mesa(engine.info()).is_some_and(|mesa| mesa >= 26)
+}
+
+/// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one, and those
+/// that keep their sums in an array on [`keeps_arrays`].
 pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let needs = shader.variants[variant].needs;
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
-    engine.features().contains(needs) && wide_enough
+    let array = ARRAYS.iter().any(|form| form.name == shader.name);
+    engine.features().contains(needs) && wide_enough && (!array || keeps_arrays(engine))
 }
 
 /// Work that has several forms.

@@ -51,11 +51,11 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
     let mut offered = Vec::new();
     for kernel in family(kernel) {
         for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if engine.features().contains(variant.needs) {
+            if product::offered(engine, (kernel.shader, index)) {
                 offered.push((kernel, index));
             } else {
                 let name = kernel.shader.name;
-                forms.left_out.push(format!("{name} ({}): this adapter has no {:?}", variant.name, variant.needs));
+                forms.left_out.push(format!("{name} ({}): not for this adapter", variant.name));
             }
         }
     }
