@@ -140,3 +140,20 @@ pub fn describe(info: &wgpu::AdapterInfo) -> String {
     let driver = format!("{} {}", info.driver, info.driver_info);
     format!("{} ({}, {}, {})", info.name, kind(info.device_type), info.backend, driver.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mesas_version_is_read_from_the_driver() {
+        let of = |text: &str| {
+            let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::Cpu, wgpu::Backend::Vulkan);
+            text.clone_into(&mut info.driver_info);
+            mesa(&info)
+        };
+        assert_eq!(of("Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
+        assert_eq!(of("Mesa 26.2.6-1 (LLVM 22.1.8)"), Some(26));
+        assert!(["", "Mesa", "Mesa git", "550.54.14"].iter().all(|text| of(text).is_none()));
+    }
+}

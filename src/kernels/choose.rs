@@ -1,13 +1,13 @@
 //! Which form of a kernel suits an adapter, by what is known of its kind.
 
-use super::product::offered;
+use super::product::{ARRAYS, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
-    conv2d_column, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_winograd, copy, crop_taps, grey_sums, matmul_subgroup, matmul_wide, mul, relu,
-    relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup,
-    sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
+    conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    conv2d_winograd, copy, crop_taps, grey_sums, matmul_subgroup, matmul_wide, mul, relu, relu_derivative,
+    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -78,8 +78,8 @@ pub fn built_in(engine: &Engine) -> Variants {
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
-        if offered(engine, (&conv2d_column::SHADER, 0)) {
-            chosen.insert(conv2d_column::SHADER.name, 0);
+        for shader in ARRAYS.into_iter().filter(|shader| offered(engine, (shader, 0))) {
+            chosen.insert(shader.name, 0);
         }
     }
     if !software {

@@ -1,7 +1,7 @@
 //! Matrix product with either factor transposed. Shapes: `a (M, K)` or `(K, M)`, `b (K, N)` or `(N, K)` → `out (M, N)`.
 
 use super::product::Product;
-use super::{Case, Kernel, matmul_subgroup, matmul_wide, params, shared};
+use super::{Case, Kernel, matmul_column, matmul_subgroup, matmul_wide, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -106,7 +106,9 @@ pub fn record(
     let forms = recording.of_class(product.class(), cost(p).operations);
     let subgroup = forms.names(&matmul_subgroup::SHADER);
     let large = m * k * n >= matmul_wide::LARGE;
-    let (shader, variant, [down, across]) = if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
+    let (shader, variant, [down, across]) = if forms.names(&matmul_column::SHADER) && (large || !subgroup) {
+        (&matmul_column::SHADER, form, matmul_column::TILE)
+    } else if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
         (&matmul_wide::SHADER, form, matmul_wide::TILE)
     } else if subgroup {
         (&matmul_subgroup::SHADER, form, matmul_subgroup::TILE)

@@ -38,6 +38,7 @@ pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_subgroup;
 pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_array;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
 pub mod conv2d_winograd;
@@ -64,6 +65,7 @@ pub mod gradient_norm;
 pub mod grey_sums;
 pub mod masked_softmax;
 pub mod matmul;
+pub mod matmul_column;
 pub mod matmul_subgroup;
 pub mod matmul_wide;
 pub mod max_pool;
@@ -145,6 +147,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_subgroup::KERNEL,
     conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_array::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
     conv2d_winograd::KERNEL,
@@ -169,6 +172,7 @@ pub static REGISTRY: &[Kernel] = &[
     grey_sums::KERNEL,
     masked_softmax::KERNEL,
     matmul::KERNEL,
+    matmul_column::KERNEL,
     matmul_subgroup::KERNEL,
     matmul_wide::KERNEL,
     max_pool::KERNEL,

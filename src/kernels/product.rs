@@ -4,7 +4,8 @@
 use super::conv2d::{Convolution, Geometry};
 use super::{
     conv2d, conv2d_column, conv2d_input_grad, conv2d_input_grad_subgroup, conv2d_subgroup, conv2d_weight_grad,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_winograd, matmul, matmul_subgroup, matmul_wide,
+    conv2d_weight_grad_array, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_winograd, matmul,
+    matmul_column, matmul_subgroup, matmul_wide,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Recording, Shader, Tensor, adapter};
@@ -39,17 +40,25 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad::SHADER, 1),
             (&conv2d_weight_grad_subgroup::SHADER, 0),
             (&conv2d_weight_grad_sliding::SHADER, 0),
+            (&conv2d_weight_grad_array::SHADER, 0),
         ],
     ),
     // Of matrix products, the first of four for the pairs of transposes stands for its tile.
     (
         &matmul::SHADER,
-        &[(&matmul::SHADER, 0), (&matmul::SHADER, 4), (&matmul_subgroup::SHADER, 0), (&matmul_wide::SHADER, 0)],
+        &[
+            (&matmul::SHADER, 0),
+            (&matmul::SHADER, 4),
+            (&matmul_subgroup::SHADER, 0),
+            (&matmul_wide::SHADER, 0),
+            (&matmul_column::SHADER, 0),
+        ],
     ),
 ];
 
 /// Forms that keep their sums in an array.
-const ARRAYS: [&Shader; 1] = [&conv2d_column::SHADER];
+pub(super) const ARRAYS: [&Shader; 3] =
+    [&conv2d_column::SHADER, &conv2d_weight_grad_array::SHADER, &matmul_column::SHADER];
 
 /// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
 /// 22.3 looks every element up lane by lane and compiles for half a minute; Mesa 26.2 is the first that was measured to do it.
@@ -62,8 +71,18 @@ pub fn keeps_arrays(engine: &Engine) -> bool {
 pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let needs = shader.variants[variant].needs;
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
-    let array = ARRAYS.iter().any(|form| form.name == shader.name);
-    engine.features().contains(needs) && wide_enough && (!array || keeps_arrays(engine))
+    engine.features().contains(needs) && wide_enough && (!array(shader) || keeps_arrays(engine))
+}
+
+/// What a form needs of an adapter, in words.
+pub fn needs((shader, variant): (&Shader, usize)) -> String {
+    let features = shader.variants[variant].needs;
+    let mesa = if array(shader) { " and Mesa 26 or later" } else { "" };
+    format!("{features:?} on subgroups of 8 lanes or more{mesa}")
+}
+
+fn array(shader: &Shader) -> bool {
+    ARRAYS.iter().any(|form| form.name == shader.name)
 }
 
 /// Work that has several forms.

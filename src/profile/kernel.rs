@@ -55,7 +55,11 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
                 offered.push((kernel, index));
             } else {
                 let name = kernel.shader.name;
-                forms.left_out.push(format!("{name} ({}): not for this adapter", variant.name));
+                forms.left_out.push(format!(
+                    "{name} ({}): it needs {}",
+                    variant.name,
+                    product::needs((kernel.shader, index))
+                ));
             }
         }
     }
