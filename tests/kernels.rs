@@ -138,7 +138,9 @@ fn walk(engine: &Engine) {
         let cases = (kernel.cases)();
         assert!(!cases.is_empty(), "{} has no cases", kernel.shader.name);
         for (index, variant) in kernel.shader.variants.iter().enumerate() {
-            if !offered(engine, (kernel.shader, index)) {
+            // A kernel that is asked for by name runs wherever it can, slow or not.
+            let slow = only.is_some() && engine.features().contains(variant.needs);
+            if !slow && !offered(engine, (kernel.shader, index)) {
                 eprintln!("{} {}: not offered by this adapter", kernel.shader.name, variant.name);
                 continue;
             }

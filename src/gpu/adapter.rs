@@ -129,8 +129,31 @@ pub fn choose(instance: &wgpu::Instance, choice: &AdapterChoice) -> Result<wgpu:
     }
 }
 
+/// The first number of Mesa's version, where the driver is Mesa's.
+pub fn mesa(info: &wgpu::AdapterInfo) -> Option<u32> {
+    let number = info.driver_info.strip_prefix("Mesa ")?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// Name, kind, backend and driver on one line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     let driver = format!("{} {}", info.driver, info.driver_info);
     format!("{} ({}, {}, {})", info.name, kind(info.device_type), info.backend, driver.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mesas_version_is_read_from_the_driver() {
+        let of = |text: &str| {
+            let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::Cpu, wgpu::Backend::Vulkan);
+            text.clone_into(&mut info.driver_info);
+            mesa(&info)
+        };
+        assert_eq!(of("Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
+        assert_eq!(of("Mesa 26.2.6-1 (LLVM 22.1.8)"), Some(26));
+        assert!(["", "Mesa", "Mesa git", "550.54.14"].iter().all(|text| of(text).is_none()));
+    }
 }

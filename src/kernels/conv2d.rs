@@ -156,8 +156,8 @@ pub(super) fn fold(groups: usize) -> [u32; 2] {
 pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Convolution, y: &Tensor) -> Result<()> {
     let geometry = geometry("conv2d", x, w, convolution, y)?;
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
-    if conv2d_winograd::takes(&forms, &geometry) {
-        return conv2d_winograd::record(recording, &forms, &geometry, [x, w, y], false);
+    if let Some(shader) = conv2d_winograd::taken(&forms, &geometry) {
+        return conv2d_winograd::record(recording, shader, &forms, &geometry, [x, w, y], false);
     }
     let p = Params {
         rows: geometry.input[0] as u32,

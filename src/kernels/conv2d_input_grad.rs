@@ -64,8 +64,8 @@ pub(super) fn phases(geometry: &Geometry) -> [usize; 2] {
 pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: Convolution, dx: &Tensor) -> Result<()> {
     let geometry = conv2d::geometry("conv2d_input_grad", dx, w, convolution, dy)?;
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
-    if conv2d_winograd::takes(&forms, &geometry) {
-        return conv2d_winograd::record(recording, &forms, &geometry, [dy, w, dx], true);
+    if let Some(shader) = conv2d_winograd::taken(&forms, &geometry) {
+        return conv2d_winograd::record(recording, shader, &forms, &geometry, [dy, w, dx], true);
     }
     let [rows, height, width, channels] = geometry.input;
     let p = Params {

@@ -4,8 +4,8 @@
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
-    Case, Kernel, conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
-    conv2d_weight_grad_tiled, params, shared, sum_parts,
+    Case, Kernel, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts,
 };
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
@@ -113,7 +113,9 @@ pub fn record(
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
     let slots = p.kernel_height * p.kernel_width * p.channels;
     let (shader, blocks, together) =
-        if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
+        if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
+            (&conv2d_weight_grad_array::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
+        } else if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
             (&conv2d_weight_grad_sliding::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
         } else if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
             (&conv2d_weight_grad_subgroup::SHADER, slots.div_ceil(SLOTS as u32), 1)

@@ -25,6 +25,6 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
     geometry.kernel[1] == 3 && geometry.convolution.stride == 1
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     conv2d_weight_grad::cases_of(fits, Array::clone)
 }

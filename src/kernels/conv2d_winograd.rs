@@ -3,12 +3,12 @@
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::{Case, Kernel, conv2d_input_grad, conv2d_subgroup, params, shared};
+use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_subgroup, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
 params! {
-    /// Uniforms of `conv2d_winograd.wgsl`.
+    /// Uniforms of `conv2d_winograd.wgsl` and `conv2d_column.wgsl`.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -31,20 +31,23 @@ const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> 
     Variant { name, constants, needs: wgpu::Features::SUBGROUP }
 }
 
-/// The shader. Its variants come in pairs, forward and for the gradient: the call chooses between the two. The first
-/// pair is for images of at most 8 columns; naming it leaves the choice between the pairs to the width.
+/// Variants in pairs, forward and for the gradient: the call chooses between the two. The first pair is for images of at
+/// most 8 columns; naming it leaves the choice between the pairs to the width.
+pub(super) const FORMS: &[Variant] = &[
+    form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]),
+    form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]),
+    form("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]),
+    form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]),
+];
+
+/// The shader.
 pub static SHADER: Shader = Shader {
     name: "conv2d_winograd",
     source: include_str!("../../shaders/matmul/conv2d_winograd.wgsl"),
-    shared: &[shared::PANEL],
+    shared: &[shared::PANEL, shared::THREE],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
-    variants: &[
-        form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]),
-        form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]),
-        form("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]),
-        form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]),
-    ],
+    variants: FORMS,
 };
 
 /// The registry's entry.
@@ -60,17 +63,20 @@ fn blocks(geometry: &Geometry) -> [usize; 2] {
     [geometry.input[2].div_ceil(8), geometry.input[1].div_ceil(8)]
 }
 
-/// Whether this form is used: where the variants name it and, if they also name `conv2d_subgroup`, the image
-/// fills at least half of its blocks, since this form is about twice as fast.
-pub(super) fn takes(forms: &Variants, geometry: &Geometry) -> bool {
+/// The shader to record where the variants name it: `conv2d_column` before this one. If they also name
+/// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast.
+pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Shader> {
     let [_, height, width, _] = geometry.input;
     let filled = 2 * height * width >= 64 * blocks(geometry).iter().product::<usize>();
-    forms.names(&SHADER) && fits(geometry) && (filled || !forms.names(&conv2d_subgroup::SHADER))
+    let shader = [&conv2d_column::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
+    (fits(geometry) && (filled || !forms.names(&conv2d_subgroup::SHADER))).then_some(shader)
 }
 
-/// Records `y = x ∗ w`, or, where `turned`, the input gradient `y` of an upstream gradient `x`.
+/// Records `y = x ∗ w` by the shader that is [`taken`], or, where `turned`, the input gradient `y` of an upstream
+/// gradient `x`.
 pub(super) fn record(
     recording: &mut Recording,
+    shader: &'static Shader,
     forms: &Variants,
     geometry: &Geometry,
     [x, w, y]: [&Tensor; 3],
@@ -89,15 +95,15 @@ pub(super) fn record(
         across: across as u32,
         down: down as u32,
     };
-    let wide = across > 1 || forms.index(&SHADER) > 1;
+    let wide = across > 1 || forms.index(shader) > 1;
     let variant = 2 * usize::from(wide) + usize::from(turned);
     let [groups, folds] = fold(rows * down * across);
     let grid = [groups, outer.div_ceil(16) as u32, folds];
-    recording.dispatch_variant(&SHADER, variant, p, &[x, w, y], grid, geometry.cost())
+    recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
 }
 
 /// The cases of the convolution and of its gradient that this form computes.
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let gradient = conv2d_input_grad::cases_of(fits, Array::clone);
     conv2d::cases_of(fits, Array::clone).into_iter().chain(gradient).collect()
 }

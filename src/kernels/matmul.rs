@@ -1,7 +1,9 @@
 //! Matrix product with either factor transposed. Shapes: `a (M, K)` or `(K, M)`, `b (K, N)` or `(N, K)` → `out (M, N)`.
 
 use super::product::Product;
-use super::{Case, Kernel, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, params, shared, tile};
+use super::{
+    Case, Kernel, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, params, shared, tile,
+};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -110,6 +112,8 @@ pub fn record(
         if let Some(shader) = forms.first(&[&matmul_coop::SHADER, &matmul_tiled::SHADER]) {
             let tile = tile::choose(shader, forms.index(shader) / 4 * 4 + form, 4, [rows, columns], 1);
             (shader, tile.variant, [tile.rows, tile.columns])
+        } else if forms.names(&matmul_column::SHADER) && (large || !subgroup) {
+            (&matmul_column::SHADER, form, matmul_column::TILE)
         } else if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
             (&matmul_wide::SHADER, form, matmul_wide::TILE)
         } else if subgroup {

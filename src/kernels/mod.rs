@@ -33,6 +33,7 @@ pub mod colour_jitter;
 pub mod columns;
 pub mod conditional;
 pub mod conv2d;
+pub mod conv2d_column;
 pub mod conv2d_coop;
 pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_coop;
@@ -41,6 +42,7 @@ pub mod conv2d_input_grad_tiled;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
 pub mod conv2d_weight_grad;
+pub mod conv2d_weight_grad_array;
 pub mod conv2d_weight_grad_coop;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
@@ -71,6 +73,7 @@ pub mod grey_sums;
 pub mod loss_scale;
 pub mod masked_softmax;
 pub mod matmul;
+pub mod matmul_column;
 pub mod matmul_coop;
 pub mod matmul_subgroup;
 pub mod matmul_tiled;
@@ -151,6 +154,7 @@ pub static REGISTRY: &[Kernel] = &[
     colour_jitter::KERNEL,
     conditional::KERNEL,
     conv2d::KERNEL,
+    conv2d_column::KERNEL,
     conv2d_coop::KERNEL,
     conv2d_input_grad::KERNEL,
     conv2d_input_grad_coop::KERNEL,
@@ -159,6 +163,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_subgroup::KERNEL,
     conv2d_tiled::KERNEL,
     conv2d_weight_grad::KERNEL,
+    conv2d_weight_grad_array::KERNEL,
     conv2d_weight_grad_coop::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
@@ -186,6 +191,7 @@ pub static REGISTRY: &[Kernel] = &[
     loss_scale::KERNEL,
     masked_softmax::KERNEL,
     matmul::KERNEL,
+    matmul_column::KERNEL,
     matmul_coop::KERNEL,
     matmul_subgroup::KERNEL,
     matmul_tiled::KERNEL,
@@ -262,6 +268,8 @@ pub mod shared {
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
     /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
     pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
+    /// Convolutions of 3 x 3 on subgroups: `pixel`, `weights_at`, `panel_of`, `store_row`.
+    pub const THREE: &str = include_str!("../../shaders/shared/three.wgsl");
     /// Scores of optimal transport: `score`, `scaling_of`, `joined`.
     pub const TRANSPORT: &str = include_str!("../../shaders/shared/transport.wgsl");
     /// Views of a transformation set: `turned`, `colour_order`.

@@ -3,14 +3,14 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
-    conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_coop,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, matmul,
-    matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
+    conv2d, conv2d_column, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
+    conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_array,
+    conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
+    conv2d_winograd, matmul, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::recording::HALF;
-use crate::gpu::{Engine, Recording, Shader, Tensor, cooperative};
+use crate::gpu::{Engine, Recording, Shader, Tensor, adapter, cooperative};
 
 /// The kernels whose forms are measured, by the name of their plain form, each with all forms there are: the plain one,
 /// which runs everywhere and which the others must agree with, comes first.
@@ -22,6 +22,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d::SHADER, 1),
             (&conv2d_subgroup::SHADER, 0),
             (&conv2d_winograd::SHADER, 0),
+            (&conv2d_column::SHADER, 0),
             (&conv2d_tiled::SHADER, 1),
             (&conv2d_tiled::SHADER, 2),
             (&conv2d_tiled::SHADER, 3),
@@ -45,6 +46,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad::SHADER, 1),
             (&conv2d_input_grad_subgroup::SHADER, 0),
             (&conv2d_winograd::SHADER, 0),
+            (&conv2d_column::SHADER, 0),
             (&conv2d_input_grad_tiled::SHADER, 1),
             (&conv2d_input_grad_tiled::SHADER, 2),
             (&conv2d_input_grad_tiled::SHADER, 3),
@@ -68,6 +70,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad::SHADER, 1),
             (&conv2d_weight_grad_subgroup::SHADER, 0),
             (&conv2d_weight_grad_sliding::SHADER, 0),
+            (&conv2d_weight_grad_array::SHADER, 0),
             (&conv2d_weight_grad_tiled::SHADER, 1),
             (&conv2d_weight_grad_tiled::SHADER, 2),
             (&conv2d_weight_grad_tiled::SHADER, 3),
@@ -92,6 +95,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&matmul::SHADER, 4),
             (&matmul_subgroup::SHADER, 0),
             (&matmul_wide::SHADER, 0),
+            (&matmul_column::SHADER, 0),
             (&matmul_tiled::SHADER, 4),
             (&matmul_tiled::SHADER, 8),
             (&matmul_tiled::SHADER, 12),
@@ -110,8 +114,18 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     ),
 ];
 
+/// Forms that keep their sums in an array.
+pub(super) const ARRAYS: [&Shader; 3] =
+    [&conv2d_column::SHADER, &conv2d_weight_grad_array::SHADER, &matmul_column::SHADER];
+
+/// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
+/// 22.3 looks every element up lane by lane and compiles for half a minute; Mesa 26.2 is the first that was measured to do it.
+pub fn keeps_arrays(engine: &Engine) -> bool {
+    engine.info().device_type == wgpu::DeviceType::Cpu && adapter::mesa(engine.info()).is_some_and(|mesa| mesa >= 26)
+}
+
 /// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one, those on
-/// cooperative matrices on the adapter's side of these.
+/// cooperative matrices on the adapter's side of these, and those that keep their sums in an array on [`keeps_arrays`].
 pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let variant = &shader.variants[variant];
     let needs = variant.needs;
@@ -119,7 +133,24 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
         return engine.cooperative() == Some(variant.constant("SIDE"));
     }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
-    engine.features().contains(needs) && wide_enough
+    engine.features().contains(needs) && wide_enough && (!array(shader) || keeps_arrays(engine))
+}
+
+/// What a form needs of an adapter, in words.
+pub fn needs((shader, variant): (&Shader, usize)) -> String {
+    let features = shader.variants[variant].needs;
+    let more = if array(shader) {
+        " and Mesa 26 or later"
+    } else if features.contains(cooperative::NEEDS) {
+        " and matrices of its side"
+    } else {
+        ""
+    };
+    format!("{features:?} on subgroups of 8 lanes or more{more}")
+}
+
+fn array(shader: &Shader) -> bool {
+    ARRAYS.iter().any(|form| form.name == shader.name)
 }
 
 /// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps

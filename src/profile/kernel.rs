@@ -56,9 +56,8 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
         offered.extend(runs.into_iter().map(|i| (kernel, i)));
         if let Some(&first) = lacks.first() {
             let names: Vec<&str> = lacks.iter().map(|&i| kernel.shader.variants[i].name).collect();
-            let needs = kernel.shader.variants[first].needs;
-            let name = kernel.shader.name;
-            forms.left_out.push(format!("{name} ({}): not for this adapter; needs {needs}", names.join(", ")));
+            let (name, needs) = (kernel.shader.name, product::needs((kernel.shader, first)));
+            forms.left_out.push(format!("{name} ({}): it needs {needs}", names.join(", ")));
         }
     }
     for work in works {

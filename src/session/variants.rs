@@ -10,7 +10,7 @@ use crate::base::hash::fnv1a;
 use crate::base::{Error, Result};
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Shader, Variants};
-use crate::kernels::product::{FORMS, Product, offered};
+use crate::kernels::product::{FORMS, Product, needs, offered};
 use crate::kernels::tune::{BUDGET, Measured, Tuner};
 use crate::kernels::{REGISTRY, choose};
 use crate::train::checkpoint::write_atomically;
@@ -205,10 +205,9 @@ fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
     };
     if !offered(engine, (shader, variant)) {
         return Err(Error::Config(format!(
-            "variants: {} cannot run `{kernel}` in the form `{form}`: it needs {}, subgroups of 8 lanes or more, and \
-             matrices of the adapter's own side if it has any",
+            "variants: {} cannot run `{kernel}` in the form `{form}`: it needs {}",
             engine.describe(),
-            shader.variants[variant].needs
+            needs((shader, variant))
         )));
     }
     Ok((shader.name, variant))

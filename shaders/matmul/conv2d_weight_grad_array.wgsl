@@ -1,0 +1,170 @@
+// Gradient of a convolution by its weights, as in conv2d_weight_grad_sliding.wgsl, for compilers that keep an array in memory
+// and load its elements where they are used (conv2d_column.wgsl): sums of an output and 2 channels at a time.
+//
+//   part[g, ky, kx, c, n] = sum over the g-th lines (r, oy), and ox, of
+//                           x[r, oy + ky − padding, ox + kx − padding, c] · dy[r, oy, ox, n]
+//
+// Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·3·pad4(C), Cout); sum_parts.wgsl adds the parts
+// Dispatch   (blocks of 8 slots, blocks of 16 output channels, parts); a slot is a row of taps and 4 input channels
+// Tile       a lane computes the 3 taps of a slot by 16 output channels
+// Shared     none; needs subgroups of at least 8 lanes
+// Order      each part is summed by one lane in rising order of r, oy, ox: the same bits every run
+
+struct Params {
+    rows: u32,          // R
+    height: u32,        // H
+    width: u32,         // W
+    channels: u32,      // pad4(C) / 4
+    out_height: u32,    // OH
+    out_width: u32,     // OW
+    outputs: u32,       // pad4(Cout) / 4
+    kernel_height: u32, // kh
+    kernel_width: u32,  // kw
+    stride: u32,
+    padding: u32,
+    parts: u32,
+    lines: u32, // lines a part; a line is one r, oy
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;          // (R, H, W, C)
+@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;         // (R, OH, OW, Cout)
+@group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
+
+const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
+
+// 4 input channels at a column of a line; zero outside the image. `line` is the index into x of column 0, or -1.
+fn channels_at(line: i32, ix: i32) -> vec4<f32> {
+    let inside = line >= 0 && ix >= 0 && ix < i32(params.width);
+    return x[u32(select(0, line + ix * i32(params.channels), inside))] * select(0.0, 1.0, inside);
+}
+
+// Output n, taps 0 to 2: channels x and y from 6n on, z and w from 6n + 3 on.
+var<private> sums: array<vec2<f32>, 96>;
+
+// 2 input channels at 6 neighbouring pixels.
+struct Pixels {
+    p0: vec2<f32>,
+    p1: vec2<f32>,
+    p2: vec2<f32>,
+    p3: vec2<f32>,
+    p4: vec2<f32>,
+    p5: vec2<f32>,
+}
+
+// Adds 4 pixels to 3 taps: d is dy of one output there.
+fn add_pixels(at: u32, p: Pixels, d: vec4<f32>) {
+    var a = sums[at];
+    var b = sums[at + 1u];
+    var c = sums[at + 2u];
+    a = fma(p.p0, vec2(d.x), a);
+    b = fma(p.p1, vec2(d.x), b);
+    c = fma(p.p2, vec2(d.x), c);
+    a = fma(p.p1, vec2(d.y), a);
+    b = fma(p.p2, vec2(d.y), b);
+    c = fma(p.p3, vec2(d.y), c);
+    a = fma(p.p2, vec2(d.z), a);
+    b = fma(p.p3, vec2(d.z), b);
+    c = fma(p.p4, vec2(d.z), c);
+    a = fma(p.p3, vec2(d.w), a);
+    b = fma(p.p4, vec2(d.w), b);
+    c = fma(p.p5, vec2(d.w), c);
+    sums[at] = a;
+    sums[at + 1u] = b;
+    sums[at + 2u] = c;
+}
+
+fn add_output(n: u32, xy: Pixels, zw: Pixels, d: vec4<f32>) {
+    add_pixels(6u * n, xy, d);
+    add_pixels(6u * n + 3u, zw, d);
+}
+
+// The same for 4 outputs: dy at 4 pixels.
+fn add_outputs(n: u32, xy: Pixels, zw: Pixels, p0: vec4<f32>, p1: vec4<f32>, p2: vec4<f32>, p3: vec4<f32>) {
+    add_output(n, xy, zw, vec4(p0.x, p1.x, p2.x, p3.x));
+    add_output(n + 1u, xy, zw, vec4(p0.y, p1.y, p2.y, p3.y));
+    add_output(n + 2u, xy, zw, vec4(p0.z, p1.z, p2.z, p3.z));
+    add_output(n + 3u, xy, zw, vec4(p0.w, p1.w, p2.w, p3.w));
+}
+
+// 4 outputs of a channel: `at` is the place of output 0, tap and pair of channels.
+fn four(at: u32, channel: u32, n: u32) -> vec4<f32> {
+    let first = at + 6u * n;
+    return vec4(sums[first][channel], sums[first + 6u][channel], sums[first + 12u][channel], sums[first + 18u][channel]);
+}
+
+fn store_channel(to: u32, n: u32, at: u32, channel: u32) {
+    part[to] = four(at, channel, 0u);
+    if n + 1u < params.outputs { part[to + 1u] = four(at, channel, 4u); }
+    if n + 2u < params.outputs { part[to + 2u] = four(at, channel, 8u); }
+    if n + 3u < params.outputs { part[to + 3u] = four(at, channel, 12u); }
+}
+
+fn store(g: u32, row: u32, n: u32, tap: u32) {
+    let rows = params.kernel_height * params.kernel_width * params.channels;
+    let to = (g * rows + row) * 4u * params.outputs + n;
+    store_channel(to, n, tap, 0u);
+    store_channel(to + params.outputs, n, tap, 1u);
+    store_channel(to + 2u * params.outputs, n, tap + 3u, 0u);
+    store_channel(to + 3u * params.outputs, n, tap + 3u, 1u);
+}
+
+// 4 output channels of dy; zero past the end of the line.
+fn upstream(line: u32, ox: u32, n: u32) -> vec4<f32> {
+    let at = (line * params.out_width + min(ox, params.out_width - 1u)) * params.outputs + min(n, params.outputs - 1u);
+    return dy[at] * select(0.0, 1.0, ox < params.out_width);
+}
+
+@compute @workgroup_size(WIDTH)
+fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    let n = group.y * 4u;
+    let g = group.z;
+    let slot = group.x * 8u + lane;
+    let slots = params.kernel_height * params.channels;
+    let ky = min(slot, slots - 1u) / params.channels;
+    let c = min(slot, slots - 1u) % params.channels;
+    let padding = i32(params.padding);
+    // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
+    sums[params.stride % 96u] = vec2(0.0);
+
+    let end = min((g + 1u) * params.lines, params.rows * params.out_height);
+    for (var line = g * params.lines; line < end; line++) {
+        let r = i32(line / params.out_height);
+        let iy = i32(line % params.out_height + ky) - padding;
+        let start = (r * i32(params.height) + iy) * i32(params.width * params.channels) + i32(c);
+        let row = select(-1, start, iy >= 0 && iy < i32(params.height));
+        var p0 = channels_at(row, -padding);
+        var p1 = channels_at(row, 1 - padding);
+        for (var ox = 0u; ox < params.out_width; ox += 4u) {
+            // Lane l loads pixel l / 4 of two, output channels 4 · (l % 4) ..
+            let a = upstream(line, ox + lane / 4u, n + lane % 4u);
+            let b = upstream(line, ox + 2u + lane / 4u, n + lane % 4u);
+            let panel = Panel(
+                subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
+                subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),
+                subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u), subgroupBroadcast(b, 3u),
+                subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u), subgroupBroadcast(b, 7u),
+            );
+            let ix = i32(ox) - padding;
+            let p2 = channels_at(row, ix + 2);
+            let p3 = channels_at(row, ix + 3);
+            let p4 = channels_at(row, ix + 4);
+            let p5 = channels_at(row, ix + 5);
+            let xy = Pixels(p0.xy, p1.xy, p2.xy, p3.xy, p4.xy, p5.xy);
+            let zw = Pixels(p0.zw, p1.zw, p2.zw, p3.zw, p4.zw, p5.zw);
+            add_outputs(0u, xy, zw, panel.xa, panel.ya, panel.za, panel.wa);
+            add_outputs(4u, xy, zw, panel.xb, panel.yb, panel.zb, panel.wb);
+            add_outputs(8u, xy, zw, panel.xc, panel.yc, panel.zc, panel.wc);
+            add_outputs(12u, xy, zw, panel.xd, panel.yd, panel.zd, panel.wd);
+            p0 = p4;
+            p1 = p5;
+        }
+    }
+
+    if slot < slots && g < params.parts {
+        let first = ky * 3u * params.channels + c;
+        store(g, first, n, 0u);
+        store(g, first + params.channels, n, 1u);
+        store(g, first + 2u * params.channels, n, 2u);
+    }
+}
