@@ -9,7 +9,7 @@ use std::time::Duration;
 use relabel::base::Shape;
 use relabel::base::compare::Tolerance;
 use relabel::gpu::variants::{Asked, Chooser};
-use relabel::gpu::{Engine, Program, Recording, Shader, Variants, cooperative, readback};
+use relabel::gpu::{Engine, Program, Recording, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
@@ -25,9 +25,8 @@ use super::small::{Pictures, config, config_text, done, program, refused, text};
 
 /// Form `i` of every product, where the adapter offers it and no factor is rounded, and nothing else named.
 fn forced(engine: &Engine, i: usize) -> Variants {
-    let rounds = |shader: &Shader| shader.variants[0].needs.contains(cooperative::NEEDS);
     let forms =
-        FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form) && !rounds(form.0)));
+        FORMS.iter().filter_map(|(_, forms)| forms.get(i).filter(|form| offered(engine, **form) && !form.0.rounds()));
     Variants { kernels: forms.map(|&(shader, variant)| (shader.name, variant)).collect(), ..Variants::default() }
 }
 

@@ -5,7 +5,7 @@ use super::products::products;
 use crate::base::{Error, Result, Shape};
 use crate::gpu::{Cost, Engine, Program, Recording, Variants, readback};
 use crate::kernels::ceilings::{self, noise};
-use crate::kernels::{choose, matmul};
+use crate::kernels::{choose, matmul, matmul_coop};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -137,9 +137,10 @@ fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
             matmul::record(r, &a, &b, ta, tb, &out)
         })?);
     }
-    if engine.cooperative().is_some() {
+    let variants = Variants { half: true, ..choose::preferred(engine) };
+    if variants.names(&matmul_coop::SHADER) {
         let mut recording = Recording::new();
-        recording.variants = Variants { half: true, ..choose::preferred(engine) };
+        recording.variants = variants;
         matmul::record(&mut recording, &a, &b, false, false, &out)?;
         rows.push(timed(engine, options, "matmul f16", &format!("a·b, {side}"), &recording)?);
     }

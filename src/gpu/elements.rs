@@ -103,8 +103,7 @@ fn converted(text: &str, head: &str, elements: &Elements) -> String {
     while let Some(at) = rest.find(head) {
         let (before, from) = rest.split_at(at);
         out += before;
-        let comment = before.rsplit('\n').next().is_some_and(|line| line.contains("//"))
-            || out.rsplit('\n').next().is_some_and(|line| line.contains("//"));
+        let comment = out.rsplit('\n').next().is_some_and(|line| line.contains("//"));
         // The end of another name (`affine[` within `my_affine[`), or a member.
         let other = out.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.');
         if comment || other {

@@ -2,7 +2,7 @@
 
 use super::variants::Asked;
 use super::{Access, Build, Halves, Shader, Tensor, Variant, Variants};
-use crate::base::{DType, Error, Result};
+use crate::base::{Error, Result};
 
 /// The least work a dispatch can do: the profiler's roofline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,8 +141,7 @@ impl Recording {
             return Err(Error::Shape(format!("{name} ({}): empty grid {groups:?}", self.label)));
         }
         // Costs count four bytes an element.
-        let spared = |t: &&&Tensor| (4 - t.dtype.bytes()) * t.shape.elements() as u64;
-        let spared: u64 = tensors.iter().filter(|t| t.dtype == DType::F16).map(|t| spared(&t)).sum();
+        let spared: u64 = tensors.iter().map(|t| (4 - t.dtype.bytes()) * t.shape.elements() as u64).sum();
         let cost = Cost { bytes: cost.bytes.saturating_sub(spared), ..cost };
         shader.check_halves(Halves::of(tensors.iter().copied()))?;
         self.dispatches.push(Dispatch {

@@ -1,7 +1,7 @@
 //! A compute shader as data: its text, what it binds, and its variants.
 
-use super::Tensor;
 use super::elements::can_be_half;
+use super::{Tensor, cooperative};
 use crate::base::{DType, Error, Result};
 
 /// How a kernel uses a binding.
@@ -145,6 +145,11 @@ pub struct Shader {
 }
 
 impl Shader {
+    /// Whether its forms round factors to half precision: those on cooperative matrices.
+    pub fn rounds(&self) -> bool {
+        self.variants[0].needs.contains(cooperative::NEEDS)
+    }
+
     /// Checks that tensors can be in half precision.
     ///
     /// # Errors

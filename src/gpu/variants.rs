@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
-use super::{Engine, Shader, Variant, cooperative};
+use super::{Engine, Shader, Variant};
 use crate::base::Result;
 
 /// A form of a kernel: its shader's name, and the index into the shader's variants.
@@ -33,8 +33,7 @@ impl Variants {
 
     /// Whether a shader's form is named, and may be taken: forms that stand in for another kernel's are taken only then.
     pub fn names(&self, shader: &Shader) -> bool {
-        let rounds = shader.variants[0].needs.contains(cooperative::NEEDS);
-        self.kernels.contains_key(shader.name) && (self.half || !rounds)
+        self.kernels.contains_key(shader.name) && (self.half || !shader.rounds())
     }
 
     /// The first of these shaders that is named.

@@ -46,7 +46,7 @@ impl Tile {
     fn of(shader: &Shader, variant: usize) -> Self {
         let chosen = &shader.variants[variant];
         let constant = |name| chosen.constant(name) as usize;
-        let [rows, columns] = if cooperative(shader) {
+        let [rows, columns] = if shader.rounds() {
             [4 * constant("DOWN"), constant("SPANS") * constant("ACROSS")].map(|n| n * constant("SIDE"))
         } else {
             ["ROWS", "COLUMNS"].map(constant)
@@ -59,10 +59,6 @@ impl Tile {
     }
 }
 
-fn cooperative(shader: &Shader) -> bool {
-    shader.variants[0].needs.contains(crate::gpu::cooperative::NEEDS)
-}
-
 /// The tile of `sums` matrices of rows by columns: variant `asked`, or where that stands for the choice by shape the
 /// one that suits it. Variants come in groups of `forms`, one for each pair of transposes.
 ///
@@ -72,7 +68,7 @@ pub fn choose(shader: &Shader, asked: usize, forms: usize, sizes: [usize; 2], su
     let own = asked % forms;
     let tile = |place: usize| Tile::of(shader, place * forms + own);
     let place = asked / forms;
-    if cooperative(shader) {
+    if shader.rounds() {
         let first = place / TILES * TILES;
         if place > first {
             return tile(place);

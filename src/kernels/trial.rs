@@ -27,7 +27,7 @@ pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'s
 fn tried(engine: &Engine, plain: &Shader, shape: &str, shader: &'static Shader, variant: usize) -> Result<()> {
     let product = Product::parse(plain.name, shape)?;
     let product = product.ok_or_else(|| Error::Shape(format!("{} has no shape {shape}", plain.name)))?;
-    let half = tune::rounds(shader);
+    let half = shader.rounds();
     let mut seed = 0;
     let maps = if half { DType::F16 } else { DType::F32 };
     engine.passing(|| {

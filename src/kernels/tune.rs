@@ -10,11 +10,10 @@ use super::product::{FORMS, Product, offered, worth};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
-use crate::gpu::cooperative::NEEDS;
 use crate::gpu::recording::HALF;
 use crate::gpu::timing::median_spread;
 use crate::gpu::variants::{Asked, Chooser, Form};
-use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
+use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
 
 /// How long a training run may measure before it begins.
 pub const BUDGET: Duration = Duration::from_secs(20);
@@ -185,7 +184,7 @@ pub fn compete(
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
             }
-            let rounds = output.dtype == DType::F16 || rounds(candidate.recording.dispatches[0].shader);
+            let rounds = output.dtype == DType::F16 || candidate.recording.dispatches[0].shader.rounds();
             (program, compare(&words, &expected, if rounds { cooperative::ROUNDING } else { tolerance }))
         });
         let program = match tried {
@@ -236,11 +235,6 @@ pub fn compete(
     }
     let trials = candidates.iter().map(|c| c.form).zip(outcomes).collect();
     Ok(Some(Measured { taken: candidates[taken].form, trials }))
-}
-
-/// Whether a form rounds factors to half precision.
-pub fn rounds(shader: &Shader) -> bool {
-    shader.variants[0].needs.contains(NEEDS)
 }
 
 /// How far two forms of a product may be apart, where factors or results are `rounded` to half precision or not. Each form
