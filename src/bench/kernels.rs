@@ -3,7 +3,7 @@
 use super::clock::{Sampled, sampled};
 use super::products::products;
 use crate::base::{Error, Result, Shape};
-use crate::gpu::{Cost, Engine, Program, Recording, Variants, readback};
+use crate::gpu::{Cost, Dispatch, Engine, Program, Recording, Variants, readback};
 use crate::kernels::ceilings::{self, noise};
 use crate::kernels::{choose, matmul, matmul_coop};
 
@@ -164,7 +164,11 @@ pub(super) fn measure(
 /// A row of a recording that is made already.
 fn timed(engine: &Engine, options: &Options, name: &str, shape: &str, recording: &Recording) -> Result<Row> {
     // Only what the mathematics needs: transforms and the second stage of a split sum are overhead, not work.
-    let cost = recording.dispatches.iter().map(|d| d.cost).max_by_key(|c| (c.operations, c.bytes)).unwrap_or_default();
+    // All dispatches of the kernel that does the work, not what prepares it or adds its parts.
+    let largest = recording.dispatches.iter().max_by_key(|d| (d.cost.operations, d.cost.bytes));
+    let name_of = |d: &Dispatch| d.shader.name;
+    let own = recording.dispatches.iter().filter(|d| largest.map(name_of) == Some(name_of(d)));
+    let cost = own.map(|d| d.cost).sum();
     let program = Program::new(engine, recording)?;
     let sampled = sampled(engine, options, |times| {
         program.run(engine, times)?;

@@ -78,7 +78,7 @@ mod tests {
     fn lanes_suffice_for_subgroups_and_loads() {
         const CONSTANTS: &[(&str, f64)] = &[("SIDE", 16.0), ("DOWN", 1.0), ("ACROSS", 4.0), ("SPANS", 1.0)];
         let lanes = |needs, largest| {
-            let all = constants(&Variant { name: "4x4", constants: CONSTANTS, needs }, largest);
+            let all = constants(&Variant::needing("4x4", CONSTANTS, needs), largest);
             all.iter().find(|(name, _)| *name == "LANES").map(|(_, value)| *value)
         };
         assert_eq!([8, 32, 64].map(|n| lanes(NEEDS, n)), [Some(128.0), Some(128.0), Some(256.0)]);

@@ -1,6 +1,8 @@
 //! Storage arrays that hold other elements than a shader's text declares: half-precision floats, and 64-bit words, which
 //! are the same bits in half as many loads, for drivers that load word by word. Line numbers stay.
 
+use super::shader::WINDOW;
+
 /// What is appended to a text whose arrays are read in words.
 const WORDS: &str = "
 // Four values out of two 64-bit words.
@@ -79,6 +81,16 @@ pub fn kept_as(text: &str, halves: &[&str], words: bool) -> String {
     text
 }
 
+/// A text with input arrays as uniform buffers of [`WINDOW`] bytes.
+pub fn in_windows(text: &str, names: &[&str]) -> String {
+    let declared = |name: &str| format!("var<storage, read> {name}: array<vec4<f32>>;");
+    let uniform = |name: &str| format!("var<uniform> {name}: array<vec4<f32>, {}>;", WINDOW / 16);
+    names.iter().fold(text.to_owned(), |text, name| {
+        assert!(text.contains(&declared(name)), "`{name}` is no input array of vectors");
+        text.replace(&declared(name), &uniform(name))
+    })
+}
+
 /// Whether an array can be kept in half precision.
 pub fn can_be_half(text: &str, name: &str) -> bool {
     arrays(text).iter().any(|(n, _, declared)| n == name && matches!(declared.as_str(), "f32" | "vec4<f32>"))
@@ -146,6 +158,21 @@ mod tests {
         @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;\n\
         out[i] = x[place[i] + 1u] * max[0] + mask[i] + params.x[2] + out[out[0].x]; // x[0]\n\
         let y = x[u32(x[1].x)].xy;";
+
+    #[test]
+    fn inputs_become_uniform_buffers() {
+        let text = in_windows(TEXT, &["x"]);
+        assert!(text.contains("@binding(1) var<uniform> x: array<vec4<f32>, 4096>; // (n)"), "{text}");
+        assert_eq!(
+            text.replace("var<uniform> x: array<vec4<f32>, 4096>", "var<storage, read> x: array<vec4<f32>>"),
+            TEXT
+        );
+        // Loads stay as they are, also where storage arrays are read in words.
+        assert!(
+            kept_as(&text, &[], true).contains("x[place[i] + 1u]")
+                && !kept_as(&text, &[], true).contains("unpack_wide(x[")
+        );
+    }
 
     #[test]
     fn inputs_of_vec4_are_read_in_words_and_nothing_else_changes() {

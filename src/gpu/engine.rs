@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
-use super::elements::kept_as;
+use super::elements::{in_windows, kept_as};
+use super::shader::{ALIGNMENT, WINDOW};
 use super::trace::Tracing;
 use super::variants::{Asked, Chooser, Variants};
 use super::{Access, Build, Halves, Tensor, cooperative, readback};
@@ -205,7 +206,8 @@ impl Engine {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            size: bytes,
+            // The last window reaches past the end.
+            size: if self.windows() { bytes + WINDOW } else { bytes },
             usage: wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::UNIFORM
                 | wgpu::BufferUsages::COPY_SRC
@@ -345,9 +347,20 @@ impl Engine {
         vulkan && software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
+    /// Whether inputs may be bound as uniform buffers of [`WINDOW`] bytes: the drivers of software adapters gather from these
+    /// without a loop over the lanes. Since Mesa 26 they do not loop for storage buffers either.
+    pub fn windows(&self) -> bool {
+        let old = adapter::mesa(&self.info).is_none_or(|mesa| mesa < 26);
+        let limits = self.limits();
+        let fits = limits.max_uniform_buffer_binding_size >= WINDOW
+            && limits.min_uniform_buffer_offset_alignment.max(limits.min_storage_buffer_offset_alignment) <= ALIGNMENT;
+        self.info.backend == wgpu::Backend::Vulkan && self.info.device_type == wgpu::DeviceType::Cpu && old && fits
+    }
+
     /// The text that a pipeline is built of on this device.
     pub fn text(&self, build: Build) -> String {
         let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16));
+        let text = in_windows(&text, build.shader.variants[build.variant].windows);
         kept_as(&text, &build.halves.names(build.shader), self.loads_words())
     }
 
@@ -378,10 +391,12 @@ impl Engine {
             count: None,
         };
         let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+        let windows = shader.variants[build.variant].windows;
         entries.extend(shader.bindings.iter().enumerate().map(|(i, b)| {
             entry(
                 i + 1,
                 match b.access {
+                    _ if windows.contains(&b.name) => wgpu::BufferBindingType::Uniform,
                     Access::Uniform => wgpu::BufferBindingType::Uniform,
                     Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
                     Access::Write | Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
+use super::shader::WINDOW;
 use super::trace::Stamps;
 use super::{Access, Dispatch, Engine, Recording, readback};
 use crate::base::{Error, Result};
@@ -74,7 +75,9 @@ impl Program {
                 resource: window(&params, offset, (d.params.len() as u64).next_multiple_of(16)),
             }];
             for (i, (t, b)) in d.tensors.iter().zip(d.shader.bindings).enumerate() {
+                let in_window = d.shader.variants[d.variant].windows.contains(&b.name);
                 let most = match b.access {
+                    _ if in_window => WINDOW,
                     Access::Uniform => limits.max_uniform_buffer_binding_size,
                     _ => limits.max_storage_buffer_binding_size,
                 };
@@ -89,7 +92,7 @@ impl Program {
                         t.bytes()
                     )));
                 }
-                let resource = window(&t.buffer, t.offset, t.bytes());
+                let resource = window(&t.buffer, t.offset, if in_window { WINDOW } else { t.bytes() });
                 entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
             }
             let group = engine.device.create_bind_group(&wgpu::BindGroupDescriptor {

@@ -1,5 +1,7 @@
 //! Commands as data: what will be dispatched, with which parameters and tensors, before any of it runs.
 
+use std::iter::Sum;
+
 use super::variants::Asked;
 use super::{Access, Build, Halves, Shader, Tensor, Variant, Variants};
 use crate::base::{Error, Result};
@@ -11,6 +13,15 @@ pub struct Cost {
     pub operations: u64,
     /// Bytes that must be read and written at least once.
     pub bytes: u64,
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |sum, cost| Self {
+            operations: sum.operations + cost.operations,
+            bytes: sum.bytes + cost.bytes,
+        })
+    }
 }
 
 /// What the name of a class ends with where half-precision factors are allowed.
@@ -143,7 +154,14 @@ impl Recording {
         // Costs count four bytes an element.
         let spared: u64 = tensors.iter().map(|t| (4 - t.dtype.bytes()) * t.shape.elements() as u64).sum();
         let cost = Cost { bytes: cost.bytes.saturating_sub(spared), ..cost };
-        shader.check_halves(Halves::of(tensors.iter().copied()))?;
+        let halves = Halves::of(tensors.iter().copied());
+        shader.check_halves(halves)?;
+        if let Some(half) = halves.names(shader).iter().find(|half| shader.variants[variant].windows.contains(half)) {
+            return Err(Error::Shape(format!(
+                "{name} ({}): `{half}` in half precision cannot be a uniform",
+                self.label
+            )));
+        }
         self.dispatches.push(Dispatch {
             shader,
             variant,
@@ -163,10 +181,7 @@ impl Recording {
 
     /// Sum of the dispatches' costs.
     pub fn cost(&self) -> Cost {
-        self.dispatches.iter().fold(Cost::default(), |sum, d| Cost {
-            operations: sum.operations + d.cost.operations,
-            bytes: sum.bytes + d.cost.bytes,
-        })
+        self.dispatches.iter().map(|d| d.cost).sum()
     }
 }
 

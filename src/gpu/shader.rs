@@ -112,12 +112,29 @@ pub struct Variant {
     pub constants: &'static [(&'static str, f64)],
     /// Features the adapter must have.
     pub needs: wgpu::Features,
+    /// Inputs that are bound as uniform buffers of [`WINDOW`] bytes ([`Engine::windows`](super::Engine::windows)).
+    pub windows: &'static [&'static str],
 }
+
+/// Bytes of an input that is bound as a uniform buffer: what every adapter allows.
+pub const WINDOW: u64 = 64 << 10;
+/// Windows begin at multiples of this many bytes; devices that have them must allow it.
+pub const ALIGNMENT: u32 = 64;
 
 impl Variant {
     /// A variant that runs on every adapter.
     pub const fn base(name: &'static str, constants: &'static [(&'static str, f64)]) -> Self {
-        Self { name, constants, needs: wgpu::Features::empty() }
+        Self::needing(name, constants, wgpu::Features::empty())
+    }
+
+    /// A variant that needs features.
+    pub const fn needing(name: &'static str, constants: &'static [(&'static str, f64)], needs: wgpu::Features) -> Self {
+        Self { name, constants, needs, windows: &[] }
+    }
+
+    /// The same with inputs bound as uniform buffers.
+    pub const fn in_windows(self, name: &'static str, windows: &'static [&'static str]) -> Self {
+        Self { name, windows, ..self }
     }
 
     /// The value of an override constant as an integer; panics when the variant does not set it.

@@ -1,7 +1,9 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
+use std::ops::Range;
+
 use super::product::Product;
-use super::{Case, Kernel, conv2d_coop, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared};
+use super::{Case, Kernel, conv2d_coop, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared, windows};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -124,6 +126,20 @@ impl Geometry {
         }
     }
 
+    /// The same of some images.
+    pub fn of_images(&self, rows: usize) -> Self {
+        let mut part = *self;
+        (part.input[0], part.output[0]) = (rows, rows);
+        part
+    }
+
+    /// What the dispatch of some images adds to [`Geometry::cost`]: the weights count in the first.
+    pub fn cost_of(&self, images: &Range<usize>) -> Cost {
+        let own = self.of_images(images.len()).cost();
+        let weights = 4 * self.weights().iter().product::<usize>() as u64;
+        Cost { bytes: if images.start == 0 { own.bytes } else { own.bytes - weights }, ..own }
+    }
+
     /// The least work of the convolution or of one of its gradients: each tensor moved once.
     pub fn cost(&self) -> Cost {
         let size = |s: &[usize]| s.iter().map(|&n| n as u64).product::<u64>();
@@ -180,9 +196,15 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
-    let grid = [across, p.outputs.div_ceil(4), folds];
-    recording.dispatch_variant(shader, forms.index(shader), p, &[x, w, y], grid, geometry.cost())
+    let (variant, parts) = windows::split(shader, forms.index(shader), &[x], &[y]);
+    for images in parts {
+        let [x, y] = [x, y].map(|map| windows::part(map, &images));
+        let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
+        let grid = [across, p.outputs.div_ceil(4), folds];
+        let p = Params { rows: images.len() as u32, ..p };
+        recording.dispatch_variant(shader, variant, p, &[&x, w, &y], grid, geometry.cost_of(&images))?;
+    }
+    Ok(())
 }
 
 /// The twin.
@@ -205,10 +227,11 @@ pub(super) fn of_arrays(x: &Array, w: &Array, convolution: Convolution) -> Geome
 pub(super) const TOLERANCE: Tolerance = Tolerance::largest(3e-6);
 
 /// One value, odd kernels, strides and borders, channels off the multiples of 4 and 16, pixels around a tile of 512
-/// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32.
+/// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32, more images than a window
+/// holds.
 pub(super) fn geometries() -> Vec<Geometry> {
     // R, H, W, C, kh, kw, Cout, stride, padding.
-    let table: [[usize; 9]; 20] = [
+    let table: [[usize; 9]; 22] = [
         [1, 1, 1, 1, 1, 1, 1, 1, 0],
         [1, 5, 7, 3, 3, 3, 5, 1, 1],
         [2, 9, 6, 5, 3, 3, 18, 2, 1],
@@ -229,6 +252,8 @@ pub(super) fn geometries() -> Vec<Geometry> {
         [3, 9, 8, 6, 3, 3, 17, 1, 1],
         [1, 7, 17, 18, 3, 3, 9, 1, 1],
         [2, 16, 16, 32, 3, 3, 32, 1, 1],
+        [3, 16, 16, 32, 3, 3, 8, 1, 1],
+        [5, 16, 16, 24, 3, 3, 8, 2, 1],
     ];
     table.map(of_row).into()
 }

@@ -5,8 +5,9 @@ use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
     Case, Kernel, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts, windows,
 };
+use crate::base::shape::pad4;
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
@@ -74,10 +75,25 @@ fn split(geometry: &Geometry) -> (usize, usize) {
     (lines, all.div_ceil(lines))
 }
 
+/// Parts that all dispatches of a form with windows make; `None` where the maps do not fit or the parts take too much room.
+fn parts_in_windows(geometry: &Geometry) -> Option<usize> {
+    let bytes = |map: &[usize; 4]| 4 * map[1] * map[2] * pad4(map[3]);
+    let rows = geometry.input[0];
+    let images = windows::images(rows, &[bytes(&geometry.input), bytes(&geometry.output)], &[])?;
+    let of = |images: usize| if images == 0 { 0 } else { split(&geometry.of_images(images)).1 };
+    let parts = rows / images * of(images) + of(rows % images);
+    let part = Shape::new(&geometry.weights()).bytes() as usize;
+    ((images == rows || part.is_multiple_of(windows::ALIGN)) && parts * part <= MOST.max(part)).then_some(parts)
+}
+
 /// The shape of the partial sums that [`record`] needs.
 pub fn scratch(geometry: &Geometry) -> Shape {
+    partial(geometry, split(geometry).1.max(parts_in_windows(geometry).unwrap_or(0)))
+}
+
+fn partial(geometry: &Geometry, parts: usize) -> Shape {
     let [kh, kw, channels, outputs] = geometry.weights();
-    Shape::new(&[split(geometry).1, kh * kw * channels, outputs])
+    Shape::new(&[parts, kh * kw * channels, outputs])
 }
 
 /// Records `dw` for `y = x ∗ w`.
@@ -124,15 +140,30 @@ pub fn record(
             (&SHADER, slots.div_ceil(SLOTS as u32), together)
         };
     let mut grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
-    let (mut shader, mut variant) = (shader, forms.index(shader));
+    let (mut shader, mut variant, mut together) = (shader, forms.index(shader), together);
     if let Some(tiled) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
         shader = tiled;
         (variant, grid) = conv2d_weight_grad_tiled::plan(tiled, &forms, &p);
+        together = 1;
     }
-    // A single part is the answer already.
-    let first = if parts == 1 { dw } else { part };
-    recording.dispatch_variant(shader, variant, p, &[x, dy, first], grid, geometry.cost())?;
-    if parts > 1 { sum_parts::record(recording, part, dw) } else { Ok(()) }
+    if !shader.variants[variant].windows.is_empty() && parts_in_windows(&geometry).is_none() {
+        variant = windows::without(shader, variant);
+    }
+    let (variant, dispatches) = windows::split(shader, variant, &[x, dy], &[]);
+    let splits = dispatches.iter().map(|images| split(&geometry.of_images(images.len()))).collect::<Vec<_>>();
+    let all = splits.iter().map(|(_, parts)| parts).sum();
+    let mut first = 0;
+    for (images, (lines, parts)) in dispatches.iter().zip(splits) {
+        let [x, dy] = [x, dy].map(|map| windows::part(map, images));
+        let p = Params { rows: images.len() as u32, parts: parts as u32, lines: lines as u32, ..p };
+        // A single part is the answer already.
+        let sums = partial(&geometry, parts);
+        let sums = if all == 1 { dw.clone() } else { part.part(first as u64 * sums.bytes() / parts as u64, sums) };
+        first += parts;
+        grid[2] = p.parts.div_ceil(together);
+        recording.dispatch_variant(shader, variant, p, &[&x, &dy, &sums], grid, geometry.cost_of(images))?;
+    }
+    if all == 1 { Ok(()) } else { sum_parts::record(recording, &part.window(0, partial(&geometry, all)), dw) }
 }
 
 /// The twin: `kernel` is `[kh, kw]`.

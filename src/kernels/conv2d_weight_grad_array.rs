@@ -11,7 +11,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
-    variants: &[Variant { name: "8", constants: &[], needs: wgpu::Features::SUBGROUP }],
+    variants: &[Variant::needing("8", &[], wgpu::Features::SUBGROUP)],
 };
 
 /// The registry's entry.

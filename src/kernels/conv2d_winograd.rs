@@ -3,7 +3,7 @@
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_subgroup, params, shared};
+use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_subgroup, params, shared, windows};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
@@ -28,17 +28,17 @@ params! {
 }
 
 const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
+    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
 }
 
 /// Variants in pairs, forward and for the gradient: the call chooses between the two. The first pair is for images of at
 /// most 8 columns; naming it leaves the choice between the pairs to the width.
-pub(super) const FORMS: &[Variant] = &[
-    form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]),
-    form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]),
-    form("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]),
-    form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]),
-];
+pub(super) const FORMS: &[Variant] = &[NARROW, NARROW_TURNED, WIDE, WIDE_TURNED];
+
+const NARROW: Variant = form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]);
+const NARROW_TURNED: Variant = form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]);
+const WIDE: Variant = form("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]);
+const WIDE_TURNED: Variant = form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]);
 
 /// The shader.
 pub static SHADER: Shader = Shader {
@@ -47,7 +47,16 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL, shared::THREE],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
-    variants: FORMS,
+    variants: &[
+        NARROW,
+        NARROW_TURNED,
+        WIDE,
+        WIDE_TURNED,
+        NARROW.in_windows("narrow in windows", &["x"]),
+        NARROW_TURNED.in_windows("narrow turned in windows", &["x"]),
+        WIDE.in_windows("wide in windows", &["x"]),
+        WIDE_TURNED.in_windows("wide turned in windows", &["x"]),
+    ],
 };
 
 /// The registry's entry.
@@ -95,11 +104,18 @@ pub(super) fn record(
         across: across as u32,
         down: down as u32,
     };
-    let wide = across > 1 || forms.index(shader) > 1;
-    let variant = 2 * usize::from(wide) + usize::from(turned);
-    let [groups, folds] = fold(rows * down * across);
-    let grid = [groups, outer.div_ceil(16) as u32, folds];
-    recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
+    let named = forms.index(shader);
+    let wide = across > 1 || named % 4 > 1;
+    let variant = named / 4 * 4 + 2 * usize::from(wide) + usize::from(turned);
+    let (variant, parts) = windows::split(shader, variant, &[x], &[y]);
+    for images in parts {
+        let [x, y] = [x, y].map(|map| windows::part(map, &images));
+        let [groups, folds] = fold(images.len() * down * across);
+        let grid = [groups, outer.div_ceil(16) as u32, folds];
+        let p = Params { rows: images.len() as u32, ..p };
+        recording.dispatch_variant(shader, variant, p, &[&x, w, &y], grid, geometry.cost_of(&images))?;
+    }
+    Ok(())
 }
 
 /// The cases of the convolution and of its gradient that this form computes.

@@ -28,11 +28,11 @@ pub(super) use matrices;
 
 macro_rules! variants {
     ($(($name:literal, $side:literal, $down:literal, $across:literal, $spans:literal)),+) => { &[$(
-        Variant {
-            name: $name,
-            constants: &[("SIDE", $side), ("DOWN", $down), ("ACROSS", $across), ("SPANS", $spans)],
-            needs: cooperative::NEEDS,
-        },
+        Variant::needing(
+            $name,
+            &[("SIDE", $side), ("DOWN", $down), ("ACROSS", $across), ("SPANS", $spans)],
+            cooperative::NEEDS,
+        ),
     )+] };
 }
 

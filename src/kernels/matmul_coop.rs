@@ -13,9 +13,9 @@ macro_rules! variants {
         variants!(concat!($name, " tt"), $side, $down, $across, $spans, 1.0, 1.0),
     )+] };
     ($name:expr, $side:literal, $down:literal, $across:literal, $spans:literal, $a:literal, $b:literal) => {
-        Variant {
-            name: $name,
-            constants: &[
+        Variant::needing(
+            $name,
+            &[
                 ("SIDE", $side),
                 ("DOWN", $down),
                 ("ACROSS", $across),
@@ -23,8 +23,8 @@ macro_rules! variants {
                 ("TRANSPOSE_A", $a),
                 ("TRANSPOSE_B", $b),
             ],
-            needs: crate::gpu::cooperative::NEEDS,
-        }
+            crate::gpu::cooperative::NEEDS,
+        )
     };
 }
 

@@ -5,7 +5,7 @@ use super::{Kernel, matmul, shared};
 use crate::gpu::{Shader, Variant, read, write};
 
 pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
+    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
 }
 
 /// The shader: one variant for each pair of transposes, chosen by the call.

@@ -5,7 +5,7 @@ use super::{Kernel, shared, sinkhorn_pass};
 use crate::gpu::{Shader, Variant, read, write};
 
 const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant { name, constants, needs: wgpu::Features::SUBGROUP }
+    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
 }
 
 /// The shader. The first variant wants subgroups of at least 8 lanes.

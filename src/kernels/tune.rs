@@ -145,8 +145,9 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
     for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
         let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
         let first = &recording.dispatches[0];
-        // A form that does not fit the shape gives way to the plain one.
-        if first.shader.name != shader.name {
+        // A form that does not fit the shape gives way to another.
+        let windows = |variant: usize| shader.variants[variant].windows;
+        if first.shader.name != shader.name || windows(first.variant) != windows(variant) {
             continue;
         }
         if (first.shader.name, first.variant) == (usual.shader.name, usual.variant) {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::measure::Measured;
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
-use crate::gpu::{Engine, Program, Recording, Tensor};
+use crate::gpu::{Dispatch, Engine, Program, Recording, Tensor};
 use crate::kernels::ceilings::noise;
 use crate::kernels::product::{self, FORMS, Product, Recorder};
 use crate::kernels::tune;
@@ -85,7 +85,7 @@ fn at_work(
         recording.variants.half = true;
         recording.label(&work.shape);
         (work.record)(&mut recording)?;
-        let is_form = |d: &crate::gpu::Dispatch| d.shader.name == shader.name && d.variant == *variant;
+        let is_form = |d: &Dispatch| d.shader.name == shader.name && d.variant == *variant;
         let Some(own) = recording.dispatches.iter().find(|d| is_form(d)) else {
             let taken = recording.dispatches.iter().find(|d| d.shader.name == shader.name);
             let why = match taken.map(|d| shader.variants[d.variant].name) {
@@ -95,7 +95,9 @@ fn at_work(
             left_out.push(format!("{} ({}): {why}", shader.name, shader.variants[*variant].name));
             continue;
         };
-        let measured = Measured { node: work.shape.clone(), ..Measured::new("kernel", 0, own) };
+        let cost = recording.dispatches.iter().filter(|d| is_form(d)).map(|d| d.cost).sum();
+        let own = Dispatch { cost, ..own.clone() };
+        let measured = Measured { node: work.shape.clone(), ..Measured::new("kernel", 0, &own) };
         let chosen = usual.dispatches.iter().any(is_form);
         let program = Program::named(engine, &recording, shader.name)?;
         let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
