@@ -17,7 +17,7 @@ use relabel::kernels::{
     choose, conv2d_subgroup, conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu, trial,
 };
 use relabel::session;
-use relabel::session::variants::{Chosen, VariantFile, Wish};
+use relabel::session::variants::{Chosen, VariantFile, Wish, cache_file};
 use relabel::train::checkpoint::Checkpoint;
 use relabel::train::events::Sink;
 use relabel::verify::verify;
@@ -347,8 +347,22 @@ fn a_run_keeps_its_forms_and_goes_on_with_them() {
     fs::write(Path::new(&run).join("variants.json"), other).unwrap();
     let said = train(&["--resume", &run, "--max-steps", "7"]);
     assert!(said.contains("of another adapter or version"), "{said}");
-    // So little work is not measured.
-    assert!(!Path::new(&cache).join("relabel").exists());
+    // So little work is not measured; a GPU keeps what became of the trial of its forms.
+    let found = fs::read_dir(Path::new(&cache).join("relabel")).map(|files| files.map(|f| f.unwrap().path()).collect());
+    for file in found.unwrap_or_else(|_| Vec::new()) {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains("\"classes\": {}") && text.contains("\"failed\""), "{text}");
+    }
+    // What failed once is not tried again.
+    for engine in [engine(), unchecked_engine()] {
+        let mut known = VariantFile::built_in(&engine);
+        known.failed = Some([("conv2d_tiled".into(), "off by one".into())].into());
+        let file = Path::new(&cache).join("relabel").join(cache_file(&engine).unwrap().file_name().unwrap());
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        known.write(&file).unwrap();
+    }
+    let said = train(&[&path("small.toml"), "--run", &path("third"), "--max-steps", "1"]);
+    assert!(said.contains("conv2d_tiled is not used on this adapter: off by one"), "{said}");
 }
 
 #[test]

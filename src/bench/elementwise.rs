@@ -105,7 +105,9 @@ fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()>
 fn optimizer(engine: &Engine) -> Result<Timed> {
     let flat = || noise(engine, &[PARAMETERS]);
     let [grads, weights, velocity] = [flat()?, flat()?, flat()?];
-    let (mask, scale) = (noise(engine, &[PARAMETERS / 64])?, noise(engine, &[1])?);
+    let (mask, scale) = (noise(engine, &[PARAMETERS / 64])?, engine.tensor("scale", Shape::new(&[1]), DType::F32)?);
+    // Below zero the step would be left out.
+    engine.write(&scale, &[1.0f32]);
     let step = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
     engine.write_words(&step, &[1, 0.001f32.to_bits(), 0, 0, 0, 0, 0, 0]);
     let settings = sgd::Settings { momentum: 0.9, weight_decay: 1e-4, nesterov: false };

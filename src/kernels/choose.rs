@@ -1,5 +1,7 @@
 //! Which form of a kernel suits an adapter, by what is known of its kind.
 
+use std::collections::BTreeMap;
+
 use super::product::{ARRAYS, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
@@ -84,7 +86,7 @@ pub fn built_in(engine: &Engine) -> Variants {
             (&conv2d_subgroup::SHADER, 1),
             (&conv2d_input_grad_subgroup::SHADER, 1),
             (&conv2d_weight_grad_sliding::SHADER, 1),
-            (&conv2d_weight_grad_subgroup::SHADER, 1),
+            (&conv2d_weight_grad_subgroup::SHADER, 3),
             (&conv2d_winograd::SHADER, 4),
         ];
         for (shader, variant) in maps.into_iter().filter(|form| offered(engine, *form)) {
@@ -116,9 +118,19 @@ pub fn built_in(engine: &Engine) -> Variants {
 
 /// The kernels that [`built_in`] leaves out because the adapter gets their forms wrong, each with what was wrong.
 pub fn failures(engine: &Engine) -> &[(&'static str, String)] {
-    engine.struck_out(|| match engine.info().device_type {
-        wgpu::DeviceType::Cpu => Vec::new(),
-        _ => trial::failures(engine, &for_gpus(engine)),
+    known_failures(engine, None)
+}
+
+/// The same where an earlier trial of the same forms on the same adapter is `known`, if it is asked for first.
+pub fn known_failures<'a>(
+    engine: &'a Engine,
+    known: Option<&BTreeMap<String, String>>,
+) -> &'a [(&'static str, String)] {
+    let forms = for_gpus(engine);
+    engine.struck_out(|| match (known, engine.info().device_type) {
+        (Some(known), _) => forms.iter().filter_map(|(s, _)| Some((s.name, known.get(s.name)?.clone()))).collect(),
+        (None, wgpu::DeviceType::Cpu) => Vec::new(),
+        (None, _) => trial::failures(engine, &forms),
     })
 }
 

@@ -141,6 +141,9 @@ pub fn record(
         };
     let mut grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
     let (mut shader, mut variant, mut together) = (shader, forms.index(shader), together);
+    if shader.name == conv2d_weight_grad_subgroup::SHADER.name {
+        variant = conv2d_weight_grad_subgroup::by_width(variant, geometry.output[2]);
+    }
     if let Some(tiled) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
         shader = tiled;
         (variant, grid) = conv2d_weight_grad_tiled::plan(tiled, &forms, &p);

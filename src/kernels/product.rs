@@ -73,7 +73,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad::SHADER, 0),
             (&conv2d_weight_grad::SHADER, 1),
             (&conv2d_weight_grad_subgroup::SHADER, 0),
-            (&conv2d_weight_grad_subgroup::SHADER, 1),
+            (&conv2d_weight_grad_subgroup::SHADER, 3),
             (&conv2d_weight_grad_sliding::SHADER, 0),
             (&conv2d_weight_grad_sliding::SHADER, 1),
             (&conv2d_weight_grad_array::SHADER, 0),

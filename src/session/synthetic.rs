@@ -98,8 +98,8 @@ impl Noise {
     }
 }
 
-/// `[model]` of the demo network.
-pub const DEMO: &str = "name = \"convnet\"\nwidths = [16, 32, 64, 64]\nstrides = [2, 1, 2, 1]";
+/// `[model]` of the demo network, that of `assets/configs/sla_demo.toml`.
+pub const DEMO: &str = "name = \"convnet\"\nwidths = [16, 32, 64, 128]\nstrides = [2, 2, 2, 2]";
 /// Height, width and channels of the images that it sees.
 pub const DEMO_IMAGE: [usize; 3] = [28, 28, 1];
 /// Patches of an image, each way.
@@ -168,6 +168,15 @@ mod tests {
         for wrong in ["", "32", "32x32", "32x32x2:10", "0x3x3", "32x32x3:", "32x32x3:0", "axbx3", "9999x1x1"] {
             let error = noise(wrong).expect_err(wrong).to_string();
             assert!(error.contains("32x32x3:10"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_demo_network_is_that_of_the_demo() {
+        for method in ["baseline", "sla", "sla_sd"] {
+            let path = format!("{}/assets/configs/{method}_demo.toml", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("a config");
+            assert!(text.contains(&format!("[model]\n{DEMO}\n")), "{text}");
         }
     }
 

@@ -89,6 +89,10 @@ pub struct VariantFile {
     /// Forms for classes of shapes.
     #[serde(default)]
     pub classes: BTreeMap<String, ClassForms>,
+    /// Kernels that the adapter got wrong when they were tried (`kernels::trial`), each with what was wrong; left out where
+    /// nothing was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<BTreeMap<String, String>>,
 }
 
 impl VariantFile {
@@ -105,6 +109,7 @@ impl VariantFile {
             adapter: identity(engine),
             kernels: Some(kernels.into_iter().filter_map(named).collect()),
             classes: BTreeMap::new(),
+            failed: None,
         }
     }
 
@@ -260,20 +265,28 @@ impl Chosen {
     /// # Errors
     /// When a file that the user named cannot be read or names what the device does not have.
     pub fn set(engine: &Engine, wish: &Wish) -> Result<Self> {
+        let cache = cache_file(engine);
+        let kept = cache.as_ref().filter(|path| path.exists()).map(|path| own(engine, path));
+        let failed = kept.as_ref().and_then(|file| file.as_ref().ok()?.failed.clone());
+        let failures = choose::known_failures(engine, failed.as_ref());
         let mut chosen = Self { file: VariantFile::built_in(engine), tuner: None, cache: None, notes: Vec::new() };
-        for (kernel, why) in choose::failures(engine) {
+        for (kernel, why) in failures {
             chosen.notes.push(format!("warning: {kernel} is not used on this adapter: {why}"));
         }
         match wish {
             Wish::BuiltIn => {}
             Wish::File(path) => chosen.file = VariantFile::read(path)?.completed(engine),
             Wish::Measure | Wish::Cached => {
-                chosen.cache = cache_file(engine);
-                if let Some(path) = chosen.cache.as_ref().filter(|path| path.exists()) {
-                    match usable(engine, path) {
-                        Ok(file) => chosen.file = file.completed(engine),
-                        Err(e) => chosen.notes.push(format!("{e}; its forms are not used")),
-                    }
+                match kept.map(|file| file.and_then(|file| file.variants(engine).map(|_| file))) {
+                    Some(Ok(file)) => chosen.file = file.completed(engine),
+                    Some(Err(e)) => chosen.notes.push(format!("{e}; its forms are not used")),
+                    None => {}
+                }
+                chosen.cache = cache;
+                chosen.file.failed =
+                    Some(failures.iter().map(|(kernel, why)| ((*kernel).into(), why.clone())).collect());
+                if failed.is_none() && engine.info().device_type != wgpu::DeviceType::Cpu {
+                    chosen.keep_trial();
                 }
             }
         }
@@ -284,6 +297,13 @@ impl Chosen {
             engine.set_chooser(Some(tuner));
         }
         Ok(chosen)
+    }
+
+    /// Keeps what became of the trial, so that the next start need not repeat it.
+    fn keep_trial(&mut self) {
+        if let Some(Err(e)) = self.cache.as_ref().map(|path| keep(&self.file, path)) {
+            self.notes.push(format!("which forms this adapter gets right is not kept: {e}"));
+        }
     }
 
     /// Ends the measuring: keeps what was found, and says so in the notes.
@@ -322,12 +342,12 @@ impl Chosen {
     }
 }
 
-fn usable(engine: &Engine, path: &Path) -> Result<VariantFile> {
+/// A file of this version and adapter.
+fn own(engine: &Engine, path: &Path) -> Result<VariantFile> {
     let file = VariantFile::read(path)?;
     if file.version != version() || file.adapter != identity(engine) {
         return Err(Error::Config(format!("{}: it is of another version or adapter", path.display())));
     }
-    file.variants(engine)?;
     Ok(file)
 }
 
@@ -341,5 +361,5 @@ fn keep(file: &VariantFile, path: &Path) -> Result<()> {
 /// The forms of a run's folder, for its resumption; `None` when they are of another adapter or version, whose bits cannot
 /// be had here anyway.
 pub fn of_run(engine: &Engine, path: &Path) -> Option<Wish> {
-    usable(engine, path).ok().map(|_| Wish::File(path.into()))
+    own(engine, path).and_then(|file| file.variants(engine)).ok().map(|_| Wish::File(path.into()))
 }

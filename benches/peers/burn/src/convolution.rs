@@ -28,9 +28,9 @@ pub const SHAPES: [Convolution; 7] = [
     Convolution { network: "ResNet-32", rows: 32, size: 16, input: 32, output: 32, stride: 1 },
     Convolution { network: "ResNet-32", rows: 32, size: 8, input: 64, output: 64, stride: 1 },
     Convolution { network: "demo", rows: 128, size: 28, input: 1, output: 16, stride: 2 },
-    Convolution { network: "demo", rows: 128, size: 14, input: 16, output: 32, stride: 1 },
-    Convolution { network: "demo", rows: 128, size: 14, input: 32, output: 64, stride: 2 },
-    Convolution { network: "demo", rows: 128, size: 7, input: 64, output: 64, stride: 1 },
+    Convolution { network: "demo", rows: 128, size: 14, input: 16, output: 32, stride: 2 },
+    Convolution { network: "demo", rows: 128, size: 7, input: 32, output: 64, stride: 2 },
+    Convolution { network: "demo", rows: 128, size: 4, input: 64, output: 128, stride: 2 },
 ];
 
 impl Convolution {

@@ -52,12 +52,12 @@ pub struct ConvNet {
 }
 
 impl ConvNet {
-    /// Widths 16, 32, 64, 64 and strides 2, 1, 2, 1.
+    /// Widths 16, 32, 64, 128, each of stride 2.
     pub fn new(channels: usize, classes: usize, device: &Device) -> Self {
-        let layers = [(channels, 16, 2), (16, 32, 1), (32, 64, 2), (64, 64, 1)];
+        let layers = [(channels, 16, 2), (16, 32, 2), (32, 64, 2), (64, 128, 2)];
         Self {
             layers: layers.map(|(input, output, stride)| Normalised::new(input, output, stride, device)).to_vec(),
-            head: LinearConfig::new(64, classes).init(device),
+            head: LinearConfig::new(128, classes).init(device),
         }
     }
 }
