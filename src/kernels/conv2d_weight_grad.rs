@@ -113,9 +113,7 @@ pub fn record(
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
     let slots = p.kernel_height * p.kernel_width * p.channels;
     let (shader, blocks, together) =
-        if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
-            (&conv2d_weight_grad_array::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
-        } else if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
+        if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
             (&conv2d_weight_grad_sliding::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
         } else if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
             (&conv2d_weight_grad_subgroup::SHADER, slots.div_ceil(SLOTS as u32), 1)
@@ -125,6 +123,11 @@ pub fn record(
         };
     let mut grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
     let (mut shader, mut variant) = (shader, forms.index(shader));
+    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(&geometry) {
+        shader = &conv2d_weight_grad_array::SHADER;
+        (variant, [grid[0], grid[1]]) = conv2d_weight_grad_array::plan(&geometry);
+        grid[2] = p.parts;
+    }
     if let Some(tiled) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
         shader = tiled;
         (variant, grid) = conv2d_weight_grad_tiled::plan(tiled, &forms, &p);

@@ -3,7 +3,7 @@
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_subgroup, params, shared};
+use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_strip, conv2d_subgroup, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
@@ -27,7 +27,7 @@ params! {
     }
 }
 
-const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
+pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
     Variant { name, constants, needs: wgpu::Features::SUBGROUP }
 }
 
@@ -64,12 +64,20 @@ fn blocks(geometry: &Geometry) -> [usize; 2] {
 }
 
 /// The shader to record where the variants name it: `conv2d_column` before this one. If they also name
-/// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast.
+/// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast; if they name
+/// `conv2d_strip`, three quarters of what it fills of its strips.
 pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Shader> {
     let [_, height, width, _] = geometry.input;
-    let filled = 2 * height * width >= 64 * blocks(geometry).iter().product::<usize>();
+    let filled = (height * width) as f64 / (64 * blocks(geometry).iter().product::<usize>()) as f64;
+    let least = if forms.names(&conv2d_strip::SHADER) {
+        0.75 * height as f64 / height.next_multiple_of(4) as f64
+    } else if forms.names(&conv2d_subgroup::SHADER) {
+        0.5
+    } else {
+        0.0
+    };
     let shader = [&conv2d_column::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
-    (fits(geometry) && (filled || !forms.names(&conv2d_subgroup::SHADER))).then_some(shader)
+    (fits(geometry) && filled >= least).then_some(shader)
 }
 
 /// Records `y = x ∗ w` by the shader that is [`taken`], or, where `turned`, the input gradient `y` of an upstream
@@ -95,10 +103,11 @@ pub(super) fn record(
         across: across as u32,
         down: down as u32,
     };
-    let wide = across > 1 || forms.index(shader) > 1;
-    let variant = 2 * usize::from(wide) + usize::from(turned);
+    let edges = across > 1 || forms.index(shader) % 4 > 1;
+    let wide = shader.name == conv2d_column::SHADER.name && conv2d_strip::wide(outer);
+    let variant = 4 * usize::from(wide) + 2 * usize::from(edges) + usize::from(turned);
     let [groups, folds] = fold(rows * down * across);
-    let grid = [groups, outer.div_ceil(16) as u32, folds];
+    let grid = [groups, outer.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
     recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
 }
 
