@@ -64,7 +64,7 @@ pub(super) fn turns(geometry: &Geometry) -> bool {
 
 /// Whether lanes take 32 outputs each, not 16: where blocks of 32 compute no more in vain.
 pub(super) fn wide(outputs: usize) -> bool {
-    outputs.div_ceil(16) % 2 == 0
+    outputs.div_ceil(16).is_multiple_of(2)
 }
 
 /// Parameters for a tensor that is read and one that is written, `(R, H, W, channels)` both.
