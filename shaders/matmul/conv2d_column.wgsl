@@ -6,8 +6,8 @@
 //                     sum over ky, kx, c of x[r, oy + ky − 1, ox + kx − 1, c] · w[2 − ky, 2 − kx, n, c]
 //
 // Shapes     x (R, H, W, inner), w [3, 3, pad4(C), Cout] -> y (R, H, W, outer); places outside x count as zero
-// Dispatch   (R · down · across, blocks of 16 output channels, fold of x past 65535 groups)
-// Tile       the lanes are neighbours in a row; each computes a column of 8 pixels by 16 output channels
+// Dispatch   (R · down · across, blocks of 16 or 32 output channels, fold of x past 65535 groups)
+// Tile       the lanes are neighbours in a row; each computes a column of 8 pixels by 16 output channels, or 32
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over c in fours, kx, c within the four, ky: the same bits every run
 
@@ -28,11 +28,12 @@ struct Params {
 
 override TURNED: bool = false;
 override EDGES: bool = true; // whether a row of the image has several blocks
+override WIDE: bool = false; // whether a lane takes 32 outputs, for which it loads no more of x
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
 // Output n: rows 0 to 3 at 2n, rows 4 to 7 at 2n + 1.
-var<private> sums: array<vec4<f32>, 32>;
+var<private> sums: array<vec4<f32>, 64>;
 
 // A row of the input under a block, and, in lanes 0 and 7, the pixels to its left and right.
 struct Row {
@@ -92,27 +93,14 @@ fn add_output(n: u32, x: Window, top: vec4<f32>, middle: vec4<f32>, bottom: vec4
     sums[2u * n + 1u] = s.lower;
 }
 
-// The same for 4 outputs; t, m, b are the taps, x to w the inner steps.
-fn add_outputs(
-    n: u32, x: Window,
-    tx: vec4<f32>, ty: vec4<f32>, tz: vec4<f32>, tw: vec4<f32>,
-    mx: vec4<f32>, my: vec4<f32>, mz: vec4<f32>, mw: vec4<f32>,
-    bx: vec4<f32>, by: vec4<f32>, bz: vec4<f32>, bw: vec4<f32>,
-) {
-    add_output(n, x, vec4(tx.x, ty.x, tz.x, tw.x), vec4(mx.x, my.x, mz.x, mw.x), vec4(bx.x, by.x, bz.x, bw.x));
-    add_output(n + 1u, x, vec4(tx.y, ty.y, tz.y, tw.y), vec4(mx.y, my.y, mz.y, mw.y), vec4(bx.y, by.y, bz.y, bw.y));
-    add_output(n + 2u, x, vec4(tx.z, ty.z, tz.z, tw.z), vec4(mx.z, my.z, mz.z, mw.z), vec4(bx.z, by.z, bz.z, bw.z));
-    add_output(n + 3u, x, vec4(tx.w, ty.w, tz.w, tw.w), vec4(mx.w, my.w, mz.w, mw.w), vec4(bx.w, by.w, bz.w, bw.w));
-}
-
-// 16 outputs of a row of the block; literal places, so that nothing is looked up.
 fn store(r: u32, oy: u32, ox: u32, n: u32, row: u32, at: u32) {
-    store_row(r, oy, ox, n, Sums(
-        vec4(sums[at][row], sums[2u + at][row], sums[4u + at][row], sums[6u + at][row]),
-        vec4(sums[8u + at][row], sums[10u + at][row], sums[12u + at][row], sums[14u + at][row]),
-        vec4(sums[16u + at][row], sums[18u + at][row], sums[20u + at][row], sums[22u + at][row]),
-        vec4(sums[24u + at][row], sums[26u + at][row], sums[28u + at][row], sums[30u + at][row]),
-    ));
+    if oy < params.height && ox < params.width {
+        let place = (r * params.height + oy) * params.width + ox;
+        store_pixel(place, n, outputs_of(row, at));
+        if WIDE && (n + 4u) * 4u < params.outer {
+            store_pixel(place, n + 4u, outputs_of(row, at + 32u));
+        }
+    }
 }
 
 @compute @workgroup_size(WIDTH)
@@ -129,14 +117,14 @@ fn conv2d_column(
     let image = i32(r * params.height * params.width * params.inner);
     let x0 = index % params.across * 8u;
     let y0 = index / params.across % params.down * 8u;
-    let n = group.y * 4u;
+    let n = group.y * select(4u, 8u, WIDE);
     let column0 = i32(x0 + lane);
     let row0 = i32(y0) - 1;
     // Lane l looks after the row l / 2 of four, beside the block on the left and right.
     let edge_column = i32(x0) + select(-1, 8, lane % 2u == 1u);
     let edge_row = row0 + i32(lane / 2u);
     // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
-    sums[params.across % 32u] = vec4(0.0);
+    sums[params.across % 64u] = vec4(0.0);
     for (var k = 0u; k < params.inner; k++) {
         var e0 = vec4(0.0);
         var e1 = vec4(0.0);
@@ -156,9 +144,10 @@ fn conv2d_column(
         let r7 = row_of(pixel(image, row0 + 7, column0, k), lane, subgroupBroadcast(e1, 6u), subgroupBroadcast(e1, 7u));
         let r8 = row_of(pixel(image, row0 + 8, column0, k), lane, subgroupBroadcast(e2, 0u), subgroupBroadcast(e2, 1u));
         let r9 = row_of(pixel(image, row0 + 9, column0, k), lane, subgroupBroadcast(e2, 2u), subgroupBroadcast(e2, 3u));
-        let first = weights_at(k, n, 0u, lane);
-        let second = weights_at(k, n, 1u, lane);
-        let tap = params.inner * 4u * ((params.outer + 3u) / 4u);
+        let w0 = weights_at(k, n, 0u, lane);
+        let w1 = weights_at(k, n, 1u, lane);
+        let w2 = weights_at(k, n + 4u, 0u, lane);
+        let w3 = weights_at(k, n + 4u, 1u, lane);
         for (var kx = 0u; kx < 3u; kx++) {
             let place = lane + kx + 7u;
             let source = place % 8u;
@@ -173,22 +162,17 @@ fn conv2d_column(
             let h = seen(r7, source, outside);
             let i = seen(r8, source, outside);
             let j = seen(r9, source, outside);
-            let rows = Window(
+            let window = Window(
                 Channel(vec4(a.x, b.x, c.x, d.x), vec4(e.x, f.x, g.x, h.x), vec2(i.x, j.x)),
                 Channel(vec4(a.y, b.y, c.y, d.y), vec4(e.y, f.y, g.y, h.y), vec2(i.y, j.y)),
                 Channel(vec4(a.z, b.z, c.z, d.z), vec4(e.z, f.z, g.z, h.z), vec2(i.z, j.z)),
                 Channel(vec4(a.w, b.w, c.w, d.w), vec4(e.w, f.w, g.w, h.w), vec2(i.w, j.w)),
             );
-            let top = select(kx, 8u - kx, TURNED) * tap;
-            let middle = select(3u + kx, 5u - kx, TURNED) * tap;
-            let bottom = select(6u + kx, 2u - kx, TURNED) * tap;
-            let t = panel_of(w[first + top], w[second + top]);
-            let m = panel_of(w[first + middle], w[second + middle]);
-            let l = panel_of(w[first + bottom], w[second + bottom]);
-            add_outputs(0u, rows, t.xa, t.ya, t.za, t.wa, m.xa, m.ya, m.za, m.wa, l.xa, l.ya, l.za, l.wa);
-            add_outputs(4u, rows, t.xb, t.yb, t.zb, t.wb, m.xb, m.yb, m.zb, m.wb, l.xb, l.yb, l.zb, l.wb);
-            add_outputs(8u, rows, t.xc, t.yc, t.zc, t.wc, m.xc, m.yc, m.zc, m.wc, l.xc, l.yc, l.zc, l.wc);
-            add_outputs(12u, rows, t.xd, t.yd, t.zd, t.wd, m.xd, m.yd, m.zd, m.wd, l.xd, l.yd, l.zd, l.wd);
+            let column = select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
+            add_block(0u, w0, w1, column, window);
+            if WIDE {
+                add_block(16u, w2, w3, column, window);
+            }
         }
     }
     let ox = x0 + lane;

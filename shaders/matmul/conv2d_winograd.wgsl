@@ -166,12 +166,18 @@ fn add_position(sums: Tiles, p: u32, lane: u32, x: Rows, k: Weights) -> Tiles {
     );
 }
 
+fn store_inside(r: u32, oy: u32, ox: u32, n: u32, sums: Sums) {
+    if oy < params.height && ox < params.width {
+        store_pixel((r * params.height + oy) * params.width + ox, n, sums);
+    }
+}
+
 // The two rows of a tile out of its four positions.
 fn store(r: u32, oy: u32, ox: u32, n: u32, m0: Sums, m1: Sums, m2: Sums, m3: Sums) {
     let top = Sums(m0.a + m1.a + m2.a, m0.b + m1.b + m2.b, m0.c + m1.c + m2.c, m0.d + m1.d + m2.d);
     let bottom = Sums(m1.a - m2.a - m3.a, m1.b - m2.b - m3.b, m1.c - m2.c - m3.c, m1.d - m2.d - m3.d);
-    store_row(r, oy, ox, n, top);
-    store_row(r, oy + 1u, ox, n, bottom);
+    store_inside(r, oy, ox, n, top);
+    store_inside(r, oy + 1u, ox, n, bottom);
 }
 
 @compute @workgroup_size(WIDTH)

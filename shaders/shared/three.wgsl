@@ -1,5 +1,5 @@
-// What the convolutions with 3 x 3 kernels, stride 1 and a border of 1 on subgroups of 8 lanes share: loads of pixels and
-// weights, and stores. Appended after a kernel with conv2d_winograd.wgsl's bindings and TURNED, and with panel.wgsl.
+// What the convolutions with 3 x 3 kernels on subgroups of 8 lanes share: loads of pixels and weights, and stores. Appended
+// after a kernel with conv2d_winograd.wgsl's bindings and TURNED, and with panel.wgsl.
 
 // 4 channels of a pixel; zero outside the image. `image` is the index into x of the image's first vector.
 fn pixel(image: i32, iy: i32, ix: i32, c: u32) -> vec4<f32> {
@@ -47,12 +47,10 @@ fn masked(value: vec4<f32>, n: u32) -> vec4<f32> {
     return select(vec4(0.0), value, vec4(n) + vec4(0u, 1u, 2u, 3u) < vec4(params.outer));
 }
 
-fn store_row(r: u32, oy: u32, ox: u32, n: u32, sums: Sums) {
-    if oy >= params.height || ox >= params.width {
-        return;
-    }
+// 16 outputs of a pixel, by its place among all.
+fn store_pixel(place: u32, n: u32, sums: Sums) {
     let outputs = (params.outer + 3u) / 4u;
-    let at = ((r * params.height + oy) * params.width + ox) * outputs + n;
+    let at = place * outputs + n;
     y[at] = masked(sums.a, n * 4u);
     if n + 1u < outputs { y[at + 1u] = masked(sums.b, n * 4u + 4u); }
     if n + 2u < outputs { y[at + 2u] = masked(sums.c, n * 4u + 8u); }

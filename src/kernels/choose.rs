@@ -7,10 +7,11 @@ use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, colour_jitter,
     conv2d_column, conv2d_coop, conv2d_input_grad_coop, conv2d_input_grad_subgroup, conv2d_input_grad_tiled,
-    conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
-    conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled,
-    matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass,
-    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows, top_candidates, top_k, trial,
+    conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop,
+    matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop,
+    score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows,
+    top_candidates, top_k, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -157,13 +158,14 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
 ///
 /// Winograd's sums add and subtract inputs first, so its rounding errors are about five times as large. The twins' tolerance
 /// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
-/// side of zero, and its whole gradient with it. `conv2d_column` rounds as finely as the direct forms but adds in another
-/// order, and 6e-7 lies below the rounding of any order: it falls on the other side there too.
+/// side of zero, and its whole gradient with it. `conv2d_column` and `conv2d_strip` round as finely as the direct forms but
+/// add in another order, and 6e-7 lies below the rounding of any order: it falls on the other side there too.
 pub fn direct(engine: &Engine) -> Variants {
     engine.variants().unwrap_or_else(|| {
         let mut chosen = built_in(engine);
         chosen.kernels.remove(conv2d_winograd::SHADER.name);
         chosen.kernels.remove(conv2d_column::SHADER.name);
+        chosen.kernels.remove(conv2d_strip::SHADER.name);
         chosen
     })
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::product::Product;
-use super::{Case, Kernel, conv2d_coop, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared, windows};
+use super::{
+    Case, Kernel, conv2d_coop, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared, windows,
+};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -175,6 +177,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     if let Some(shader) = conv2d_winograd::taken(&forms, &geometry) {
         return conv2d_winograd::record(recording, shader, &forms, &geometry, [x, w, y], false);
     }
+    if forms.names(&conv2d_strip::SHADER) && conv2d_strip::fits(&geometry) {
+        return conv2d_strip::record(recording, &geometry, [x, w, y], false);
+    }
     let p = Params {
         rows: geometry.input[0] as u32,
         height: geometry.input[1] as u32,
@@ -227,11 +232,12 @@ pub(super) fn of_arrays(x: &Array, w: &Array, convolution: Convolution) -> Geome
 pub(super) const TOLERANCE: Tolerance = Tolerance::largest(3e-6);
 
 /// One value, odd kernels, strides and borders, channels off the multiples of 4 and 16, pixels around a tile of 512
-/// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32, more images than a window
-/// holds.
+/// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32, and for blocks of
+/// 32 outputs and strips of 4 and 8 rows images of 4, 7 and 13 rows, one row or one column, one channel, and more
+/// images than a window holds.
 pub(super) fn geometries() -> Vec<Geometry> {
     // R, H, W, C, kh, kw, Cout, stride, padding.
-    let table: [[usize; 9]; 22] = [
+    let table: [[usize; 9]; 28] = [
         [1, 1, 1, 1, 1, 1, 1, 1, 0],
         [1, 5, 7, 3, 3, 3, 5, 1, 1],
         [2, 9, 6, 5, 3, 3, 18, 2, 1],
@@ -254,6 +260,12 @@ pub(super) fn geometries() -> Vec<Geometry> {
         [2, 16, 16, 32, 3, 3, 32, 1, 1],
         [3, 16, 16, 32, 3, 3, 8, 1, 1],
         [5, 16, 16, 24, 3, 3, 8, 2, 1],
+        [3, 4, 4, 37, 3, 3, 50, 1, 1],
+        [2, 7, 7, 9, 3, 3, 29, 2, 1],
+        [5, 4, 4, 20, 3, 3, 35, 2, 1],
+        [2, 13, 1, 33, 3, 3, 3, 2, 1],
+        [3, 1, 10, 6, 3, 3, 20, 2, 1],
+        [2, 15, 12, 1, 3, 3, 7, 2, 1],
     ];
     table.map(of_row).into()
 }

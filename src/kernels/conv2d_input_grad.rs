@@ -4,8 +4,8 @@
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
-    Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_winograd, params,
-    shared, windows,
+    Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_strip, conv2d_input_grad_subgroup, conv2d_input_grad_tiled,
+    conv2d_strip, conv2d_winograd, params, shared, windows,
 };
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
@@ -66,6 +66,12 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
     if let Some(shader) = conv2d_winograd::taken(&forms, &geometry) {
         return conv2d_winograd::record(recording, shader, &forms, &geometry, [dy, w, dx], true);
+    }
+    if forms.names(&conv2d_strip::SHADER) && conv2d_strip::turns(&geometry) {
+        return conv2d_strip::record(recording, &geometry, [dy, w, dx], true);
+    }
+    if forms.names(&conv2d_input_grad_strip::SHADER) && conv2d_input_grad_strip::fits(&geometry) {
+        return conv2d_input_grad_strip::record(recording, &geometry, [dy, w, dx]);
     }
     let [rows, height, width, channels] = geometry.input;
     let p = Params {

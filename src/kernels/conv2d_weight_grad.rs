@@ -9,7 +9,7 @@ use super::{
 };
 use crate::base::shape::pad4;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
 params! {
     /// Uniforms of `conv2d_weight_grad.wgsl` and of its other forms.
@@ -57,7 +57,7 @@ pub static SHADER: Shader = Shader {
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
 /// Slots (a tap and 4 input channels) of one block; see the shader.
-const SLOTS: usize = 24;
+const SLOTS: u32 = 24;
 
 /// Output pixels a part: adding the parts costs about 6 / 512 of the products on a software adapter, and a large batch
 /// still splits into enough parts to fill a GPU.
@@ -96,6 +96,45 @@ fn partial(geometry: &Geometry, parts: usize) -> Shape {
     Shape::new(&[parts, kh * kw * channels, outputs])
 }
 
+/// A form, its groups across slots and outputs, and the parts that one of its groups computes.
+struct Form {
+    shader: &'static Shader,
+    variant: usize,
+    blocks: [u32; 2],
+    together: u32,
+}
+
+/// The form that the variants name for a geometry.
+fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
+    if let Some(shader) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
+        let (variant, blocks) = conv2d_weight_grad_tiled::plan(shader, forms, p);
+        return Form { shader, variant, blocks, together: 1 };
+    }
+    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) {
+        let (variant, blocks) = conv2d_weight_grad_array::plan(geometry);
+        return Form { shader: &conv2d_weight_grad_array::SHADER, variant, blocks, together: 1 };
+    }
+    let outputs = p.outputs.div_ceil(4);
+    let slots =
+        [(p.kernel_height * p.channels).div_ceil(8), (p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS)];
+    if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(geometry) {
+        let shader = &conv2d_weight_grad_sliding::SHADER;
+        return Form { shader, variant: forms.index(shader), blocks: [slots[0], outputs], together: 1 };
+    }
+    let blocks = [slots[1], outputs];
+    if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
+        let shader = &conv2d_weight_grad_subgroup::SHADER;
+        let variant = conv2d_weight_grad_subgroup::by_width(forms.index(shader), geometry.output[2]);
+        return Form { shader, variant, blocks, together: 1 };
+    }
+    Form {
+        shader: &SHADER,
+        variant: forms.index(&SHADER),
+        blocks,
+        together: forms.variant(&SHADER).constant("WIDTH") / 8,
+    }
+}
+
 /// Records `dw` for `y = x ∗ w`.
 ///
 /// # Errors
@@ -110,7 +149,6 @@ pub fn record(
 ) -> Result<()> {
     let geometry = conv2d::geometry("conv2d_weight_grad", x, dw, convolution, dy)?;
     part.expect("conv2d_weight_grad: part", scratch(&geometry).sizes())?;
-    let (lines, parts) = split(&geometry);
     let p = Params {
         rows: geometry.input[0] as u32,
         height: geometry.input[1] as u32,
@@ -123,32 +161,11 @@ pub fn record(
         kernel_width: geometry.kernel[1] as u32,
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
-        parts: parts as u32,
-        lines: lines as u32,
+        parts: split(&geometry).1 as u32,
+        lines: 0,
     };
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
-    let slots = p.kernel_height * p.kernel_width * p.channels;
-    let (shader, blocks, together) =
-        if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
-            (&conv2d_weight_grad_array::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
-        } else if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(&geometry) {
-            (&conv2d_weight_grad_sliding::SHADER, (p.kernel_height * p.channels).div_ceil(8), 1)
-        } else if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
-            (&conv2d_weight_grad_subgroup::SHADER, slots.div_ceil(SLOTS as u32), 1)
-        } else {
-            let together = forms.variant(&SHADER).constant("WIDTH") / 8;
-            (&SHADER, slots.div_ceil(SLOTS as u32), together)
-        };
-    let mut grid = [blocks, p.outputs.div_ceil(4), p.parts.div_ceil(together)];
-    let (mut shader, mut variant, mut together) = (shader, forms.index(shader), together);
-    if shader.name == conv2d_weight_grad_subgroup::SHADER.name {
-        variant = conv2d_weight_grad_subgroup::by_width(variant, geometry.output[2]);
-    }
-    if let Some(tiled) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
-        shader = tiled;
-        (variant, grid) = conv2d_weight_grad_tiled::plan(tiled, &forms, &p);
-        together = 1;
-    }
+    let Form { shader, mut variant, blocks, together } = form(&forms, &geometry, &p);
     if !shader.variants[variant].windows.is_empty() && parts_in_windows(&geometry).is_none() {
         variant = windows::without(shader, variant);
     }
@@ -163,7 +180,7 @@ pub fn record(
         let sums = partial(&geometry, parts);
         let sums = if all == 1 { dw.clone() } else { part.part(first as u64 * sums.bytes() / parts as u64, sums) };
         first += parts;
-        grid[2] = p.parts.div_ceil(together);
+        let grid = [blocks[0], blocks[1], p.parts.div_ceil(together)];
         recording.dispatch_variant(shader, variant, p, &[&x, &dy, &sums], grid, geometry.cost_of(images))?;
     }
     if all == 1 { Ok(()) } else { sum_parts::record(recording, &part.window(0, partial(&geometry, all)), dw) }

@@ -3,7 +3,7 @@
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_subgroup, params, shared, windows};
+use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_strip, conv2d_subgroup, params, shared, windows};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
@@ -27,13 +27,9 @@ params! {
     }
 }
 
-const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
+pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
     Variant::needing(name, constants, wgpu::Features::SUBGROUP)
 }
-
-/// Variants in pairs, forward and for the gradient: the call chooses between the two. The first pair is for images of at
-/// most 8 columns; naming it leaves the choice between the pairs to the width.
-pub(super) const FORMS: &[Variant] = &[NARROW, NARROW_TURNED, WIDE, WIDE_TURNED];
 
 const NARROW: Variant = form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]);
 const NARROW_TURNED: Variant = form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]);
@@ -47,6 +43,8 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL, shared::THREE],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
+    // In pairs, forward and for the gradient: the call chooses between the two. The first pair is for images of at most 8 columns;
+    // naming it leaves the choice between the pairs to the width. The second four are the same in windows.
     variants: &[
         NARROW,
         NARROW_TURNED,
@@ -73,12 +71,20 @@ fn blocks(geometry: &Geometry) -> [usize; 2] {
 }
 
 /// The shader to record where the variants name it: `conv2d_column` before this one. If they also name
-/// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast.
+/// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast; if they name
+/// `conv2d_strip`, three quarters of what it fills of its strips.
 pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Shader> {
     let [_, height, width, _] = geometry.input;
-    let filled = 2 * height * width >= 64 * blocks(geometry).iter().product::<usize>();
+    let filled = (height * width) as f64 / (64 * blocks(geometry).iter().product::<usize>()) as f64;
+    let least = if forms.names(&conv2d_strip::SHADER) {
+        0.75 * height as f64 / height.next_multiple_of(4) as f64
+    } else if forms.names(&conv2d_subgroup::SHADER) {
+        0.5
+    } else {
+        0.0
+    };
     let shader = [&conv2d_column::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
-    (fits(geometry) && (filled || !forms.names(&conv2d_subgroup::SHADER))).then_some(shader)
+    (fits(geometry) && filled >= least).then_some(shader)
 }
 
 /// Records `y = x ∗ w` by the shader that is [`taken`], or, where `turned`, the input gradient `y` of an upstream
@@ -104,14 +110,17 @@ pub(super) fn record(
         across: across as u32,
         down: down as u32,
     };
-    let named = forms.index(shader);
-    let wide = across > 1 || named % 4 > 1;
-    let variant = named / 4 * 4 + 2 * usize::from(wide) + usize::from(turned);
+    let (named, column) = (forms.index(shader), shader.name == conv2d_column::SHADER.name);
+    let edges = across > 1 || named % 4 > 1;
+    // The second four of both: 32 outputs a lane, or windows.
+    let wide = column && conv2d_strip::wide(outer);
+    let second = if column { wide } else { named > 3 };
+    let variant = 4 * usize::from(second) + 2 * usize::from(edges) + usize::from(turned);
     let (variant, parts) = windows::split(shader, variant, &[x], &[y]);
     for images in parts {
         let [x, y] = [x, y].map(|map| windows::part(map, &images));
         let [groups, folds] = fold(images.len() * down * across);
-        let grid = [groups, outer.div_ceil(16) as u32, folds];
+        let grid = [groups, outer.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
         let p = Params { rows: images.len() as u32, ..p };
         recording.dispatch_variant(shader, variant, p, &[&x, w, &y], grid, geometry.cost_of(&images))?;
     }

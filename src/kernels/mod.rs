@@ -37,8 +37,10 @@ pub mod conv2d_column;
 pub mod conv2d_coop;
 pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_coop;
+pub mod conv2d_input_grad_strip;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_input_grad_tiled;
+pub mod conv2d_strip;
 pub mod conv2d_subgroup;
 pub mod conv2d_tiled;
 pub mod conv2d_weight_grad;
@@ -159,8 +161,10 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_coop::KERNEL,
     conv2d_input_grad::KERNEL,
     conv2d_input_grad_coop::KERNEL,
+    conv2d_input_grad_strip::KERNEL,
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_input_grad_tiled::KERNEL,
+    conv2d_strip::KERNEL,
     conv2d_subgroup::KERNEL,
     conv2d_tiled::KERNEL,
     conv2d_weight_grad::KERNEL,
@@ -269,7 +273,9 @@ pub mod shared {
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
     /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
     pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
-    /// Convolutions of 3 x 3 on subgroups: `pixel`, `weights_at`, `panel_of`, `store_row`.
+    /// Convolutions of 3 x 3 by strips, with their sums in an array: `load`, `add_block`, `outputs_of`.
+    pub const STRIP: &str = include_str!("../../shaders/shared/strip.wgsl");
+    /// Convolutions of 3 x 3 on subgroups: `pixel`, `weights_at`, `panel_of`, `store_pixel`.
     pub const THREE: &str = include_str!("../../shaders/shared/three.wgsl");
     /// Scores of optimal transport: `score`, `scaling_of`, `joined`.
     pub const TRANSPORT: &str = include_str!("../../shaders/shared/transport.wgsl");

@@ -3,10 +3,11 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_column, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
-    conv2d_input_grad_tiled, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_array,
-    conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
-    conv2d_winograd, matmul, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
+    conv2d, conv2d_column, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_strip,
+    conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
+    conv2d_weight_grad, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, matmul, matmul_column, matmul_coop,
+    matmul_subgroup, matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::recording::HALF;
@@ -25,6 +26,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_winograd::SHADER, 0),
             (&conv2d_winograd::SHADER, 4),
             (&conv2d_column::SHADER, 0),
+            (&conv2d_strip::SHADER, 0),
             (&conv2d_tiled::SHADER, 1),
             (&conv2d_tiled::SHADER, 2),
             (&conv2d_tiled::SHADER, 3),
@@ -51,6 +53,8 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_winograd::SHADER, 0),
             (&conv2d_winograd::SHADER, 4),
             (&conv2d_column::SHADER, 0),
+            (&conv2d_strip::SHADER, 0),
+            (&conv2d_input_grad_strip::SHADER, 0),
             (&conv2d_input_grad_tiled::SHADER, 1),
             (&conv2d_input_grad_tiled::SHADER, 2),
             (&conv2d_input_grad_tiled::SHADER, 3),
@@ -121,8 +125,13 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
 ];
 
 /// Forms that keep their sums in an array.
-pub(super) const ARRAYS: [&Shader; 3] =
-    [&conv2d_column::SHADER, &conv2d_weight_grad_array::SHADER, &matmul_column::SHADER];
+pub(super) const ARRAYS: [&Shader; 5] = [
+    &conv2d_column::SHADER,
+    &conv2d_strip::SHADER,
+    &conv2d_input_grad_strip::SHADER,
+    &conv2d_weight_grad_array::SHADER,
+    &matmul_column::SHADER,
+];
 
 /// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
 /// 22.3 looks every element up lane by lane and compiles for half a minute; Mesa 26.2 is the first that was measured to do it.

@@ -173,9 +173,11 @@ mod tests {
 
     #[test]
     fn the_demo_network_is_that_of_the_demo() {
-        for method in ["baseline", "sla", "sla_sd"] {
-            let path = format!("{}/assets/configs/{method}_demo.toml", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(path).expect("a config");
+        for text in [
+            include_str!("../../assets/configs/baseline_demo.toml"),
+            include_str!("../../assets/configs/sla_demo.toml"),
+            include_str!("../../assets/configs/sla_sd_demo.toml"),
+        ] {
             assert!(text.contains(&format!("[model]\n{DEMO}\n")), "{text}");
         }
     }

@@ -1,0 +1,197 @@
+// Convolution of NHWC images with 3 x 3 kernels, a border of 1 and stride 1 or 2, or, at stride 1, its gradient by the
+// input, as in conv2d_column.wgsl (sums in an array), for images of any size: no lane needs a neighbour.
+//
+//   y[r, oy, ox, n] = sum over ky, kx, c of x[r, oy·STRIDE + ky − 1, ox·STRIDE + kx − 1, c] · w[ky, kx, c, n], or, where
+//              TURNED, sum over ky, kx, c of x[r, oy + ky − 1, ox + kx − 1, c] · w[2 − ky, 2 − kx, n, c]
+//
+// Shapes     x (R, H, W, inner), w [3, 3, pad4(C), Cout] -> y (R, OH, OW, outer); places outside x count as zero
+// Dispatch   (blocks of 16 strips, blocks of 16 or 32 output channels, fold of x past 65535 groups)
+// Tile       a strip is 4 rows of a column; a lane computes 2, 8 apart in the list of all images' strips, by 16 output
+//            channels, or 32 where WIDE, for which it loads no more of x
+// Shared     none; needs subgroups of at least 8 lanes
+// Order      each output is summed by one lane over c in fours, kx, c within the four, ky: the same bits every run
+
+struct Params {
+    rows: u32,       // R
+    height: u32,     // H
+    width: u32,      // W
+    inner: u32,      // channels of x, in vec4
+    outer: u32,      // channels of y
+    out_height: u32, // OH
+    out_width: u32,  // OW
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // (R, H, W, inner)
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;       // [3, 3, pad4(C), Cout]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (R, OH, OW, outer)
+
+override STRIDE: u32 = 1u;
+override TURNED: bool = false;
+override WIDE: bool = false;
+override SINGLE: bool = false; // whether x has one channel: its pads are left alone
+
+const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
+
+// Output n: the first strip at 2n, the second at 2n + 1.
+var<private> sums: array<vec4<f32>, 64>;
+
+struct Strip {
+    r: u32,
+    oy: u32, // of the first row
+    ox: u32,
+}
+
+fn strips() -> u32 {
+    return params.rows * ((params.out_height + 3u) / 4u) * params.out_width;
+}
+
+// Strips past the last are computed again and not stored.
+fn strip_of(index: u32) -> Strip {
+    let i = min(index, strips() - 1u);
+    let down = (params.out_height + 3u) / 4u;
+    return Strip(i / params.out_width / down, i / params.out_width % down * 4u, i % params.out_width);
+}
+
+// One input channel under the 4 rows of a strip, as the three taps of a column see it.
+struct Taps {
+    top: vec4<f32>,
+    middle: vec4<f32>,
+    bottom: vec4<f32>,
+}
+
+fn taps_of(p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, p5: f32, p6: f32, p7: f32, p8: f32) -> Taps {
+    if STRIDE == 2u {
+        return Taps(vec4(p0, p2, p4, p6), vec4(p1, p3, p5, p7), vec4(p2, p4, p6, p8));
+    }
+    return Taps(vec4(p0, p1, p2, p3), vec4(p1, p2, p3, p4), vec4(p2, p3, p4, p5));
+}
+
+// 4 input channels under a strip.
+struct Four {
+    x: Taps,
+    y: Taps,
+    z: Taps,
+    w: Taps,
+}
+
+// The pixels under a strip as the taps kx see them.
+fn four_of(strip: Strip, kx: u32, k: u32) -> Four {
+    let row = i32(strip.oy * STRIDE) - 1;
+    let column = strip.ox * STRIDE + kx - 1u;
+    let line = i32(params.width * params.inner);
+    let place = (i32(strip.r * params.height) + row) * line + i32(column * params.inner + k);
+    // Column -1 wraps round and is past the last as well.
+    let end = select(0u, params.height, column < params.width);
+    let a = load(place, row, end);
+    let b = load(place + line, row + 1, end);
+    let c = load(place + 2 * line, row + 2, end);
+    let d = load(place + 3 * line, row + 3, end);
+    let e = load(place + 4 * line, row + 4, end);
+    let f = load(place + 5 * line, row + 5, end);
+    var g = vec4(0.0);
+    var h = vec4(0.0);
+    var i = vec4(0.0);
+    if STRIDE == 2u {
+        g = load(place + 6 * line, row + 6, end);
+        h = load(place + 7 * line, row + 7, end);
+        i = load(place + 8 * line, row + 8, end);
+    }
+    return Four(
+        taps_of(a.x, b.x, c.x, d.x, e.x, f.x, g.x, h.x, i.x),
+        taps_of(a.y, b.y, c.y, d.y, e.y, f.y, g.y, h.y, i.y),
+        taps_of(a.z, b.z, c.z, d.z, e.z, f.z, g.z, h.z, i.z),
+        taps_of(a.w, b.w, c.w, d.w, e.w, f.w, g.w, h.w, i.w),
+    );
+}
+
+// What a lane's two strips see.
+struct Window {
+    first: Four,
+    second: Four,
+}
+
+struct Pair {
+    first: vec4<f32>,
+    second: vec4<f32>,
+}
+
+// The sums of an output + 3 taps of one inner step.
+fn add_taps(sum: Pair, a: Taps, b: Taps, top: f32, middle: f32, bottom: f32) -> Pair {
+    var s = sum;
+    s.first = fma(a.top, vec4(top), s.first);
+    s.second = fma(b.top, vec4(top), s.second);
+    s.first = fma(a.middle, vec4(middle), s.first);
+    s.second = fma(b.middle, vec4(middle), s.second);
+    s.first = fma(a.bottom, vec4(bottom), s.first);
+    s.second = fma(b.bottom, vec4(bottom), s.second);
+    return s;
+}
+
+// Adds 3 taps of 4 inner steps (x, y, z, w) to an output.
+fn add_output(n: u32, x: Window, top: vec4<f32>, middle: vec4<f32>, bottom: vec4<f32>) {
+    var s = Pair(sums[2u * n], sums[2u * n + 1u]);
+    s = add_taps(s, x.first.x, x.second.x, top.x, middle.x, bottom.x);
+    if !SINGLE {
+        s = add_taps(s, x.first.y, x.second.y, top.y, middle.y, bottom.y);
+        s = add_taps(s, x.first.z, x.second.z, top.z, middle.z, bottom.z);
+        s = add_taps(s, x.first.w, x.second.w, top.w, middle.w, bottom.w);
+    }
+    sums[2u * n] = s.first;
+    sums[2u * n + 1u] = s.second;
+}
+
+fn store_row(strip: Strip, n: u32, row: u32, at: u32) {
+    let oy = strip.oy + row;
+    if oy < params.out_height {
+        let place = (strip.r * params.out_height + oy) * params.out_width + strip.ox;
+        store_pixel(place, n, outputs_of(row, at));
+        if WIDE && (n + 4u) * 4u < params.outer {
+            store_pixel(place, n + 4u, outputs_of(row, at + 32u));
+        }
+    }
+}
+
+fn store(strip: Strip, n: u32, at: u32) {
+    store_row(strip, n, 0u, at);
+    store_row(strip, n, 1u, at);
+    store_row(strip, n, 2u, at);
+    store_row(strip, n, 3u, at);
+}
+
+@compute @workgroup_size(WIDTH)
+fn conv2d_strip(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let first = (group.x + group.z * groups.x) * 16u;
+    if first >= strips() {
+        return;
+    }
+    let a = strip_of(first + lane);
+    let b = strip_of(first + 8u + lane);
+    let n = group.y * select(4u, 8u, WIDE);
+    // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
+    sums[params.outer % 64u] = vec4(0.0);
+    for (var k = 0u; k < params.inner; k++) {
+        let w0 = weights_at(k, n, 0u, lane);
+        let w1 = weights_at(k, n, 1u, lane);
+        let w2 = weights_at(k, n + 4u, 0u, lane);
+        let w3 = weights_at(k, n + 4u, 1u, lane);
+        for (var kx = 0u; kx < 3u; kx++) {
+            let window = Window(four_of(a, kx, k), four_of(b, kx, k));
+            let column = select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
+            add_block(0u, w0, w1, column, window);
+            if WIDE {
+                add_block(16u, w2, w3, column, window);
+            }
+        }
+    }
+    if first + lane < strips() {
+        store(a, n, 0u);
+    }
+    if first + 8u + lane < strips() {
+        store(b, n, 1u);
+    }
+}

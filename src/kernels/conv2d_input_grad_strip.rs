@@ -1,0 +1,43 @@
+//! Gradient of a convolution by its input for 3 x 3 kernels, a border of 1 and stride 2, on subgroups of 8 lanes, with the sums
+//! in an array: recorded by [`conv2d_input_grad::record`] where it fits and the recording's variants name it, for drivers
+//! that keep such an array in memory (`product::offered` says which).
+
+use super::conv2d::{Geometry, fold};
+use super::conv2d_strip::{self, Params};
+use super::conv2d_winograd::form;
+use super::{Case, Kernel, conv2d_input_grad, shared};
+use crate::base::{Array, Result};
+use crate::gpu::{Recording, Shader, Tensor, read, write};
+
+/// The shader, by 16 or 32 channels a lane; the call chooses.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_input_grad_strip",
+    source: include_str!("../../shaders/matmul/conv2d_input_grad_strip.wgsl"),
+    shared: &[shared::PANEL, shared::THREE, shared::STRIP],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("w"), write("y")],
+    variants: &[form("16", &[("WIDE", 0.0)]), form("32", &[("WIDE", 1.0)])],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: conv2d_strip::FIELDS, cases };
+
+/// Whether this form computes a convolution's input gradient.
+pub(super) fn fits(geometry: &Geometry) -> bool {
+    conv2d_strip::fits(geometry) && geometry.convolution.stride == 2
+}
+
+/// Records `dx` for `y = x ∗ w`; `tensors` are `dy`, `w` and `dx`.
+pub(super) fn record(recording: &mut Recording, geometry: &Geometry, tensors: [&Tensor; 3]) -> Result<()> {
+    let p = conv2d_strip::params(geometry.output, geometry.input);
+    let [rows, height, width, channels] = geometry.input;
+    // The even columns are as many as the odd ones, or one more.
+    let [groups, folds] = fold((rows * height.div_ceil(8) * width.div_ceil(2)).div_ceil(16));
+    let wide = conv2d_strip::wide(channels);
+    let grid = [groups, 2 * channels.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
+    recording.dispatch_variant(&SHADER, usize::from(wide), p, &tensors, grid, geometry.cost())
+}
+
+fn cases() -> Vec<Case> {
+    conv2d_input_grad::cases_of(fits, Array::clone)
+}

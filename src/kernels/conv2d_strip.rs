@@ -1,0 +1,110 @@
+//! Convolution with 3 x 3 kernels, a border of 1 and stride 1 or 2, and at stride 1 its gradient by the input, on subgroups of
+//! 8 lanes, with the sums in an array and images of any size: recorded by [`conv2d::record`] and
+//! [`conv2d_input_grad::record`] where it fits and the recording's variants name it, for drivers that keep such an array in
+//! memory (`product::offered` says which).
+
+use super::conv2d::{self, Convolution, Geometry, fold};
+use super::conv2d_winograd::form;
+use super::{Case, Kernel, conv2d_input_grad, params, shared};
+use crate::base::{Array, Result};
+use crate::gpu::{Recording, Shader, Tensor, read, write};
+
+params! {
+    /// Uniforms of `conv2d_strip.wgsl`.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// H of the input.
+        pub height: u32,
+        /// W of the input.
+        pub width: u32,
+        /// Channels that are summed over, in vectors of 4.
+        pub inner: u32,
+        /// Channels of the output.
+        pub outer: u32,
+        /// H of the output.
+        pub out_height: u32,
+        /// W of the output.
+        pub out_width: u32,
+    }
+}
+
+/// The shader, by 16 or 32 outputs a lane; the call chooses among all variants.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_strip",
+    source: include_str!("../../shaders/matmul/conv2d_strip.wgsl"),
+    shared: &[shared::PANEL, shared::THREE, shared::STRIP],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("w"), write("y")],
+    variants: &[
+        form("16", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        form("32", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        form("16 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        form("32 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        form("16 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        form("32 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        form("16 of one channel", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
+        form("16 of one channel, stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
+    ],
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
+
+/// Whether this form computes a convolution.
+pub(super) fn fits(geometry: &Geometry) -> bool {
+    let Convolution { stride, padding } = geometry.convolution;
+    geometry.kernel == [3, 3] && padding == 1 && stride <= 2
+}
+
+/// Whether this form computes a convolution's input gradient.
+pub(super) fn turns(geometry: &Geometry) -> bool {
+    fits(geometry) && geometry.convolution.stride == 1
+}
+
+/// Whether lanes take 32 outputs each, not 16: where blocks of 32 compute no more in vain.
+pub(super) fn wide(outputs: usize) -> bool {
+    outputs.div_ceil(16).is_multiple_of(2)
+}
+
+/// Parameters for a tensor that is read and one that is written, `(R, H, W, channels)` both.
+pub(super) fn params(input: [usize; 4], output: [usize; 4]) -> Params {
+    Params {
+        rows: input[0] as u32,
+        height: input[1] as u32,
+        width: input[2] as u32,
+        inner: input[3].div_ceil(4) as u32,
+        outer: output[3] as u32,
+        out_height: output[1] as u32,
+        out_width: output[2] as u32,
+    }
+}
+
+/// Records `y = x ∗ w`, or, where `turned`, the input gradient `y` of an upstream gradient `x`.
+pub(super) fn record(
+    recording: &mut Recording,
+    geometry: &Geometry,
+    [x, w, y]: [&Tensor; 3],
+    turned: bool,
+) -> Result<()> {
+    let (input, output) = if turned { (geometry.output, geometry.input) } else { (geometry.input, geometry.output) };
+    let strided = geometry.convolution.stride == 2;
+    let single = !turned && input[3] == 1;
+    let wide = !single && wide(output[3]);
+    let variant = match (single, turned) {
+        (true, _) => 6 + usize::from(strided),
+        (_, true) => 2 + usize::from(wide),
+        _ => 4 * usize::from(strided) + usize::from(wide),
+    };
+    let strips = output[0] * output[1].div_ceil(4) * output[2];
+    let [groups, folds] = fold(strips.div_ceil(16));
+    let grid = [groups, output[3].div_ceil(if wide { 32 } else { 16 }) as u32, folds];
+    let p = params(input, output);
+    recording.dispatch_variant(&SHADER, variant, p, &[x, w, y], grid, geometry.cost())
+}
+
+/// The cases of the convolution and of its gradient that this form computes.
+pub(super) fn cases() -> Vec<Case> {
+    let gradient = conv2d_input_grad::cases_of(turns, Array::clone);
+    conv2d::cases_of(fits, Array::clone).into_iter().chain(gradient).collect()
+}
