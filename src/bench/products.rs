@@ -11,12 +11,13 @@ use crate::graph::{Io, NodeId, Source, reverse};
 use crate::kernels::ceilings::noise;
 use crate::models::{self, ModelSettings};
 use crate::nn::{Builder, Phase};
+use crate::session::synthetic;
 use crate::train::losses::mean_cross_entropy;
 
 /// A network at the size of the images that it is trained on.
 struct Network {
     label: &'static str,
-    /// Its name in a config.
+    /// Its name in a config; the demo's network is that of [`synthetic::DEMO`].
     name: &'static str,
     /// Height, width, channels.
     image: [usize; 3],
@@ -114,7 +115,10 @@ fn gradients(b: &mut Builder, network: &Network, rows: usize) -> Result<Vec<Node
     let [height, width, channels] = network.image;
     let images = b.graph.input("images", &[rows, height, width, channels], DType::F32);
     let labels = b.graph.input("labels", &[rows], DType::U32);
-    let settings = ModelSettings { name: network.name.into(), ..ModelSettings::default() };
+    let mut settings = ModelSettings { name: network.name.into(), ..ModelSettings::default() };
+    if network.label == "demo" {
+        (settings.widths, settings.strides) = (synthetic::DEMO_WIDTHS.into(), synthetic::DEMO_STRIDES.into());
+    }
     let features = models::backbone(&settings)?.features(b, images)?;
     let logits = b.linear("head", features, network.outputs)?;
     let loss = mean_cross_entropy(b, logits, labels, LabelRule::Class, 1)?;

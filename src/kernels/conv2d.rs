@@ -201,7 +201,8 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    let (variant, parts) = windows::split(shader, forms.index(shader), &[x], &[y]);
+    let form = windows::Form::of(&forms, shader, forms.index(shader), windows::WORTH);
+    let (variant, parts) = windows::split(form, &geometry, &[x], &[y]);
     for images in parts {
         let [x, y] = [x, y].map(|map| windows::part(map, &images));
         let [across, folds] = fold(y.shape.rows().div_ceil(pixels));

@@ -95,7 +95,8 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    let (variant, parts) = windows::split(shader, forms.index(shader), &[dy], &[dx]);
+    let form = windows::Form::of(&forms, shader, forms.index(shader), windows::WORTH);
+    let (variant, parts) = windows::split(form, &geometry, &[dy], &[dx]);
     for images in parts {
         let [dy, dx] = [dy, dx].map(|map| windows::part(map, &images));
         let [phases, largest] = phases(&geometry.of_images(images.len()));

@@ -169,7 +169,8 @@ pub fn record(
     if !shader.variants[variant].windows.is_empty() && parts_in_windows(&geometry).is_none() {
         variant = windows::without(shader, variant);
     }
-    let (variant, dispatches) = windows::split(shader, variant, &[x, dy], &[]);
+    let form = windows::Form::of(&forms, shader, variant, windows::WORTH);
+    let (variant, dispatches) = windows::split(form, &geometry, &[x, dy], &[]);
     let splits = dispatches.iter().map(|images| split(&geometry.of_images(images.len()))).collect::<Vec<_>>();
     let all = splits.iter().map(|(_, parts)| parts).sum();
     let mut first = 0;

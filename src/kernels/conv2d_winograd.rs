@@ -116,7 +116,8 @@ pub(super) fn record(
     let wide = column && conv2d_strip::wide(outer);
     let second = if column { wide } else { named > 3 };
     let variant = 4 * usize::from(second) + 2 * usize::from(edges) + usize::from(turned);
-    let (variant, parts) = windows::split(shader, variant, &[x], &[y]);
+    let form = windows::Form::of(forms, shader, variant, windows::WORTH_WINOGRAD);
+    let (variant, parts) = windows::split(form, geometry, &[x], &[y]);
     for images in parts {
         let [x, y] = [x, y].map(|map| windows::part(map, &images));
         let [groups, folds] = fold(images.len() * down * across);

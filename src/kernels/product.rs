@@ -149,13 +149,13 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
     let bound = variant.windows.is_empty() || engine.windows();
-    engine.features().contains(needs) && wide_enough && bound && (!array(shader) || keeps_arrays(engine))
+    engine.features().contains(needs) && wide_enough && bound && (!keeps_sums(shader.name) || keeps_arrays(engine))
 }
 
 /// What a form needs of an adapter, in words.
 pub fn needs((shader, variant): (&Shader, usize)) -> String {
     let features = shader.variants[variant].needs;
-    let more = if array(shader) {
+    let more = if keeps_sums(shader.name) {
         " and Mesa 26 or later"
     } else if !shader.variants[variant].windows.is_empty() {
         " and a software adapter of Vulkan, not Mesa 26 or later"
@@ -167,8 +167,9 @@ pub fn needs((shader, variant): (&Shader, usize)) -> String {
     format!("{features:?} on subgroups of 8 lanes or more{more}")
 }
 
-fn array(shader: &Shader) -> bool {
-    ARRAYS.iter().any(|form| form.name == shader.name)
+/// Whether a kernel keeps its sums in an array.
+pub(super) fn keeps_sums(kernel: &str) -> bool {
+    ARRAYS.iter().any(|form| form.name == kernel)
 }
 
 /// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cooperative;
-use super::product::{FORMS, Product, offered, worth};
+use super::product::{FORMS, Product, keeps_sums, offered, worth};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
@@ -154,6 +154,12 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
             default = candidates.len();
         }
         candidates.push(Candidate { form: (shader.name, variant), recording });
+    }
+    // Where a form keeps its sums in an array, those that do not are half as fast, and seconds to compile (docs/performance.md).
+    if candidates.iter().any(|c| keeps_sums(c.form.0)) {
+        let (plain, usual) = (candidates[0].form, candidates[default].form);
+        candidates.retain(|c| c.form == plain || c.form == usual || keeps_sums(c.form.0));
+        default = candidates.iter().position(|c| c.form == usual).unwrap_or(0);
     }
     let tolerance = tolerance(product, false);
     compete(engine, &operands.output, &candidates, default, tolerance, left - start.elapsed().as_secs_f64())

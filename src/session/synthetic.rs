@@ -100,6 +100,10 @@ impl Noise {
 
 /// `[model]` of the demo network, that of `assets/configs/sla_demo.toml`.
 pub const DEMO: &str = "name = \"convnet\"\nwidths = [16, 32, 64, 128]\nstrides = [2, 2, 2, 2]";
+/// Its widths.
+pub const DEMO_WIDTHS: [usize; 4] = [16, 32, 64, 128];
+/// Its strides.
+pub const DEMO_STRIDES: [usize; 4] = [2; 4];
 /// Height, width and channels of the images that it sees.
 pub const DEMO_IMAGE: [usize; 3] = [28, 28, 1];
 /// Patches of an image, each way.
@@ -173,6 +177,7 @@ mod tests {
 
     #[test]
     fn the_demo_network_is_that_of_the_demo() {
+        assert_eq!(DEMO, format!("name = \"convnet\"\nwidths = {DEMO_WIDTHS:?}\nstrides = {DEMO_STRIDES:?}"));
         for text in [
             include_str!("../../assets/configs/baseline_demo.toml"),
             include_str!("../../assets/configs/sla_demo.toml"),
