@@ -1,12 +1,9 @@
 //! Gradient of a convolution by its weights for subgroups of 8 lanes and costly loads: recorded by [`conv2d_weight_grad::record`] in place of
 //! `conv2d_weight_grad.wgsl` where the recording's variants name it (`choose::preferred` says when).
 
+use super::conv2d_winograd::form;
 use super::{Kernel, conv2d_weight_grad, shared};
 use crate::gpu::{Shader, Variant, read, write};
-
-const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
-}
 
 const ONE: Variant = form("8", &[("LINES", 1.0)]);
 const TWO: Variant = form("8 by 2 lines", &[("LINES", 2.0)]);

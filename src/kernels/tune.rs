@@ -155,7 +155,7 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         }
         candidates.push(Candidate { form: (shader.name, variant), recording });
     }
-    // Where a form keeps its sums in an array, those that do not are half as fast, and seconds to compile (docs/performance.md).
+    // Where a form keeps its sums in an array, those that do not are slower, and seconds to compile (docs/performance.md).
     if candidates.iter().any(|c| keeps_sums(c.form.0)) {
         let (plain, usual) = (candidates[0].form, candidates[default].form);
         candidates.retain(|c| c.form == plain || c.form == usual || keeps_sums(c.form.0));
