@@ -11,7 +11,7 @@ pub fn engine() -> Arc<Engine> {
 }
 
 /// A device of the same adapter whose shaders run without wgpu's checks, as release builds do; a software
-/// adapter then reads storage inputs as 64-bit words.
+/// adapter then reads inputs from textures, here small ones too, or storage inputs as 64-bit words.
 pub fn unchecked_engine() -> Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
     Arc::clone(ENGINE.get_or_init(|| open(false)))
@@ -25,6 +25,6 @@ pub fn own_engine() -> Arc<Engine> {
 fn open(checked: bool) -> Arc<Engine> {
     let wish = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or_else(|_| "auto".into());
     let adapter: AdapterChoice = wish.parse().expect("RELABEL_TEST_ADAPTER");
-    Engine::open(&Options { adapter, checked, ..Options::default() })
+    Engine::open(&Options { adapter, checked, texels_from: 0, ..Options::default() })
         .expect("an adapter: install Mesa's software driver (scripts/test does)")
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use half::f16;
 use relabel::base::{Array, DType};
-use relabel::gpu::{Engine, Halves, Program, Recording, Shader, Tensor, Variants, readback};
+use relabel::gpu::{Engine, Places, Program, Recording, Shader, Tensor, Variants, readback};
 use relabel::kernels::product::offered;
 use relabel::kernels::{Case, REGISTRY, conv2d_coop, conv2d_input_grad_coop, conv2d_weight_grad_coop};
 use relabel::session;
@@ -60,7 +60,7 @@ fn halvable(tensors: &[Tensor], recording: &Recording) -> Vec<bool> {
                 for (j, t) in alone.iter_mut().enumerate() {
                     t.dtype = if i == j { DType::F16 } else { DType::U32 };
                 }
-                d.shader.check_halves(Halves::of(&alone)).is_ok()
+                d.shader.check_halves(Places::halves(&alone)).is_ok()
             })
         });
         tensor.shape.rank() == 4

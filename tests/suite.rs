@@ -22,6 +22,7 @@ mod probe;
 mod profile;
 mod sela;
 mod small;
+mod texels;
 mod tidy;
 mod training;
 mod transport;

@@ -6,16 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relabel::base::Shape;
 use relabel::base::compare::Tolerance;
-use relabel::base::{DType, Shape};
 use relabel::gpu::variants::{Asked, Chooser};
 use relabel::gpu::{Engine, Program, Recording, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
-use relabel::kernels::tune::{Candidate, Tuner, compete, measure, random};
-use relabel::kernels::{
-    choose, conv2d_column, conv2d_subgroup, conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu, trial,
-};
+use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
+use relabel::kernels::{choose, conv2d_column, conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu, trial};
 use relabel::session;
 use relabel::session::variants::{Chosen, VariantFile, Wish, cache_file};
 use relabel::train::checkpoint::Checkpoint;
@@ -191,41 +189,6 @@ fn classes_with_rounded_factors_are_measured_for_themselves() {
     // A recording may round its factors; the device's other recordings do not because of it.
     let own = engine.variants().unwrap();
     assert!(own.classes == chosen.classes && !own.half, "{own:?}");
-}
-
-/// Maps that are bound as uniform buffers are read a few images at a time, with the same bits and the same work; maps in half
-/// precision and those of which an image is too large keep to storage buffers.
-#[test]
-fn windows_take_a_few_images_at_a_time() {
-    let engine = unchecked_engine();
-    let product = |shape: &str| Product::parse("conv2d", shape).unwrap().unwrap();
-    let recorded = |shape: &str, maps, variant| {
-        let operands =
-            product(shape).operands(&engine, maps, &mut |sizes, dtype| random(&engine, sizes, dtype, 3)).unwrap();
-        let mut recording = Recording::new();
-        recording.variants.insert(conv2d_subgroup::SHADER.name, variant);
-        (operands.record)(&mut recording).unwrap();
-        (operands.output, recording)
-    };
-    let windows =
-        |r: &Recording| r.dispatches.iter().map(|d| d.shader.variants[d.variant].windows.len()).collect::<Vec<_>>();
-    // 24 KiB an image: 2, 2 and 1.
-    let shape = "5x16x16x24-8,k3,s2,p1";
-    let (_, plain) = recorded(shape, DType::F32, 0);
-    let (_, parts) = recorded(shape, DType::F32, 1);
-    assert_eq!((windows(&plain), windows(&parts)), (vec![0], vec![1; 3]));
-    assert_eq!(parts.cost(), plain.cost());
-    assert_eq!(windows(&recorded(shape, DType::F16, 1).1), [0]);
-    assert_eq!(windows(&recorded("2x64x64x8-8,k3,s1,p1", DType::F32, 1).1), [0]);
-    if !offered(&engine, (&conv2d_subgroup::SHADER, 1)) {
-        return;
-    }
-    let bits = [0, 1].map(|variant| {
-        let (output, recording) = recorded(shape, DType::F32, variant);
-        Program::new(&engine, &recording).unwrap().run(&engine, 1).unwrap();
-        readback::read_words::<u32>(&engine, &[&output]).unwrap().remove(0)
-    });
-    assert_eq!(bits[0], bits[1]);
 }
 
 /// Where the adapter has cooperative matrices: their answer passes as a rounded one, and not as an exact one.

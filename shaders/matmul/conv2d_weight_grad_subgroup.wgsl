@@ -8,7 +8,7 @@
 // Dispatch   (blocks of 24 slots, blocks of 16 output channels, parts); a slot is a tap and 4 input channels
 // Tile       a lane computes 3 slots, 8 apart, by 16 output channels in registers
 // Shared     none; needs subgroups of at least 8 lanes
-// Order      each part is summed by one lane in rising order of r, oy, ox: the same bits every run
+// Order      each part is summed by one lane, four lines at a time, down each column: the same bits every run
 
 struct Params {
     rows: u32,          // R
@@ -31,15 +31,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;         // (R, OH, OW, Cout)
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
 
-override LINES: u32 = 1u; // lines that 4 pixels lie in: 1, 2 or 4, so that short lines fill them
-
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
-
-// The line and the column of pixel j of 4, from `line` and `ox` on.
-fn place(line: u32, ox: u32, j: u32) -> vec2<u32> {
-    let columns = 4u / LINES;
-    return vec2(line + j / columns, ox + j % columns);
-}
 
 // A tap relative to the pixel, and the place of its channels.
 struct Slot {
@@ -57,32 +49,23 @@ fn slot(index: u32) -> Slot {
 
 // Index into x of the slot's channels at column 0 of the line, or -1 outside the image.
 fn line_of(slot: Slot, line: u32) -> i32 {
-    let r = line / params.out_height;
-    let oy = line % params.out_height;
+    let own = min(line, params.rows * params.out_height - 1u);
+    let r = own / params.out_height;
+    let oy = own % params.out_height;
     let iy = i32(oy * params.stride) + slot.ky;
     let row = (i32(r * params.height) + iy) * i32(params.width * params.channels) + i32(slot.c);
     return select(-1, row, iy >= 0 && iy < i32(params.height));
 }
 
-// 4 channels of the slot at an output pixel of the line; zero outside the image.
-fn channels_at(slot: Slot, line: i32, ox: u32) -> vec4<f32> {
-    let ix = i32(ox * params.stride) + slot.kx;
-    let inside = line >= 0 && ix >= 0 && ix < i32(params.width);
-    return x[u32(select(0, line + ix * i32(params.channels), inside))] * select(0.0, 1.0, inside);
+// The lines of 4 pixels of one column: short lines fill them as well as long ones. Past the last line dy is zero.
+fn lines_of(slot: Slot, line: u32) -> vec4<i32> {
+    return vec4(line_of(slot, line), line_of(slot, line + 1u), line_of(slot, line + 2u), line_of(slot, line + 3u));
 }
 
-// The lines of 4 pixels; past the last line of the images dy is zero.
-fn lines_of(slot: Slot, line: u32) -> vec4<i32> {
-    let last = params.rows * params.out_height - 1u;
-    let own = line_of(slot, line);
-    if LINES == 1u {
-        return vec4(own);
-    }
-    let second = line_of(slot, min(line + 1u, last));
-    if LINES == 2u {
-        return vec4(own, own, second, second);
-    }
-    return vec4(own, second, line_of(slot, min(line + 2u, last)), line_of(slot, min(line + 3u, last)));
+// 4 channels of the slot at column ix of the line; zero outside the image.
+fn channels_at(slot: Slot, line: i32, ix: i32) -> vec4<f32> {
+    let inside = line >= 0 && ix >= 0 && ix < i32(params.width);
+    return x[u32(select(0, line + ix * i32(params.channels), inside))] * select(0.0, 1.0, inside);
 }
 
 // 4 channels of a slot by 16 output channels.
@@ -95,10 +78,11 @@ struct Block {
 
 // block + the slot's channels at 4 pixels, times dy there (the panel's 4 steps).
 fn add_pixels(block: Block, slot: Slot, lines: vec4<i32>, ox: u32, panel: Panel) -> Block {
-    let p0 = channels_at(slot, lines.x, ox);
-    let p1 = channels_at(slot, lines.y, place(0u, ox, 1u).y);
-    let p2 = channels_at(slot, lines.z, place(0u, ox, 2u).y);
-    let p3 = channels_at(slot, lines.w, place(0u, ox, 3u).y);
+    let ix = i32(ox * params.stride) + slot.kx;
+    let p0 = channels_at(slot, lines.x, ix);
+    let p1 = channels_at(slot, lines.y, ix);
+    let p2 = channels_at(slot, lines.z, ix);
+    let p3 = channels_at(slot, lines.w, ix);
     return Block(
         multiply_add(block.x, vec4(p0.x, p1.x, p2.x, p3.x), panel),
         multiply_add(block.y, vec4(p0.y, p1.y, p2.y, p3.y), panel),
@@ -126,10 +110,10 @@ fn store(g: u32, slot: u32, n: u32, block: Block) {
     store_sums(at + 3u * params.outputs, n, block.w);
 }
 
-// 4 output channels of dy; zero past the end of the line and from line `end` on.
-fn upstream(place: vec2<u32>, end: u32, n: u32) -> vec4<f32> {
-    let inside = place.x < end && place.y < params.out_width;
-    let pixel = select(0u, place.x * params.out_width + place.y, inside);
+// 4 output channels of dy; zero from line `end` on.
+fn upstream(line: u32, ox: u32, end: u32, n: u32) -> vec4<f32> {
+    let inside = line < end;
+    let pixel = select(0u, line * params.out_width + ox, inside);
     return dy[pixel * params.outputs + min(n, params.outputs - 1u)] * select(0.0, 1.0, inside);
 }
 
@@ -146,14 +130,14 @@ fn conv2d_weight_grad_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin
     var b2 = Block();
 
     let end = min((g + 1u) * params.lines, params.rows * params.out_height);
-    for (var line = g * params.lines; line < end; line += LINES) {
+    for (var line = g * params.lines; line < end; line += 4u) {
         let l0 = lines_of(k0, line);
         let l1 = lines_of(k1, line);
         let l2 = lines_of(k2, line);
-        for (var ox = 0u; ox < params.out_width; ox += 4u / LINES) {
+        for (var ox = 0u; ox < params.out_width; ox++) {
             // Lane l loads pixel l / 4 of two, output channels 4 · (l % 4) ..
-            let a = upstream(place(line, ox, lane / 4u), end, n + lane % 4u);
-            let b = upstream(place(line, ox, 2u + lane / 4u), end, n + lane % 4u);
+            let a = upstream(line + lane / 4u, ox, end, n + lane % 4u);
+            let b = upstream(line + 2u + lane / 4u, ox, end, n + lane % 4u);
             let panel = Panel(
                 subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
                 subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),

@@ -304,9 +304,9 @@ fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace)
 /// Every pipeline of the traced step once.
 fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
     let mut pipelines: Vec<Build> = Vec::new();
-    for dispatch in trace.plays.iter().flat_map(|p| p.program.dispatches()) {
-        if !pipelines.contains(&dispatch.build()) {
-            pipelines.push(dispatch.build());
+    for build in trace.plays.iter().flat_map(|p| p.program.builds()) {
+        if !pipelines.contains(&build) {
+            pipelines.push(build);
         }
     }
     dump_pipelines(engine, folder, &pipelines)

@@ -1,7 +1,7 @@
-//! Storage arrays that hold other elements than a shader's text declares: half-precision floats, and 64-bit words, which
-//! are the same bits in half as many loads, for drivers that load word by word. Line numbers stay.
+//! Storage arrays that hold other elements than a shader's text declares: half-precision floats; texels of a texture, and
+//! 64-bit words, which are the same bits in cheaper loads for drivers that load word by word. Line numbers stay.
 
-use super::shader::WINDOW;
+use super::texels;
 
 /// What is appended to a text whose arrays are read in words.
 const WORDS: &str = "
@@ -29,44 +29,74 @@ fn pack_half(values: vec4<f32>) -> vec2<u32> {
 }
 ";
 
+/// What is appended to a text with arrays in textures.
+fn texel() -> String {
+    let (mask, shift) = (texels::WIDTH - 1, texels::WIDTH.trailing_zeros());
+    format!(
+        "
+// An element of an array in a texture.
+fn texel(values: texture_2d<f32>, i: u32) -> vec4<f32> {{
+    return textureLoad(values, vec2(i & {mask}u, i >> {shift}u), 0);
+}}
+"
+    )
+}
+
 /// How an array is declared instead, and what turns its elements into the declared ones and back.
 struct Elements {
-    kept: &'static str,
-    load: &'static str,
+    declaration: String,
+    /// The value at an index.
+    load: Box<dyn Fn(&str) -> String>,
     store: &'static str,
 }
 
-/// A text with the arrays of `halves` kept in half precision. `words`: arrays of `vec4<f32>` that are only read are loaded
-/// in 64-bit words, and halves in words too.
-pub fn kept_as(text: &str, halves: &[&str], words: bool) -> String {
+/// A text with the arrays of `halves` kept in half precision, and those of `texels` in textures. `words`: other arrays of
+/// `vec4<f32>` that are only read are loaded in 64-bit words, and halves in words too.
+pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> String {
     let mut text = text.to_owned();
-    let [mut wide, mut packed, mut half] = [false; 3];
-    for (name, access, declared) in arrays(&text) {
+    let [mut wide, mut packed, mut half, mut sampled] = [false; 4];
+    for Array { name, access, element: declared } in arrays(&text) {
         let read = access == "read";
+        let array = |element: &str, load: &'static str, store: &'static str| {
+            let element_of = name.clone();
+            Elements {
+                declaration: format!("var<storage, {access}> {name}: array<{element}>"),
+                load: Box::new(move |i| format!("{load}({element_of}[{i}])")),
+                store,
+            }
+        };
         let elements = match (halves.contains(&name.as_str()), declared.as_str()) {
+            _ if texels.contains(&name.as_str()) => {
+                assert!(read && can_be_texels(&declared), "`{name}` cannot be in a texture");
+                sampled = true;
+                let lane = if declared == "f32" { ".x" } else { "" };
+                let declaration = format!("var {name}: texture_2d<f32>");
+                let name = name.clone();
+                let load = move |i: &str| format!("texel({name}, u32({i})){lane}");
+                Elements { declaration, load: Box::new(load), store: "" }
+            }
             (false, "vec4<f32>") if words && read => {
                 wide = true;
-                Elements { kept: "vec2<u64>", load: "unpack_wide", store: "" }
+                array("vec2<u64>", "unpack_wide", "")
             }
             (true, "vec4<f32>") if words => {
                 packed = true;
                 match read {
-                    true => Elements { kept: "u64", load: "unpack_half_wide", store: "" },
-                    false => Elements { kept: "vec2<u32>", load: "unpack_half", store: "pack_half" },
+                    true => array("u64", "unpack_half_wide", ""),
+                    false => array("vec2<u32>", "unpack_half", "pack_half"),
                 }
             }
             (true, "vec4<f32>") => {
                 half = true;
-                Elements { kept: "vec4<f16>", load: "vec4<f32>", store: "vec4<f16>" }
+                array("vec4<f16>", "vec4<f32>", "vec4<f16>")
             }
             (true, "f32") => {
                 half = true;
-                Elements { kept: "f16", load: "f32", store: "f16" }
+                array("f16", "f32", "f16")
             }
             _ => continue,
         };
-        let declaration = |element: &str| format!("var<storage, {access}> {name}: array<{element}>");
-        text = text.replace(&declaration(&declared), &declaration(elements.kept));
+        text = text.replace(&format!("var<storage, {access}> {name}: array<{declared}>"), &elements.declaration);
         text = converted(&text, &format!("{name}["), &elements);
     }
     if half && !text.contains("enable f16;") {
@@ -78,31 +108,38 @@ pub fn kept_as(text: &str, halves: &[&str], words: bool) -> String {
     if packed {
         text += PACKED;
     }
+    if sampled {
+        text += &texel();
+    }
     text
 }
 
-/// A text with input arrays as uniform buffers of [`WINDOW`] bytes.
-pub fn in_windows(text: &str, names: &[&str]) -> String {
-    let declared = |name: &str| format!("var<storage, read> {name}: array<vec4<f32>>;");
-    let uniform = |name: &str| format!("var<uniform> {name}: array<vec4<f32>, {}>;", WINDOW / 16);
-    names.iter().fold(text.to_owned(), |text, name| {
-        assert!(text.contains(&declared(name)), "`{name}` is no input array of vectors");
-        text.replace(&declared(name), &uniform(name))
-    })
+/// Whether arrays of such elements can be kept in a texture.
+pub fn can_be_texels(element: &str) -> bool {
+    matches!(element, "f32" | "vec4<f32>")
 }
 
 /// Whether an array can be kept in half precision.
 pub fn can_be_half(text: &str, name: &str) -> bool {
-    arrays(text).iter().any(|(n, _, declared)| n == name && matches!(declared.as_str(), "f32" | "vec4<f32>"))
+    arrays(text).iter().any(|array| array.name == name && matches!(array.element.as_str(), "f32" | "vec4<f32>"))
 }
 
-/// Name, access and element type of each storage array.
-fn arrays(text: &str) -> Vec<(String, String, String)> {
+/// A storage array as a text declares it.
+pub struct Array {
+    /// Its name.
+    pub name: String,
+    access: String,
+    /// The type of its elements.
+    pub element: String,
+}
+
+/// The storage arrays of a text.
+pub fn arrays(text: &str) -> Vec<Array> {
     let parse = |line: &str| {
         let (access, rest) = line.split_once("var<storage, ")?.1.split_once("> ")?;
         let (name, rest) = rest.split_once(": array<")?;
         let element = rest.split_once(">;")?.0;
-        Some((name.to_owned(), access.to_owned(), element.to_owned()))
+        Some(Array { name: name.to_owned(), access: access.to_owned(), element: element.to_owned() })
     };
     text.lines().filter_map(parse).collect()
 }
@@ -128,10 +165,11 @@ fn converted(text: &str, head: &str, elements: &Elements) -> String {
             depth += i32::from(c == '[') - i32::from(c == ']');
             c == ']' && depth == 0
         });
-        let end = close.map_or(from.len(), |length| length + 1);
-        let element = format!("{head}{}", converted(&from[head.len()..end], head, elements));
-        rest = &from[end..];
-        let read = format!("{}({element})", elements.load);
+        let end = close.unwrap_or(from.len() - 1);
+        let index = converted(&from[head.len()..end], head, elements);
+        let element = format!("{head}{index}]");
+        rest = &from[end + 1..];
+        let read = (elements.load)(&index);
         let assignments = [(" = ", String::new()), (" += ", format!("{read} + ")), (" *= ", format!("{read} * "))];
         let assigned =
             assignments.into_iter().find_map(|(sign, old)| Some((old, rest.strip_prefix(sign)?.split_once(';')?)));
@@ -160,23 +198,22 @@ mod tests {
         let y = x[u32(x[1].x)].xy;";
 
     #[test]
-    fn inputs_become_uniform_buffers() {
-        let text = in_windows(TEXT, &["x"]);
-        assert!(text.contains("@binding(1) var<uniform> x: array<vec4<f32>, 4096>; // (n)"), "{text}");
-        assert_eq!(
-            text.replace("var<uniform> x: array<vec4<f32>, 4096>", "var<storage, read> x: array<vec4<f32>>"),
-            TEXT
-        );
-        // Loads stay as they are, also where storage arrays are read in words.
-        assert!(
-            kept_as(&text, &[], true).contains("x[place[i] + 1u]")
-                && !kept_as(&text, &[], true).contains("unpack_wide(x[")
-        );
+    fn inputs_become_textures() {
+        let found = kept_as(TEXT, &[], &["x", "mask"], true);
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(lines[1], "@group(0) @binding(1) var x: texture_2d<f32>; // (n)");
+        assert_eq!(lines[2], "@group(0) @binding(2) var mask: texture_2d<f32>;");
+        let sum = "out[i] = texel(x, u32(place[i] + 1u)) * max[0] + texel(mask, u32(i)).x + params.x[2] + out[out[0].x]; // x[0]";
+        assert_eq!(lines[4], sum);
+        assert_eq!(lines[5], "let y = texel(x, u32(u32(texel(x, u32(1)).x))).xy;");
+        assert!(found.ends_with(&texel()) && texel().contains("vec2(i & 4095u, i >> 12u)"));
+        // Half precision is the texture's format.
+        assert_eq!(kept_as(TEXT, &["x"], &["x", "mask"], true), found);
     }
 
     #[test]
     fn inputs_of_vec4_are_read_in_words_and_nothing_else_changes() {
-        let found = kept_as(TEXT, &[], true);
+        let found = kept_as(TEXT, &[], &[], true);
         let (lines, before): (Vec<&str>, Vec<&str>) = (found.lines().collect(), TEXT.lines().collect());
         assert_eq!(lines[0], before[0]);
         assert_eq!(lines[1], "@group(0) @binding(1) var<storage, read> x: array<vec2<u64>>; // (n)");
@@ -185,12 +222,12 @@ mod tests {
         assert_eq!(lines[4], sum);
         assert_eq!(lines[5], "let y = unpack_wide(x[u32(unpack_wide(x[1]).x)]).xy;");
         assert!(found.ends_with(WORDS));
-        assert_eq!(kept_as(TEXT, &[], false), TEXT);
+        assert_eq!(kept_as(TEXT, &[], &[], false), TEXT);
     }
 
     #[test]
     fn halves_are_converted_where_they_are_read_and_written() {
-        let found = kept_as(TEXT, &["x", "mask", "out"], false);
+        let found = kept_as(TEXT, &["x", "mask", "out"], &[], false);
         let (lines, before): (Vec<&str>, Vec<&str>) = (found.lines().collect(), TEXT.lines().collect());
         assert_eq!(lines[0], format!("enable f16; {}", before[0]));
         assert_eq!(lines[1], "@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>; // (n)");
@@ -200,12 +237,12 @@ mod tests {
                    + vec4<f32>(out[vec4<f32>(out[0]).x])); // x[0]";
         assert_eq!(lines[4], sum);
         assert_eq!(lines.len(), before.len());
-        let words = kept_as(TEXT, &["x", "out"], true);
+        let words = kept_as(TEXT, &["x", "out"], &[], true);
         assert!(words.contains("x: array<u64>;") && words.contains("out: array<vec2<u32>>;"));
         assert!(words.contains("out[i] = pack_half(unpack_half_wide(x[place[i] + 1u]) * max[0] + mask[i]"));
         assert!(words.ends_with(PACKED));
         assert!(can_be_half(TEXT, "mask") && !can_be_half(TEXT, "place"));
         let sum = "var<storage, read_write> s: array<f32>;\ns[k] += s[0] + 1.0;";
-        assert!(kept_as(sum, &["s"], false).ends_with("s[k] = f16(f32(s[k]) + (f32(s[0]) + 1.0));"));
+        assert!(kept_as(sum, &["s"], &[], false).ends_with("s[k] = f16(f32(s[k]) + (f32(s[0]) + 1.0));"));
     }
 }

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
-use super::elements::{in_windows, kept_as};
-use super::shader::{ALIGNMENT, WINDOW};
+use super::elements::kept_as;
+use super::shader::Key;
+use super::texels;
 use super::trace::Tracing;
 use super::variants::{Asked, Chooser, Variants};
-use super::{Access, Build, Halves, Tensor, cooperative, readback};
+use super::{Access, Build, Dispatch, Places, Tensor, cooperative, readback};
 use crate::base::{Array, DType, Error, Result, Shape};
 
 /// How to open a device.
@@ -28,12 +29,20 @@ pub struct Options {
     /// Give the driver the labels of buffers, passes and pipelines also in a release build: graphics debuggers show
     /// them.
     pub labels: bool,
+    /// Bytes of a dispatch's tensors from which on its inputs are read from textures, on adapters where that is cheaper.
+    pub texels_from: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let forced = std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0");
-        Self { adapter: AdapterChoice::Auto, checked: cfg!(debug_assertions) || forced, memory: None, labels: false }
+        Self {
+            adapter: AdapterChoice::Auto,
+            checked: cfg!(debug_assertions) || forced,
+            memory: None,
+            labels: false,
+            texels_from: texels::LEAST,
+        }
     }
 }
 
@@ -55,7 +64,9 @@ pub struct Engine {
     pub(super) queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     checked: bool,
-    pipelines: Mutex<HashMap<(&'static str, usize, Halves), Pipeline>>,
+    pipelines: Mutex<HashMap<Key, Pipeline>>,
+    texels_from: u64,
+    textures: Mutex<Vec<wgpu::Texture>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
     memory: Option<u64>,
@@ -122,6 +133,8 @@ impl Engine {
             info,
             checked: options.checked,
             pipelines: Mutex::default(),
+            texels_from: options.texels_from,
+            textures: Mutex::default(),
             trouble,
             allocated: AtomicU64::new(0),
             memory: options.memory,
@@ -206,8 +219,7 @@ impl Engine {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
-            // The last window reaches past the end.
-            size: if self.windows() { bytes + WINDOW } else { bytes },
+            size: bytes,
             usage: wgpu::BufferUsages::STORAGE
                 | wgpu::BufferUsages::UNIFORM
                 | wgpu::BufferUsages::COPY_SRC
@@ -329,12 +341,11 @@ impl Engine {
     /// The pipeline of a kernel's variant, built at first use.
     pub(super) fn pipeline(&self, build: Build) -> Result<Pipeline> {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (build.shader.name, build.variant, build.halves);
-        if let Some(found) = pipelines.get(&key) {
+        if let Some(found) = pipelines.get(&build.key()) {
             return Ok(found.clone());
         }
         let made = self.build(build)?;
-        pipelines.insert(key, made.clone());
+        pipelines.insert(build.key(), made.clone());
         Ok(made)
     }
 
@@ -347,21 +358,57 @@ impl Engine {
         vulkan && software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
-    /// Whether inputs may be bound as uniform buffers of [`WINDOW`] bytes: the drivers of software adapters gather from these
-    /// without a loop over the lanes. Since Mesa 26 they do not loop for storage buffers either.
-    pub fn windows(&self) -> bool {
+    /// Whether inputs are read from textures: older drivers of software adapters gather texels without a loop over the lanes, and
+    /// loop for storage buffers; since Mesa 26 they do for neither. Checked shaders are built as they stand in their files.
+    pub fn samples(&self) -> bool {
         let old = adapter::mesa(&self.info).is_none_or(|mesa| mesa < 26);
+        let software = self.info.device_type == wgpu::DeviceType::Cpu;
         let limits = self.limits();
-        let fits = limits.max_uniform_buffer_binding_size >= WINDOW
-            && limits.min_uniform_buffer_offset_alignment.max(limits.min_storage_buffer_offset_alignment) <= ALIGNMENT;
-        self.info.backend == wgpu::Backend::Vulkan && self.info.device_type == wgpu::DeviceType::Cpu && old && fits
+        let fits = u64::from(limits.max_texture_dimension_2d) * u64::from(texels::WIDTH) * 4 >= texels::MOST;
+        self.info.backend == wgpu::Backend::Vulkan && software && old && !self.checked && fits
+    }
+
+    /// What a dispatch's pipeline is built of on this device.
+    pub fn build_of(&self, dispatch: &Dispatch) -> Build {
+        let worth = dispatch.tensors.iter().map(Tensor::bytes).sum::<u64>() >= self.texels_from;
+        let texels = if self.samples() && worth { texels::possible(dispatch) } else { Places::default() };
+        let (shader, variant) = (dispatch.shader, dispatch.variant);
+        Build { shader, variant, halves: Places::halves(&dispatch.tensors), texels }
+    }
+
+    /// Textures of these formats and rows, for programs to share: each fills what it reads before it reads.
+    pub(super) fn textures(&self, wanted: &[(wgpu::TextureFormat, u32)]) -> Vec<wgpu::Texture> {
+        let mut textures = self.textures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::with_capacity(wanted.len());
+        for &(format, rows) in wanted {
+            let fits = |place: &usize| {
+                let texture: &wgpu::Texture = &textures[*place];
+                let room = texture.height();
+                texture.format() == format && (rows..=2 * rows).contains(&room) && !taken.contains(place)
+            };
+            let found = (0..textures.len()).filter(fits).min_by_key(|place| textures[*place].height());
+            taken.push(found.unwrap_or_else(|| {
+                textures.push(self.device.create_texture(&wgpu::TextureDescriptor {
+                    label: Some("inputs"),
+                    size: wgpu::Extent3d { width: texels::WIDTH, height: rows, depth_or_array_layers: 1 },
+                    mip_level_count: 1,
+                    sample_count: 1,
+                    dimension: wgpu::TextureDimension::D2,
+                    format,
+                    usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                    view_formats: &[],
+                }));
+                textures.len() - 1
+            }));
+        }
+        taken.into_iter().map(|place| textures[place].clone()).collect()
     }
 
     /// The text that a pipeline is built of on this device.
     pub fn text(&self, build: Build) -> String {
         let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16));
-        let text = in_windows(&text, build.shader.variants[build.variant].windows);
-        kept_as(&text, &build.halves.names(build.shader), self.loads_words())
+        let names = |places: Places| places.names(build.shader);
+        kept_as(&text, &names(build.halves), &names(build.texels), self.loads_words())
     }
 
     /// The override constants that a pipeline is built of on this device.
@@ -384,24 +431,27 @@ impl Engine {
             if self.checked { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() };
         // SAFETY: every kernel guards its own indices and bounds its loops; the tests run all of them checked as well.
         let module = unsafe { self.device.create_shader_module_trusted(descriptor, checks) };
-        let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
+        let entry = |binding: usize, ty: wgpu::BindingType| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
-            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            ty,
             count: None,
         };
-        let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
-        let windows = shader.variants[build.variant].windows;
+        let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+        let texture = wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        };
+        let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform))];
         entries.extend(shader.bindings.iter().enumerate().map(|(i, b)| {
-            entry(
-                i + 1,
-                match b.access {
-                    _ if windows.contains(&b.name) => wgpu::BufferBindingType::Uniform,
-                    Access::Uniform => wgpu::BufferBindingType::Uniform,
-                    Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
-                    Access::Write | Access::ReadWrite => wgpu::BufferBindingType::Storage { read_only: false },
-                },
-            )
+            let ty = match b.access {
+                _ if build.texels.contains(i) => texture,
+                Access::Uniform => buffer(wgpu::BufferBindingType::Uniform),
+                Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
+                Access::Write | Access::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+            };
+            entry(i + 1, ty)
         }));
         let layout = self
             .device

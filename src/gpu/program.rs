@@ -1,11 +1,12 @@
-//! A recording made ready: pipelines and bind groups built once, replayed in one compute pass.
+//! A recording made ready: pipelines and bind groups built once, replayed in one compute pass, or in as many as copies of
+//! inputs into textures stand between.
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
-use super::shader::WINDOW;
+use super::texels::Plan;
 use super::trace::Stamps;
-use super::{Access, Dispatch, Engine, Recording, readback};
+use super::{Access, Build, Dispatch, Engine, Recording, readback};
 use crate::base::{Error, Result};
 
 /// A recording compiled for a device. Cloning clones the handle.
@@ -18,10 +19,14 @@ struct Inner {
     dispatches: Vec<Dispatch>,
     /// What each dispatch is played with.
     ready: Vec<Ready>,
+    /// The copies into textures.
+    texels: Plan,
+    textures: Vec<wgpu::Texture>,
 }
 
 #[derive(Debug)]
 struct Ready {
+    build: Build,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
 }
@@ -60,9 +65,13 @@ impl Program {
         engine.queue.write_buffer(&params, 0, &packed);
 
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let builds: Vec<Build> = recording.dispatches.iter().map(|d| engine.build_of(d)).collect();
+        let texels = Plan::new(&recording.dispatches, &builds.iter().map(|b| b.texels).collect::<Vec<_>>());
+        let textures = engine.textures(&texels.slots);
+        let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
         let mut ready = Vec::with_capacity(recording.dispatches.len());
-        for (d, offset) in recording.dispatches.iter().zip(places) {
-            let found = engine.pipeline(d.build())?;
+        for (at, ((d, &build), offset)) in recording.dispatches.iter().zip(&builds).zip(places).enumerate() {
+            let found = engine.pipeline(build)?;
             let window = |buffer, offset, bytes: u64| {
                 wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
@@ -75,9 +84,12 @@ impl Program {
                 resource: window(&params, offset, (d.params.len() as u64).next_multiple_of(16)),
             }];
             for (i, (t, b)) in d.tensors.iter().zip(d.shader.bindings).enumerate() {
-                let in_window = d.shader.variants[d.variant].windows.contains(&b.name);
+                if let Some(&copy) = texels.read.get(&(at, i)) {
+                    let resource = wgpu::BindingResource::TextureView(&views[texels.copies[copy].slot]);
+                    entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
+                    continue;
+                }
                 let most = match b.access {
-                    _ if in_window => WINDOW,
                     Access::Uniform => limits.max_uniform_buffer_binding_size,
                     _ => limits.max_storage_buffer_binding_size,
                 };
@@ -92,7 +104,7 @@ impl Program {
                         t.bytes()
                     )));
                 }
-                let resource = window(&t.buffer, t.offset, if in_window { WINDOW } else { t.bytes() });
+                let resource = window(&t.buffer, t.offset, t.bytes());
                 entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
             }
             let group = engine.device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -100,12 +112,13 @@ impl Program {
                 layout: &found.layout,
                 entries: &entries,
             });
-            ready.push(Ready { pipeline: found.pipeline, group });
+            ready.push(Ready { build, pipeline: found.pipeline, group });
         }
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(Error::Device(format!("{}: {error}", engine.describe())));
         }
-        Ok(Self(Arc::new(Inner { name: name.to_owned(), dispatches: recording.dispatches.clone(), ready })))
+        let (name, dispatches) = (name.to_owned(), recording.dispatches.clone());
+        Ok(Self(Arc::new(Inner { name, dispatches, ready, texels, textures })))
     }
 
     /// What it is called.
@@ -116,6 +129,16 @@ impl Program {
     /// What it plays, in order.
     pub fn dispatches(&self) -> &[Dispatch] {
         &self.0.dispatches
+    }
+
+    /// What the pipelines of its dispatches are built of.
+    pub fn builds(&self) -> impl Iterator<Item = Build> {
+        self.0.ready.iter().map(|ready| ready.build)
+    }
+
+    /// Before which dispatches inputs are copied into textures, in order, one a copy.
+    pub fn copies(&self) -> Vec<usize> {
+        self.0.texels.copies.iter().map(|copy| copy.at).collect()
     }
 
     /// Whether both are handles of one program.
@@ -151,25 +174,28 @@ impl Program {
         let label = Some(self.name());
         let mut encoder = engine.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
         let stamps = engine.stamps(times * part.len());
-        let order = (0..times).flat_map(|_| part.clone()).enumerate();
-        if let Some(stamps) = stamps.as_ref().filter(|stamps| stamps.needs_passes()) {
-            for (i, place) in order {
-                let writes = stamps.boundaries(i);
-                let descriptor = wgpu::ComputePassDescriptor {
-                    label: Some(&self.0.dispatches[place].label),
-                    timestamp_writes: writes,
-                };
-                self.play(&mut encoder.begin_compute_pass(&descriptor), place);
+        let mut pass: Option<wgpu::ComputePass<'static>> = None;
+        for (i, place) in (0..times).flat_map(|_| part.clone()).enumerate() {
+            let copies = self.0.texels.copies_before(place, place == part.start);
+            let boundaries = stamps.as_ref().and_then(|stamps| stamps.boundaries(i));
+            if !copies.is_empty() || boundaries.is_some() {
+                pass = None;
             }
-        } else {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label, timestamp_writes: None });
+            for copy in copies {
+                copy.source.copy(&mut encoder, &self.0.textures[copy.slot]);
+            }
+            let label = if boundaries.is_some() { Some(self.0.dispatches[place].label.as_str()) } else { label };
+            let descriptor = wgpu::ComputePassDescriptor { label, timestamp_writes: boundaries };
+            // The pass ends before anything else is recorded.
+            let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
             let stamp = |pass: &mut wgpu::ComputePass<'_>, i| stamps.iter().for_each(|s: &Stamps| s.write(pass, i));
-            stamp(&mut pass, 0);
-            for (i, place) in order {
-                self.play(&mut pass, place);
-                stamp(&mut pass, i + 1);
+            if i == 0 {
+                stamp(pass, 0);
             }
+            self.play(pass, place);
+            stamp(pass, i + 1);
         }
+        drop(pass);
         if let Some(stamps) = &stamps {
             stamps.resolve(&mut encoder);
         }

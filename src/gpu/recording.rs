@@ -3,7 +3,7 @@
 use std::iter::Sum;
 
 use super::variants::Asked;
-use super::{Access, Build, Halves, Shader, Tensor, Variant, Variants};
+use super::{Access, Places, Shader, Tensor, Variant, Variants};
 use crate::base::{Error, Result};
 
 /// The least work a dispatch can do: the profiler's roofline.
@@ -44,13 +44,6 @@ pub struct Dispatch {
     pub label: String,
     /// Least work.
     pub cost: Cost,
-}
-
-impl Dispatch {
-    /// What its pipeline is built of.
-    pub fn build(&self) -> Build {
-        Build { shader: self.shader, variant: self.variant, halves: Halves::of(&self.tensors) }
-    }
 }
 
 /// A list of dispatches, and the variant chosen for each kernel.
@@ -154,14 +147,8 @@ impl Recording {
         // Costs count four bytes an element.
         let spared: u64 = tensors.iter().map(|t| (4 - t.dtype.bytes()) * t.shape.elements() as u64).sum();
         let cost = Cost { bytes: cost.bytes.saturating_sub(spared), ..cost };
-        let halves = Halves::of(tensors.iter().copied());
+        let halves = Places::halves(tensors.iter().copied());
         shader.check_halves(halves)?;
-        if let Some(half) = halves.names(shader).iter().find(|half| shader.variants[variant].windows.contains(half)) {
-            return Err(Error::Shape(format!(
-                "{name} ({}): `{half}` in half precision cannot be a uniform",
-                self.label
-            )));
-        }
         self.dispatches.push(Dispatch {
             shader,
             variant,

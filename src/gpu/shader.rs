@@ -46,15 +46,19 @@ pub const fn uniform(name: &'static str) -> Binding {
     Binding { name, access: Access::Uniform }
 }
 
-/// Which of a shader's tensors are in half precision, by their place among its bindings.
+/// Some of a shader's tensors, by their place among its bindings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Halves(u32);
+pub struct Places(u32);
 
-impl Halves {
-    /// Of a dispatch's tensors.
-    pub fn of<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
-        let bit = |(i, t): (usize, &Tensor)| u32::from(t.dtype == DType::F16) << i;
-        Self(tensors.into_iter().enumerate().map(bit).sum())
+impl Places {
+    /// Those for which `chosen` says so, in order.
+    pub fn of(chosen: impl IntoIterator<Item = bool>) -> Self {
+        Self(chosen.into_iter().enumerate().map(|(i, chosen)| u32::from(chosen) << i).sum())
+    }
+
+    /// Those of a dispatch's tensors that are in half precision.
+    pub fn halves<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Self {
+        Self::of(tensors.into_iter().map(|t| t.dtype == DType::F16))
     }
 
     /// Whether there are none.
@@ -62,12 +66,20 @@ impl Halves {
         self.0 == 0
     }
 
+    /// Whether this place is one of them.
+    pub fn contains(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
     /// Their names.
     pub fn names(self, shader: &Shader) -> Vec<&'static str> {
-        let chosen = shader.bindings.iter().enumerate().filter(|(i, _)| self.0 >> i & 1 == 1);
+        let chosen = shader.bindings.iter().enumerate().filter(|(i, _)| self.contains(*i));
         chosen.map(|(_, binding)| binding.name).collect()
     }
 }
+
+/// What tells a pipeline from others: shader, variant, tensors in half precision, tensors in textures.
+pub type Key = (&'static str, usize, Places, Places);
 
 /// What a pipeline is built of.
 #[derive(Clone, Copy, Debug)]
@@ -77,29 +89,37 @@ pub struct Build {
     /// Index into `shader.variants`.
     pub variant: usize,
     /// Its tensors in half precision.
-    pub halves: Halves,
+    pub halves: Places,
+    /// Its tensors that are read from textures ([`texels`](super::texels)).
+    pub texels: Places,
 }
 
 impl Build {
     /// A variant with all tensors as the shader declares them.
     pub fn declared(shader: &'static Shader, variant: usize) -> Self {
-        Self { shader, variant, halves: Halves::default() }
+        Self { shader, variant, halves: Places::default(), texels: Places::default() }
     }
 
-    /// Kernel and variant, and `half` with the names of the tensors in half precision, with dots between.
+    /// Kernel and variant, and `half` and `texels` with the names of such tensors, with dots between.
     pub fn name(&self) -> String {
         let mut name = format!("{}.{}", self.shader.name, self.shader.variants[self.variant].name);
-        if !self.halves.is_empty() {
-            name += &format!(".half-{}", self.halves.names(self.shader).join("-"));
+        for (what, places) in [("half", self.halves), ("texels", self.texels)] {
+            if !places.is_empty() {
+                name += &format!(".{what}-{}", places.names(self.shader).join("-"));
+            }
         }
         name
+    }
+
+    /// What tells it from others.
+    pub fn key(&self) -> Key {
+        (self.shader.name, self.variant, self.halves, self.texels)
     }
 }
 
 impl PartialEq for Build {
     fn eq(&self, other: &Self) -> bool {
-        let key = |b: &Self| (b.shader.name, b.variant, b.halves);
-        key(self) == key(other)
+        self.key() == other.key()
     }
 }
 
@@ -112,14 +132,7 @@ pub struct Variant {
     pub constants: &'static [(&'static str, f64)],
     /// Features the adapter must have.
     pub needs: wgpu::Features,
-    /// Inputs that are bound as uniform buffers of [`WINDOW`] bytes ([`Engine::windows`](super::Engine::windows)).
-    pub windows: &'static [&'static str],
 }
-
-/// Bytes of an input that is bound as a uniform buffer: what every adapter allows.
-pub const WINDOW: u64 = 64 << 10;
-/// Windows begin at multiples of this many bytes; devices that have them must allow it.
-pub const ALIGNMENT: u32 = 64;
 
 impl Variant {
     /// A variant that runs on every adapter.
@@ -129,12 +142,12 @@ impl Variant {
 
     /// A variant that needs features.
     pub const fn needing(name: &'static str, constants: &'static [(&'static str, f64)], needs: wgpu::Features) -> Self {
-        Self { name, constants, needs, windows: &[] }
+        Self { name, constants, needs }
     }
 
-    /// The same with inputs bound as uniform buffers.
-    pub const fn in_windows(self, name: &'static str, windows: &'static [&'static str]) -> Self {
-        Self { name, windows, ..self }
+    /// A variant that passes values round a subgroup.
+    pub const fn subgroup(name: &'static str, constants: &'static [(&'static str, f64)]) -> Self {
+        Self::needing(name, constants, wgpu::Features::SUBGROUP)
     }
 
     /// The value of an override constant as an integer; panics when the variant does not set it.
@@ -171,7 +184,7 @@ impl Shader {
     ///
     /// # Errors
     /// When the text does not declare one of them as a storage array of floats.
-    pub fn check_halves(&self, halves: Halves) -> Result<()> {
+    pub fn check_halves(&self, halves: Places) -> Result<()> {
         let text = if halves.is_empty() { String::new() } else { self.text() };
         match halves.names(self).into_iter().find(|name| !can_be_half(&text, name)) {
             Some(name) => Err(Error::Shape(format!("{}: `{name}` cannot be in half precision", self.name))),

@@ -7,7 +7,7 @@ use crate::base::{DType, Error, Result, Shape};
 pub struct Tensor {
     /// The buffer that holds it.
     pub buffer: wgpu::Buffer,
-    /// First byte; a multiple of 256, or of what the device asks for ([`Tensor::part`]).
+    /// First byte; a multiple of 256.
     pub offset: u64,
     /// Logical sizes; the physical layout is [`Shape`]'s.
     pub shape: Shape,
@@ -24,11 +24,6 @@ impl Tensor {
     /// A window of the same buffer with another shape, `offset` bytes (a multiple of 256) further on.
     pub fn window(&self, offset: u64, shape: Shape) -> Self {
         assert!(offset.is_multiple_of(256), "a binding may not begin at {offset}");
-        self.part(offset, shape)
-    }
-
-    /// The same for an `offset` that the caller knows to be a multiple of what the device asks for.
-    pub fn part(&self, offset: u64, shape: Shape) -> Self {
         assert!(offset + shape.bytes_of(self.dtype) <= self.bytes(), "window outside {}", self.shape);
         Self { buffer: self.buffer.clone(), offset: self.offset + offset, shape, dtype: self.dtype }
     }

@@ -154,11 +154,6 @@ impl Stamps {
         }
     }
 
-    /// Whether every dispatch stands in a pass of its own.
-    pub fn needs_passes(&self) -> bool {
-        self.clock == Clock::PassBoundaries
-    }
-
     /// Sends the values to the buffer.
     pub fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
         for (i, set) in self.sets.iter().enumerate() {

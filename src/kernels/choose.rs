@@ -82,17 +82,6 @@ pub fn built_in(engine: &Engine) -> Variants {
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
-        // The same in windows, where these pay.
-        let maps = [
-            (&conv2d_subgroup::SHADER, 1),
-            (&conv2d_input_grad_subgroup::SHADER, 1),
-            (&conv2d_weight_grad_sliding::SHADER, 1),
-            (&conv2d_weight_grad_subgroup::SHADER, 3),
-            (&conv2d_winograd::SHADER, 4),
-        ];
-        for (shader, variant) in maps.into_iter().filter(|form| offered(engine, *form)) {
-            chosen.insert(shader.name, variant);
-        }
         for shader in ARRAYS.into_iter().filter(|shader| offered(engine, (shader, 0))) {
             chosen.insert(shader.name, 0);
         }

@@ -1,11 +1,7 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
-use std::ops::Range;
-
 use super::product::Product;
-use super::{
-    Case, Kernel, conv2d_coop, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared, windows,
-};
+use super::{Case, Kernel, conv2d_coop, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -128,20 +124,6 @@ impl Geometry {
         }
     }
 
-    /// The same of some images.
-    pub fn of_images(&self, rows: usize) -> Self {
-        let mut part = *self;
-        (part.input[0], part.output[0]) = (rows, rows);
-        part
-    }
-
-    /// What the dispatch of some images adds to [`Geometry::cost`]: the weights count in the first.
-    pub fn cost_of(&self, images: &Range<usize>) -> Cost {
-        let own = self.of_images(images.len()).cost();
-        let weights = 4 * self.weights().iter().product::<usize>() as u64;
-        Cost { bytes: if images.start == 0 { own.bytes } else { own.bytes - weights }, ..own }
-    }
-
     /// The least work of the convolution or of one of its gradients: each tensor moved once.
     pub fn cost(&self) -> Cost {
         let size = |s: &[usize]| s.iter().map(|&n| n as u64).product::<u64>();
@@ -201,16 +183,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    let form = windows::Form::of(&forms, shader, forms.index(shader), windows::WORTH);
-    let (variant, parts) = windows::split(form, &geometry, &[x], &[y]);
-    for images in parts {
-        let [x, y] = [x, y].map(|map| windows::part(map, &images));
-        let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
-        let grid = [across, p.outputs.div_ceil(4), folds];
-        let p = Params { rows: images.len() as u32, ..p };
-        recording.dispatch_variant(shader, variant, p, &[&x, w, &y], grid, geometry.cost_of(&images))?;
-    }
-    Ok(())
+    let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
+    let grid = [across, p.outputs.div_ceil(4), folds];
+    recording.dispatch_variant(shader, forms.index(shader), p, &[x, w, y], grid, geometry.cost())
 }
 
 /// The twin.

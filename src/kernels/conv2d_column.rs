@@ -2,9 +2,8 @@
 //! the sums in an array: recorded in place of [`conv2d_winograd`] where the recording's variants name it, for drivers that
 //! keep such an array in memory (`product::offered` says which).
 
-use super::conv2d_winograd::form;
 use super::{Kernel, conv2d_winograd, shared};
-use crate::gpu::{Shader, read, write};
+use crate::gpu::{Shader, Variant, read, write};
 
 /// The shader, in the pairs of [`conv2d_winograd`], then the same by 32 outputs a lane.
 pub static SHADER: Shader = Shader {
@@ -14,14 +13,14 @@ pub static SHADER: Shader = Shader {
     params: size_of::<conv2d_winograd::Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[
-        form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0), ("WIDE", 0.0)]),
-        form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0), ("WIDE", 0.0)]),
-        form("wide", &[("EDGES", 1.0), ("TURNED", 0.0), ("WIDE", 0.0)]),
-        form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0), ("WIDE", 0.0)]),
-        form("narrow, 32", &[("EDGES", 0.0), ("TURNED", 0.0), ("WIDE", 1.0)]),
-        form("narrow turned, 32", &[("EDGES", 0.0), ("TURNED", 1.0), ("WIDE", 1.0)]),
-        form("wide, 32", &[("EDGES", 1.0), ("TURNED", 0.0), ("WIDE", 1.0)]),
-        form("wide turned, 32", &[("EDGES", 1.0), ("TURNED", 1.0), ("WIDE", 1.0)]),
+        Variant::subgroup("narrow", &[("EDGES", 0.0), ("TURNED", 0.0), ("WIDE", 0.0)]),
+        Variant::subgroup("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0), ("WIDE", 0.0)]),
+        Variant::subgroup("wide", &[("EDGES", 1.0), ("TURNED", 0.0), ("WIDE", 0.0)]),
+        Variant::subgroup("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0), ("WIDE", 0.0)]),
+        Variant::subgroup("narrow, 32", &[("EDGES", 0.0), ("TURNED", 0.0), ("WIDE", 1.0)]),
+        Variant::subgroup("narrow turned, 32", &[("EDGES", 0.0), ("TURNED", 1.0), ("WIDE", 1.0)]),
+        Variant::subgroup("wide, 32", &[("EDGES", 1.0), ("TURNED", 0.0), ("WIDE", 1.0)]),
+        Variant::subgroup("wide turned, 32", &[("EDGES", 1.0), ("TURNED", 1.0), ("WIDE", 1.0)]),
     ],
 };
 

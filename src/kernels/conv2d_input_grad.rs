@@ -5,7 +5,7 @@ use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
     Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_strip, conv2d_input_grad_subgroup, conv2d_input_grad_tiled,
-    conv2d_strip, conv2d_winograd, params, shared, windows,
+    conv2d_strip, conv2d_winograd, params, shared,
 };
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
@@ -95,17 +95,10 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
     } else {
         (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
-    let form = windows::Form::of(&forms, shader, forms.index(shader), windows::WORTH);
-    let (variant, parts) = windows::split(form, &geometry, &[dy], &[dx]);
-    for images in parts {
-        let [dy, dx] = [dy, dx].map(|map| windows::part(map, &images));
-        let [phases, largest] = phases(&geometry.of_images(images.len()));
-        let [across, folds] = conv2d::fold(largest.div_ceil(pixels));
-        let grid = [across, channels.div_ceil(16) as u32 * folds, phases as u32];
-        let p = Params { rows: images.len() as u32, ..p };
-        recording.dispatch_variant(shader, variant, p, &[&dy, w, &dx], grid, geometry.cost_of(&images))?;
-    }
-    Ok(())
+    let [phases, largest] = phases(&geometry);
+    let [across, folds] = conv2d::fold(largest.div_ceil(pixels));
+    let grid = [across, channels.div_ceil(16) as u32 * folds, phases as u32];
+    recording.dispatch_variant(shader, forms.index(shader), p, &[dy, w, dx], grid, geometry.cost())
 }
 
 /// The twin: `input` is `[R, H, W, C]`.

@@ -4,10 +4,9 @@
 
 use super::conv2d::{Geometry, fold};
 use super::conv2d_strip::{self, Params};
-use super::conv2d_winograd::form;
 use super::{Case, Kernel, conv2d_input_grad, shared};
 use crate::base::{Array, Result};
-use crate::gpu::{Recording, Shader, Tensor, read, write};
+use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
 /// The shader, by 16 or 32 channels a lane; the call chooses.
 pub static SHADER: Shader = Shader {
@@ -16,7 +15,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL, shared::THREE, shared::STRIP],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
-    variants: &[form("16", &[("WIDE", 0.0)]), form("32", &[("WIDE", 1.0)])],
+    variants: &[Variant::subgroup("16", &[("WIDE", 0.0)]), Variant::subgroup("32", &[("WIDE", 1.0)])],
 };
 
 /// The registry's entry.

@@ -4,8 +4,6 @@
 use super::{Kernel, conv2d_input_grad, shared};
 use crate::gpu::{Shader, Variant, read, write};
 
-const PLAIN: Variant = Variant::needing("8", &[], wgpu::Features::SUBGROUP);
-
 /// The shader.
 pub static SHADER: Shader = Shader {
     name: "conv2d_input_grad_subgroup",
@@ -13,7 +11,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL],
     params: size_of::<conv2d_input_grad::Params>(),
     bindings: &[read("dy"), read("w"), write("dx")],
-    variants: &[PLAIN, PLAIN.in_windows("8 in windows", &["dy"])],
+    variants: &[Variant::subgroup("8", &[])],
 };
 
 /// The registry's entry.

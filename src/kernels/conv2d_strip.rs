@@ -4,10 +4,9 @@
 //! memory (`product::offered` says which).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::conv2d_winograd::form;
 use super::{Case, Kernel, conv2d_input_grad, params, shared};
 use crate::base::{Array, Result};
-use crate::gpu::{Recording, Shader, Tensor, read, write};
+use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
 
 params! {
     /// Uniforms of `conv2d_strip.wgsl`.
@@ -37,14 +36,17 @@ pub static SHADER: Shader = Shader {
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[
-        form("16", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        form("32", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        form("16 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        form("32 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        form("16 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        form("32 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        form("16 of one channel", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
-        form("16 of one channel, stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
+        Variant::subgroup("16", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("32", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("16 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("32 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("16 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("32 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("16 of one channel", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
+        Variant::subgroup(
+            "16 of one channel, stride 2",
+            &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)],
+        ),
     ],
 };
 

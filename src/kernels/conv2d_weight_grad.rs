@@ -5,9 +5,8 @@ use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
     Case, Kernel, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts, windows,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts,
 };
-use crate::base::shape::pad4;
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
@@ -71,24 +70,14 @@ fn split(geometry: &Geometry) -> (usize, usize) {
     let all = geometry.output[0] * geometry.output[1];
     // A grid's third dimension ends at 65,535.
     let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).clamp(1, 65_535);
-    let lines = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).min(all);
+    // Four at a time in some forms.
+    let lines = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).next_multiple_of(4).min(all);
     (lines, all.div_ceil(lines))
-}
-
-/// Parts that all dispatches of a form with windows make; `None` where the maps do not fit or the parts take too much room.
-fn parts_in_windows(geometry: &Geometry) -> Option<usize> {
-    let bytes = |map: &[usize; 4]| 4 * map[1] * map[2] * pad4(map[3]);
-    let rows = geometry.input[0];
-    let images = windows::images(rows, &[bytes(&geometry.input), bytes(&geometry.output)], &[])?;
-    let of = |images: usize| if images == 0 { 0 } else { split(&geometry.of_images(images)).1 };
-    let parts = rows / images * of(images) + of(rows % images);
-    let part = Shape::new(&geometry.weights()).bytes() as usize;
-    ((images == rows || part.is_multiple_of(windows::ALIGN)) && parts * part <= MOST.max(part)).then_some(parts)
 }
 
 /// The shape of the partial sums that [`record`] needs.
 pub fn scratch(geometry: &Geometry) -> Shape {
-    partial(geometry, split(geometry).1.max(parts_in_windows(geometry).unwrap_or(0)))
+    partial(geometry, split(geometry).1)
 }
 
 fn partial(geometry: &Geometry, parts: usize) -> Shape {
@@ -124,8 +113,7 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
     let blocks = [slots[1], outputs];
     if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
         let shader = &conv2d_weight_grad_subgroup::SHADER;
-        let variant = conv2d_weight_grad_subgroup::by_width(forms.index(shader), geometry.output[2]);
-        return Form { shader, variant, blocks, together: 1 };
+        return Form { shader, variant: forms.index(shader), blocks, together: 1 };
     }
     Form {
         shader: &SHADER,
@@ -149,6 +137,7 @@ pub fn record(
 ) -> Result<()> {
     let geometry = conv2d::geometry("conv2d_weight_grad", x, dw, convolution, dy)?;
     part.expect("conv2d_weight_grad: part", scratch(&geometry).sizes())?;
+    let (lines, parts) = split(&geometry);
     let p = Params {
         rows: geometry.input[0] as u32,
         height: geometry.input[1] as u32,
@@ -161,30 +150,16 @@ pub fn record(
         kernel_width: geometry.kernel[1] as u32,
         stride: convolution.stride as u32,
         padding: convolution.padding as u32,
-        parts: split(&geometry).1 as u32,
-        lines: 0,
+        parts: parts as u32,
+        lines: lines as u32,
     };
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
-    let Form { shader, mut variant, blocks, together } = form(&forms, &geometry, &p);
-    if !shader.variants[variant].windows.is_empty() && parts_in_windows(&geometry).is_none() {
-        variant = windows::without(shader, variant);
-    }
-    let form = windows::Form::of(&forms, shader, variant, windows::WORTH);
-    let (variant, dispatches) = windows::split(form, &geometry, &[x, dy], &[]);
-    let splits = dispatches.iter().map(|images| split(&geometry.of_images(images.len()))).collect::<Vec<_>>();
-    let all = splits.iter().map(|(_, parts)| parts).sum();
-    let mut first = 0;
-    for (images, (lines, parts)) in dispatches.iter().zip(splits) {
-        let [x, dy] = [x, dy].map(|map| windows::part(map, images));
-        let p = Params { rows: images.len() as u32, parts: parts as u32, lines: lines as u32, ..p };
-        // A single part is the answer already.
-        let sums = partial(&geometry, parts);
-        let sums = if all == 1 { dw.clone() } else { part.part(first as u64 * sums.bytes() / parts as u64, sums) };
-        first += parts;
-        let grid = [blocks[0], blocks[1], p.parts.div_ceil(together)];
-        recording.dispatch_variant(shader, variant, p, &[&x, &dy, &sums], grid, geometry.cost_of(images))?;
-    }
-    if all == 1 { Ok(()) } else { sum_parts::record(recording, &part.window(0, partial(&geometry, all)), dw) }
+    let Form { shader, variant, blocks, together } = form(&forms, &geometry, &p);
+    // A single part is the answer already.
+    let sums = if parts == 1 { dw } else { part };
+    let grid = [blocks[0], blocks[1], p.parts.div_ceil(together)];
+    recording.dispatch_variant(shader, variant, p, &[x, dy, sums], grid, geometry.cost())?;
+    if parts == 1 { Ok(()) } else { sum_parts::record(recording, part, dw) }
 }
 
 /// The twin: `kernel` is `[kh, kw]`.

@@ -2,10 +2,9 @@
 //! fits and the recording's variants name it, for drivers that keep such an array in memory (`product::offered` says which).
 
 use super::conv2d::Geometry;
-use super::conv2d_winograd::form;
 use super::{Case, Kernel, conv2d_strip, conv2d_weight_grad, shared};
 use crate::base::Array;
-use crate::gpu::{Shader, read, write};
+use crate::gpu::{Shader, Variant, read, write};
 
 /// The shader, by 16 or 32 outputs a lane; the call chooses among all variants.
 pub static SHADER: Shader = Shader {
@@ -15,12 +14,12 @@ pub static SHADER: Shader = Shader {
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[
-        form("16", &[("STRIDE", 1.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        form("32", &[("STRIDE", 1.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        form("16 stride 2", &[("STRIDE", 2.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        form("32 stride 2", &[("STRIDE", 2.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        form("16 of one channel", &[("STRIDE", 1.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
-        form("16 of one channel, stride 2", &[("STRIDE", 2.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
+        Variant::subgroup("16", &[("STRIDE", 1.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("32", &[("STRIDE", 1.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("16 stride 2", &[("STRIDE", 2.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("32 stride 2", &[("STRIDE", 2.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
+        Variant::subgroup("16 of one channel", &[("STRIDE", 1.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
+        Variant::subgroup("16 of one channel, stride 2", &[("STRIDE", 2.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
     ],
 };
 

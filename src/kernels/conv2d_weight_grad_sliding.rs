@@ -7,8 +7,6 @@ use super::{Case, Kernel, conv2d_weight_grad, shared};
 use crate::base::Array;
 use crate::gpu::{Shader, Variant, read, write};
 
-const PLAIN: Variant = Variant::needing("8", &[], wgpu::Features::SUBGROUP);
-
 /// The shader.
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_sliding",
@@ -16,7 +14,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
-    variants: &[PLAIN, PLAIN.in_windows("8 in windows", &["x", "dy"])],
+    variants: &[Variant::subgroup("8", &[])],
 };
 
 /// The registry's entry.

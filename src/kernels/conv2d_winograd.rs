@@ -3,7 +3,7 @@
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_strip, conv2d_subgroup, params, shared, windows};
+use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_strip, conv2d_subgroup, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
@@ -27,15 +27,6 @@ params! {
     }
 }
 
-pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
-}
-
-const NARROW: Variant = form("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]);
-const NARROW_TURNED: Variant = form("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]);
-const WIDE: Variant = form("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]);
-const WIDE_TURNED: Variant = form("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]);
-
 /// The shader.
 pub static SHADER: Shader = Shader {
     name: "conv2d_winograd",
@@ -44,16 +35,12 @@ pub static SHADER: Shader = Shader {
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     // In pairs, forward and for the gradient: the call chooses between the two. The first pair is for images of at most 8 columns;
-    // naming it leaves the choice between the pairs to the width. The second four are the same in windows.
+    // naming it leaves the choice between the pairs to the width.
     variants: &[
-        NARROW,
-        NARROW_TURNED,
-        WIDE,
-        WIDE_TURNED,
-        NARROW.in_windows("narrow in windows", &["x"]),
-        NARROW_TURNED.in_windows("narrow turned in windows", &["x"]),
-        WIDE.in_windows("wide in windows", &["x"]),
-        WIDE_TURNED.in_windows("wide turned in windows", &["x"]),
+        Variant::subgroup("narrow", &[("EDGES", 0.0), ("TURNED", 0.0)]),
+        Variant::subgroup("narrow turned", &[("EDGES", 0.0), ("TURNED", 1.0)]),
+        Variant::subgroup("wide", &[("EDGES", 1.0), ("TURNED", 0.0)]),
+        Variant::subgroup("wide turned", &[("EDGES", 1.0), ("TURNED", 1.0)]),
     ],
 };
 
@@ -112,20 +99,12 @@ pub(super) fn record(
     };
     let (named, column) = (forms.index(shader), shader.name == conv2d_column::SHADER.name);
     let edges = across > 1 || named % 4 > 1;
-    // The second four of both: 32 outputs a lane, or windows.
+    // The column's second four: 32 outputs a lane.
     let wide = column && conv2d_strip::wide(outer);
-    let second = if column { wide } else { named > 3 };
-    let variant = 4 * usize::from(second) + 2 * usize::from(edges) + usize::from(turned);
-    let form = windows::Form::of(forms, shader, variant, windows::WORTH_WINOGRAD);
-    let (variant, parts) = windows::split(form, geometry, &[x], &[y]);
-    for images in parts {
-        let [x, y] = [x, y].map(|map| windows::part(map, &images));
-        let [groups, folds] = fold(images.len() * down * across);
-        let grid = [groups, outer.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
-        let p = Params { rows: images.len() as u32, ..p };
-        recording.dispatch_variant(shader, variant, p, &[&x, w, &y], grid, geometry.cost_of(&images))?;
-    }
-    Ok(())
+    let variant = 4 * usize::from(wide) + 2 * usize::from(edges) + usize::from(turned);
+    let [groups, folds] = fold(rows * down * across);
+    let grid = [groups, outer.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
+    recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
 }
 
 /// The cases of the convolution and of its gradient that this form computes.

@@ -1,9 +1,8 @@
 //! Matrix product on subgroups of 8 lanes with the sums in an array: recorded by [`matmul::record`] where the recording's
 //! variants name it, for drivers that keep such an array in memory (`product::offered` says which).
 
-use super::matmul_subgroup::form;
 use super::{Kernel, matmul, shared};
-use crate::gpu::{Shader, read, write};
+use crate::gpu::{Shader, Variant, read, write};
 
 /// The shader: one variant for each pair of transposes, chosen by the call.
 pub static SHADER: Shader = Shader {
@@ -13,10 +12,10 @@ pub static SHADER: Shader = Shader {
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[
-        form("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
-        form("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
-        form("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
-        form("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
+        Variant::subgroup("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
+        Variant::subgroup("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
+        Variant::subgroup("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
+        Variant::subgroup("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
     ],
 };
 

@@ -4,10 +4,6 @@
 use super::{Kernel, matmul, shared};
 use crate::gpu::{Shader, Variant, read, write};
 
-pub(super) const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
-}
-
 /// The shader: one variant for each pair of transposes, chosen by the call.
 pub static SHADER: Shader = Shader {
     name: "matmul_subgroup",
@@ -16,10 +12,10 @@ pub static SHADER: Shader = Shader {
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[
-        form("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
-        form("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
-        form("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
-        form("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
+        Variant::subgroup("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
+        Variant::subgroup("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
+        Variant::subgroup("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
+        Variant::subgroup("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
     ],
 };
 

@@ -2,9 +2,8 @@
 //! recording's variants name it (`choose::preferred` says when) and the product is large, or `matmul_subgroup.wgsl` is
 //! not named beside it.
 
-use super::matmul_subgroup::form;
 use super::{Kernel, matmul, shared};
-use crate::gpu::{Shader, read, write};
+use crate::gpu::{Shader, Variant, read, write};
 
 /// The shader: one variant for each pair of transposes, chosen by the call.
 pub static SHADER: Shader = Shader {
@@ -14,10 +13,10 @@ pub static SHADER: Shader = Shader {
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[
-        form("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
-        form("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
-        form("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
-        form("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
+        Variant::subgroup("8 nn", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 0.0)]),
+        Variant::subgroup("8 nt", &[("TRANSPOSE_A", 0.0), ("TRANSPOSE_B", 1.0)]),
+        Variant::subgroup("8 tn", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 0.0)]),
+        Variant::subgroup("8 tt", &[("TRANSPOSE_A", 1.0), ("TRANSPOSE_B", 1.0)]),
     ],
 };
 

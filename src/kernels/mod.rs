@@ -121,7 +121,6 @@ pub mod transform_views_transpose;
 pub mod trial;
 pub mod tune;
 pub mod unpack_rows;
-mod windows;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};

@@ -22,9 +22,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d::SHADER, 0),
             (&conv2d::SHADER, 1),
             (&conv2d_subgroup::SHADER, 0),
-            (&conv2d_subgroup::SHADER, 1),
             (&conv2d_winograd::SHADER, 0),
-            (&conv2d_winograd::SHADER, 4),
             (&conv2d_column::SHADER, 0),
             (&conv2d_strip::SHADER, 0),
             (&conv2d_tiled::SHADER, 1),
@@ -49,9 +47,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad::SHADER, 0),
             (&conv2d_input_grad::SHADER, 1),
             (&conv2d_input_grad_subgroup::SHADER, 0),
-            (&conv2d_input_grad_subgroup::SHADER, 1),
             (&conv2d_winograd::SHADER, 0),
-            (&conv2d_winograd::SHADER, 4),
             (&conv2d_column::SHADER, 0),
             (&conv2d_strip::SHADER, 0),
             (&conv2d_input_grad_strip::SHADER, 0),
@@ -77,9 +73,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad::SHADER, 0),
             (&conv2d_weight_grad::SHADER, 1),
             (&conv2d_weight_grad_subgroup::SHADER, 0),
-            (&conv2d_weight_grad_subgroup::SHADER, 3),
             (&conv2d_weight_grad_sliding::SHADER, 0),
-            (&conv2d_weight_grad_sliding::SHADER, 1),
             (&conv2d_weight_grad_array::SHADER, 0),
             (&conv2d_weight_grad_tiled::SHADER, 1),
             (&conv2d_weight_grad_tiled::SHADER, 2),
@@ -148,8 +142,7 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
         return engine.cooperative() == Some(variant.constant("SIDE"));
     }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
-    let bound = variant.windows.is_empty() || engine.windows();
-    engine.features().contains(needs) && wide_enough && bound && (!keeps_sums(shader.name) || keeps_arrays(engine))
+    engine.features().contains(needs) && wide_enough && (!keeps_sums(shader.name) || keeps_arrays(engine))
 }
 
 /// What a form needs of an adapter, in words.
@@ -157,8 +150,6 @@ pub fn needs((shader, variant): (&Shader, usize)) -> String {
     let features = shader.variants[variant].needs;
     let more = if keeps_sums(shader.name) {
         " and Mesa 26 or later"
-    } else if !shader.variants[variant].windows.is_empty() {
-        " and a software adapter of Vulkan, not Mesa 26 or later"
     } else if features.contains(cooperative::NEEDS) {
         " and matrices of its side"
     } else {

@@ -4,10 +4,6 @@
 use super::{Kernel, shared, sinkhorn_pass};
 use crate::gpu::{Shader, Variant, read, write};
 
-const fn form(name: &'static str, constants: &'static [(&'static str, f64)]) -> Variant {
-    Variant::needing(name, constants, wgpu::Features::SUBGROUP)
-}
-
 /// The shader. The first variant wants subgroups of at least 8 lanes.
 pub static SHADER: Shader = Shader {
     name: "sinkhorn_pass_subgroup",
@@ -16,12 +12,12 @@ pub static SHADER: Shader = Shader {
     params: size_of::<sinkhorn_pass::Params>(),
     bindings: &[read("scores"), read("bias"), read("rows"), read("clusters"), write("sums")],
     variants: &[
-        form("8x4 lone", &[("WIDTH", 8.0), ("QUADS", 4.0), ("LONE", 1.0)]),
-        form("32x1", &[("WIDTH", 32.0), ("QUADS", 1.0), ("LONE", 0.0)]),
-        form("32x4", &[("WIDTH", 32.0), ("QUADS", 4.0), ("LONE", 0.0)]),
-        form("64x4", &[("WIDTH", 64.0), ("QUADS", 4.0), ("LONE", 0.0)]),
-        form("128x4", &[("WIDTH", 128.0), ("QUADS", 4.0), ("LONE", 0.0)]),
-        form("256x4", &[("WIDTH", 256.0), ("QUADS", 4.0), ("LONE", 0.0)]),
+        Variant::subgroup("8x4 lone", &[("WIDTH", 8.0), ("QUADS", 4.0), ("LONE", 1.0)]),
+        Variant::subgroup("32x1", &[("WIDTH", 32.0), ("QUADS", 1.0), ("LONE", 0.0)]),
+        Variant::subgroup("32x4", &[("WIDTH", 32.0), ("QUADS", 4.0), ("LONE", 0.0)]),
+        Variant::subgroup("64x4", &[("WIDTH", 64.0), ("QUADS", 4.0), ("LONE", 0.0)]),
+        Variant::subgroup("128x4", &[("WIDTH", 128.0), ("QUADS", 4.0), ("LONE", 0.0)]),
+        Variant::subgroup("256x4", &[("WIDTH", 256.0), ("QUADS", 4.0), ("LONE", 0.0)]),
     ],
 };
 

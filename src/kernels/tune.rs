@@ -146,8 +146,7 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to another.
-        let windows = |variant: usize| shader.variants[variant].windows;
-        if first.shader.name != shader.name || windows(first.variant) != windows(variant) {
+        if first.shader.name != shader.name {
             continue;
         }
         if (first.shader.name, first.variant) == (usual.shader.name, usual.variant) {

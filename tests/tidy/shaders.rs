@@ -97,7 +97,7 @@ fn texts_can_be_written_out() {
         let (name, text) = (kernel.shader.name, kernel.shader.text());
         let names = kernel.shader.bindings.iter().map(|binding| binding.name);
         let halves: Vec<&str> = names.filter(|name| can_be_half(&text, name)).collect();
-        std::fs::write(folder.join(format!("{name}.half.wgsl")), kept_as(&text, &halves, false)).expect("written");
+        std::fs::write(folder.join(format!("{name}.half.wgsl")), kept_as(&text, &halves, &[], false)).expect("written");
         std::fs::write(folder.join(format!("{name}.wgsl")), text).expect("written");
     }
     let sources: Vec<String> = kernel_shaders().iter().map(|f| read(f)).collect();

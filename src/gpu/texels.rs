@@ -1,0 +1,185 @@
+//! Inputs as textures: where a storage load loops over the lanes (software adapters), a texel of a texture costs a fraction of it.
+//!
+//! Textures are filled by copies between the dispatches. Which copies a program needs and when is worked out once, from which
+//! tensors its dispatches read and write: a copy stands after the last write of its tensor, together with others.
+
+use std::collections::HashMap;
+
+use super::elements::{arrays, can_be_texels};
+use super::shader::Places;
+use super::{Access, Dispatch, Tensor};
+use crate::base::DType;
+
+/// Texels in a row of a texture: element `i` of a tensor is the texel of column `i % WIDTH` and row `i / WIDTH`.
+pub const WIDTH: u32 = 4096;
+
+/// Bytes of the largest tensor that is copied: larger ones are not worth twice their memory.
+pub const MOST: u64 = 64 << 20;
+
+/// Bytes of a dispatch's tensors from which on copies are worth their time, about 20 µs each.
+pub const LEAST: u64 = 128 << 10;
+
+/// The tensors that a dispatch can read from textures.
+pub(super) fn possible(dispatch: &Dispatch) -> Places {
+    let declared = arrays(dispatch.shader.source);
+    let fits = |name: &str| declared.iter().any(|array| array.name == name && can_be_texels(&array.element));
+    Places::of(dispatch.shader.bindings.iter().zip(&dispatch.tensors).map(|(binding, tensor)| {
+        binding.access == Access::Read && tensor.bytes() <= MOST && tensor.dtype != DType::U32 && fits(binding.name)
+    }))
+}
+
+/// Where a tensor's values lie, and how a texture holds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    bytes: u64,
+    /// Of the texture.
+    pub format: wgpu::TextureFormat,
+}
+
+impl Source {
+    /// `vectors`: whether the kernel reads vectors of four elements.
+    fn new(tensor: &Tensor, vectors: bool) -> Self {
+        let format = match (tensor.dtype, vectors) {
+            (DType::F16, false) => wgpu::TextureFormat::R16Float,
+            (DType::F16, true) => wgpu::TextureFormat::Rgba16Float,
+            (_, false) => wgpu::TextureFormat::R32Float,
+            (_, true) => wgpu::TextureFormat::Rgba32Float,
+        };
+        Self { buffer: tensor.buffer.clone(), offset: tensor.offset, bytes: tensor.bytes(), format }
+    }
+
+    fn overlaps(&self, tensor: &Tensor) -> bool {
+        let (end, other_end) = (self.offset + self.bytes, tensor.offset + tensor.bytes());
+        self.buffer == tensor.buffer && self.offset < other_end && tensor.offset < end
+    }
+
+    fn texels(&self) -> u64 {
+        self.bytes / u64::from(self.format.block_copy_size(None).expect("one plane"))
+    }
+
+    /// Rows of a texture that hold it.
+    pub fn rows(&self) -> u32 {
+        self.texels().div_ceil(u64::from(WIDTH)) as u32
+    }
+
+    /// Records the copy: whole rows, then what is left of the last.
+    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, texture: &wgpu::Texture) {
+        let size = self.format.block_copy_size(None).expect("one plane");
+        let (whole, rest) = ((self.texels() / u64::from(WIDTH)) as u32, (self.texels() % u64::from(WIDTH)) as u32);
+        for (row, width, height) in [(0, WIDTH, whole), (whole, rest, 1)] {
+            if width * height == 0 {
+                continue;
+            }
+            encoder.copy_buffer_to_texture(
+                wgpu::TexelCopyBufferInfo {
+                    buffer: &self.buffer,
+                    layout: wgpu::TexelCopyBufferLayout {
+                        offset: self.offset + u64::from(row) * u64::from(WIDTH * size),
+                        bytes_per_row: (height > 1).then_some(WIDTH * size),
+                        rows_per_image: None,
+                    },
+                },
+                wgpu::TexelCopyTextureInfo {
+                    texture,
+                    mip_level: 0,
+                    origin: wgpu::Origin3d { x: 0, y: row, z: 0 },
+                    aspect: wgpu::TextureAspect::All,
+                },
+                wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+            );
+        }
+    }
+}
+
+/// A copy of a tensor into a texture.
+#[derive(Clone, Debug)]
+pub(super) struct Copy {
+    /// What is copied.
+    pub source: Source,
+    /// Before which dispatch.
+    pub at: usize,
+    /// The last dispatch that reads it.
+    pub last: usize,
+    /// Index into [`Plan::slots`].
+    pub slot: usize,
+}
+
+/// The textures of a program, and when they are filled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    /// In order of `at`.
+    pub copies: Vec<Copy>,
+    /// Format and rows of each texture.
+    pub slots: Vec<(wgpu::TextureFormat, u32)>,
+    /// The copy that a dispatch reads at a place among its bindings.
+    pub read: HashMap<(usize, usize), usize>,
+}
+
+impl Plan {
+    /// `texels`: the places of each dispatch that are read from textures.
+    pub fn new(dispatches: &[Dispatch], texels: &[Places]) -> Self {
+        let mut plan = Self::default();
+        let mut current: Vec<(Source, usize)> = Vec::new();
+        // Each tensor's last write as far as it is known: the first dispatch that may read it.
+        let mut written: Vec<(&Tensor, usize)> = Vec::new();
+        let mut stop = 0; // The last dispatch before which anything is copied.
+        for (i, (d, places)) in dispatches.iter().zip(texels).enumerate() {
+            let declared = arrays(d.shader.source);
+            for (place, (binding, tensor)) in d.shader.bindings.iter().zip(&d.tensors).enumerate() {
+                if !places.contains(place) {
+                    continue;
+                }
+                let vectors = declared.iter().any(|array| array.name == binding.name && array.element != "f32");
+                let source = Source::new(tensor, vectors);
+                let known = current.iter().find(|(of, _)| *of == source).map(|(_, copy)| *copy);
+                let copy = known.unwrap_or_else(|| {
+                    current.push((source.clone(), plan.copies.len()));
+                    let ready = written.iter().filter(|(t, _)| source.overlaps(t)).map(|(_, i)| *i).max().unwrap_or(0);
+                    // As late as it can be, but with an earlier one where that is not too early.
+                    if ready > stop || plan.copies.is_empty() {
+                        stop = i;
+                    }
+                    plan.copies.push(Copy { source, at: stop, last: i, slot: 0 });
+                    plan.copies.len() - 1
+                });
+                plan.copies[copy].last = i;
+                plan.read.insert((i, place), copy);
+            }
+            for (binding, tensor) in d.shader.bindings.iter().zip(&d.tensors) {
+                if matches!(binding.access, Access::Write | Access::ReadWrite) {
+                    current.retain(|(source, _)| !source.overlaps(tensor));
+                    written.push((tensor, i + 1));
+                }
+            }
+        }
+        plan.place();
+        plan
+    }
+
+    /// The copies that stand before a dispatch; all that it and later ones need, where it is the `first` that is played.
+    pub fn copies_before(&self, at: usize, first: bool) -> Vec<&Copy> {
+        let due = |copy: &&Copy| copy.at == at || (first && copy.at < at && copy.last >= at);
+        self.copies.iter().filter(due).collect()
+    }
+
+    /// Gives each copy a texture that no other needs meanwhile: the smallest that fits, or a new one.
+    fn place(&mut self) {
+        let mut free_from: Vec<usize> = Vec::new();
+        for copy in &mut self.copies {
+            let (format, rows) = (copy.source.format, copy.source.rows());
+            let fits = |slot: &usize| {
+                let (of, room) = self.slots[*slot];
+                of == format && room >= rows && room <= 2 * rows && free_from[*slot] <= copy.at
+            };
+            let found = (0..self.slots.len()).filter(fits).min_by_key(|slot| self.slots[*slot].1);
+            copy.slot = found.unwrap_or_else(|| {
+                self.slots.push((format, rows));
+                free_from.push(0);
+                self.slots.len() - 1
+            });
+            free_from[copy.slot] = copy.last + 1;
+        }
+    }
+}
