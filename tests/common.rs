@@ -25,6 +25,6 @@ pub fn own_engine() -> Arc<Engine> {
 fn open(checked: bool) -> Arc<Engine> {
     let wish = std::env::var("RELABEL_TEST_ADAPTER").unwrap_or_else(|_| "auto".into());
     let adapter: AdapterChoice = wish.parse().expect("RELABEL_TEST_ADAPTER");
-    Engine::open(&Options { adapter, checked, texels_from: 0, ..Options::default() })
+    Engine::open(&Options { adapter, checked, all_textures: true, ..Options::default() })
         .expect("an adapter: install Mesa's software driver (scripts/test does)")
 }

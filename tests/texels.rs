@@ -55,9 +55,9 @@ fn textures_hold_what_was_written_last() {
 fn copies_stand_after_the_last_write_and_together() {
     let engine = unchecked_engine();
     let (_, program) = chain(&engine, DType::F32);
-    let expected: &[usize] = if engine.samples() { &[0, 0, 1, 2, 3, 4, 4] } else { &[] };
+    let expected: &[usize] = if engine.reads_textures() { &[0, 0, 1, 2, 3, 4, 4] } else { &[] };
     assert_eq!(program.copies(), expected);
-    assert!(program.builds().all(|build| build.name().contains("texels-a-b") == engine.samples()));
+    assert!(program.builds().all(|build| build.name().contains("texels-a-b") == engine.reads_textures()));
     // Checked shaders are what stands in their files.
     assert!(chain(&self::engine(), DType::F32).1.copies().is_empty());
 }
@@ -72,5 +72,5 @@ fn large_tensors_stay_in_buffers() {
         Program::new(&engine, &recording).unwrap().copies().len()
     };
     let columns = MOST as usize / 512 / 4;
-    assert_eq!((copies(columns), copies(columns + 4)), (usize::from(engine.samples()), 0));
+    assert_eq!((copies(columns), copies(columns + 4)), (usize::from(engine.reads_textures()), 0));
 }

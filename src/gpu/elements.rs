@@ -34,9 +34,9 @@ fn texel() -> String {
     let (mask, shift) = (texels::WIDTH - 1, texels::WIDTH.trailing_zeros());
     format!(
         "
-// An element of an array in a texture.
-fn texel(values: texture_2d<f32>, i: u32) -> vec4<f32> {{
-    return textureLoad(values, vec2(i & {mask}u, i >> {shift}u), 0);
+// Where a texture holds element i of an array.
+fn texel(i: u32) -> vec2<u32> {{
+    return vec2(i & {mask}u, i >> {shift}u);
 }}
 "
     )
@@ -54,7 +54,7 @@ struct Elements {
 /// `vec4<f32>` that are only read are loaded in 64-bit words, and halves in words too.
 pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> String {
     let mut text = text.to_owned();
-    let [mut wide, mut packed, mut half, mut sampled] = [false; 4];
+    let [mut wide, mut packed, mut half, mut textures] = [false; 4];
     for Array { name, access, element: declared } in arrays(&text) {
         let read = access == "read";
         let array = |element: &str, load: &'static str, store: &'static str| {
@@ -67,12 +67,16 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
         };
         let elements = match (halves.contains(&name.as_str()), declared.as_str()) {
             _ if texels.contains(&name.as_str()) => {
-                assert!(read && can_be_texels(&declared), "`{name}` cannot be in a texture");
-                sampled = true;
+                let half = halves.contains(&name.as_str());
+                let format = texels::format(&declared, half).filter(|_| read);
+                let format = format.unwrap_or_else(|| panic!("`{name}` cannot be in a texture"));
+                textures = true;
                 let lane = if declared == "f32" { ".x" } else { "" };
-                let declaration = format!("var {name}: texture_2d<f32>");
+                // WGSL's names are wgpu's in small letters.
+                let format = format!("{format:?}").to_lowercase();
+                let declaration = format!("var {name}: texture_storage_2d<{format}, read>");
                 let name = name.clone();
-                let load = move |i: &str| format!("texel({name}, u32({i})){lane}");
+                let load = move |i: &str| format!("textureLoad({name}, texel(u32({i}))){lane}");
                 Elements { declaration, load: Box::new(load), store: "" }
             }
             (false, "vec4<f32>") if words && read => {
@@ -108,15 +112,10 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
     if packed {
         text += PACKED;
     }
-    if sampled {
+    if textures {
         text += &texel();
     }
     text
-}
-
-/// Whether arrays of such elements can be kept in a texture.
-pub fn can_be_texels(element: &str) -> bool {
-    matches!(element, "f32" | "vec4<f32>")
 }
 
 /// Whether an array can be kept in half precision.
@@ -201,14 +200,15 @@ mod tests {
     fn inputs_become_textures() {
         let found = kept_as(TEXT, &[], &["x", "mask"], true);
         let lines: Vec<&str> = found.lines().collect();
-        assert_eq!(lines[1], "@group(0) @binding(1) var x: texture_2d<f32>; // (n)");
-        assert_eq!(lines[2], "@group(0) @binding(2) var mask: texture_2d<f32>;");
-        let sum = "out[i] = texel(x, u32(place[i] + 1u)) * max[0] + texel(mask, u32(i)).x + params.x[2] + out[out[0].x]; // x[0]";
+        assert_eq!(lines[1], "@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>; // (n)");
+        assert_eq!(lines[2], "@group(0) @binding(2) var mask: texture_storage_2d<r32float, read>;");
+        let sum = "out[i] = textureLoad(x, texel(u32(place[i] + 1u))) * max[0] + textureLoad(mask, texel(u32(i))).x + params.x[2] \
+                   + out[out[0].x]; // x[0]";
         assert_eq!(lines[4], sum);
-        assert_eq!(lines[5], "let y = texel(x, u32(u32(texel(x, u32(1)).x))).xy;");
+        assert_eq!(lines[5], "let y = textureLoad(x, texel(u32(u32(textureLoad(x, texel(u32(1))).x)))).xy;");
         assert!(found.ends_with(&texel()) && texel().contains("vec2(i & 4095u, i >> 12u)"));
         // Half precision is the texture's format.
-        assert_eq!(kept_as(TEXT, &["x"], &["x", "mask"], true), found);
+        assert_eq!(kept_as(TEXT, &["x"], &["x", "mask"], true), found.replace("rgba32float", "rgba16float"));
     }
 
     #[test]

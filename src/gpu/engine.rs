@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
-use super::elements::kept_as;
+use super::elements::{arrays, kept_as};
 use super::shader::Key;
 use super::texels;
 use super::trace::Tracing;
@@ -29,8 +29,8 @@ pub struct Options {
     /// Give the driver the labels of buffers, passes and pipelines also in a release build: graphics debuggers show
     /// them.
     pub labels: bool,
-    /// Bytes of a dispatch's tensors from which on its inputs are read from textures, on adapters where that is cheaper.
-    pub texels_from: u64,
+    /// Read all inputs from textures that can be, also where copying them takes longer than it saves: for tests.
+    pub all_textures: bool,
 }
 
 impl Default for Options {
@@ -41,7 +41,7 @@ impl Default for Options {
             checked: cfg!(debug_assertions) || forced,
             memory: None,
             labels: false,
-            texels_from: texels::LEAST,
+            all_textures: false,
         }
     }
 }
@@ -65,7 +65,7 @@ pub struct Engine {
     info: wgpu::AdapterInfo,
     checked: bool,
     pipelines: Mutex<HashMap<Key, Pipeline>>,
-    texels_from: u64,
+    all_textures: bool,
     textures: Mutex<Vec<wgpu::Texture>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
@@ -133,7 +133,7 @@ impl Engine {
             info,
             checked: options.checked,
             pipelines: Mutex::default(),
-            texels_from: options.texels_from,
+            all_textures: options.all_textures,
             textures: Mutex::default(),
             trouble,
             allocated: AtomicU64::new(0),
@@ -358,22 +358,36 @@ impl Engine {
         vulkan && software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
-    /// Whether inputs are read from textures: older drivers of software adapters gather texels without a loop over the lanes, and
-    /// loop for storage buffers; since Mesa 26 they do for neither. Checked shaders are built as they stand in their files.
-    pub fn samples(&self) -> bool {
-        let old = adapter::mesa(&self.info).is_none_or(|mesa| mesa < 26);
+    /// Whether inputs can be read from textures, and are where that pays: on software adapters, where a texel takes a fraction of
+    /// a storage load. Checked shaders are built as they stand in their files.
+    pub fn reads_textures(&self) -> bool {
         let software = self.info.device_type == wgpu::DeviceType::Cpu;
-        let limits = self.limits();
-        let fits = u64::from(limits.max_texture_dimension_2d) * u64::from(texels::WIDTH) * 4 >= texels::MOST;
-        self.info.backend == wgpu::Backend::Vulkan && software && old && !self.checked && fits
+        let fits = u64::from(self.limits().max_texture_dimension_2d) * u64::from(texels::WIDTH) * 4 >= texels::MOST;
+        self.info.backend == wgpu::Backend::Vulkan && software && !self.checked && fits
+    }
+
+    /// Whether the time of copies into textures is well spent.
+    fn worth_textures(&self, dispatch: &Dispatch) -> bool {
+        // Since Mesa 26 storage loads do not loop over the lanes: only products, which load everything several times, gain enough.
+        let least = if adapter::mesa(&self.info).is_some_and(|mesa| mesa >= 26) { texels::REUSE } else { 0 };
+        let bytes = dispatch.tensors.iter().map(Tensor::bytes).sum::<u64>();
+        self.all_textures || (bytes >= texels::LEAST && dispatch.cost.operations >= least * bytes)
     }
 
     /// What a dispatch's pipeline is built of on this device.
     pub fn build_of(&self, dispatch: &Dispatch) -> Build {
-        let worth = dispatch.tensors.iter().map(Tensor::bytes).sum::<u64>() >= self.texels_from;
-        let texels = if self.samples() && worth { texels::possible(dispatch) } else { Places::default() };
+        let texels = Places::of(self.formats(dispatch).iter().map(Option::is_some));
         let (shader, variant) = (dispatch.shader, dispatch.variant);
         Build { shader, variant, halves: Places::halves(&dispatch.tensors), texels }
+    }
+
+    /// How textures hold those tensors of a dispatch that are read from them.
+    pub(super) fn formats(&self, dispatch: &Dispatch) -> Vec<Option<wgpu::TextureFormat>> {
+        let most = match self.reads_textures() && self.worth_textures(dispatch) {
+            true => self.limits().max_storage_textures_per_shader_stage,
+            false => 0,
+        };
+        texels::formats(dispatch, most as usize)
     }
 
     /// Textures of these formats and rows, for programs to share: each fills what it reads before it reads.
@@ -395,7 +409,7 @@ impl Engine {
                     sample_count: 1,
                     dimension: wgpu::TextureDimension::D2,
                     format,
-                    usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+                    usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
                     view_formats: &[],
                 }));
                 textures.len() - 1
@@ -438,15 +452,17 @@ impl Engine {
             count: None,
         };
         let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
-        let texture = wgpu::BindingType::Texture {
-            sample_type: wgpu::TextureSampleType::Float { filterable: false },
-            view_dimension: wgpu::TextureViewDimension::D2,
-            multisampled: false,
+        let texture = |name: &str| {
+            let half = build.halves.names(shader).contains(&name);
+            let array = arrays(shader.source).into_iter().find(|array| array.name == name);
+            let format = array.and_then(|array| texels::format(&array.element, half)).expect("a texture holds it");
+            let (access, view_dimension) = (wgpu::StorageTextureAccess::ReadOnly, wgpu::TextureViewDimension::D2);
+            wgpu::BindingType::StorageTexture { access, format, view_dimension }
         };
         let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform))];
         entries.extend(shader.bindings.iter().enumerate().map(|(i, b)| {
             let ty = match b.access {
-                _ if build.texels.contains(i) => texture,
+                _ if build.texels.contains(i) => texture(b.name),
                 Access::Uniform => buffer(wgpu::BufferBindingType::Uniform),
                 Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
                 Access::Write | Access::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),

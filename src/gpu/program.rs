@@ -66,7 +66,8 @@ impl Program {
 
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let builds: Vec<Build> = recording.dispatches.iter().map(|d| engine.build_of(d)).collect();
-        let texels = Plan::new(&recording.dispatches, &builds.iter().map(|b| b.texels).collect::<Vec<_>>());
+        let formats: Vec<_> = recording.dispatches.iter().map(|d| engine.formats(d)).collect();
+        let texels = Plan::new(&recording.dispatches, &formats);
         let textures = engine.textures(&texels.slots);
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
         let mut ready = Vec::with_capacity(recording.dispatches.len());

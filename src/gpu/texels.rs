@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::elements::{arrays, can_be_texels};
-use super::shader::Places;
+use super::elements::arrays;
 use super::{Access, Dispatch, Tensor};
 use crate::base::DType;
 
@@ -19,13 +18,31 @@ pub const MOST: u64 = 64 << 20;
 /// Bytes of a dispatch's tensors from which on copies are worth their time, about 20 µs each.
 pub const LEAST: u64 = 128 << 10;
 
-/// The tensors that a dispatch can read from textures.
-pub(super) fn possible(dispatch: &Dispatch) -> Places {
+/// Operations a byte of a dispatch's tensors from which on copies are worth their time where storage loads are no loop.
+pub const REUSE: u64 = 8;
+
+/// How a texture holds an array of such elements: as a storage texture that is only read. Sampled ones are looked up at a level of
+/// detail for each lane, which takes three times as long.
+pub(super) fn format(element: &str, half: bool) -> Option<wgpu::TextureFormat> {
+    match (element, half) {
+        ("vec4<f32>", false) => Some(wgpu::TextureFormat::Rgba32Float),
+        ("vec4<f32>", true) => Some(wgpu::TextureFormat::Rgba16Float),
+        ("f32", false) => Some(wgpu::TextureFormat::R32Float),
+        _ => None,
+    }
+}
+
+/// How textures hold the tensors of a dispatch, those that they can hold; at most `most`.
+pub(super) fn formats(dispatch: &Dispatch, most: usize) -> Vec<Option<wgpu::TextureFormat>> {
     let declared = arrays(dispatch.shader.source);
-    let fits = |name: &str| declared.iter().any(|array| array.name == name && can_be_texels(&array.element));
-    Places::of(dispatch.shader.bindings.iter().zip(&dispatch.tensors).map(|(binding, tensor)| {
-        binding.access == Access::Read && tensor.bytes() <= MOST && tensor.dtype != DType::U32 && fits(binding.name)
-    }))
+    let formats = dispatch.shader.bindings.iter().zip(&dispatch.tensors).map(|(binding, tensor)| {
+        let fits = binding.access == Access::Read && tensor.bytes() <= MOST && tensor.dtype != DType::U32;
+        let array = declared.iter().find(|array| fits && array.name == binding.name)?;
+        format(&array.element, tensor.dtype == DType::F16)
+    });
+    let mut left = most;
+    let within = |format: Option<wgpu::TextureFormat>| format.filter(|_| left > 0).inspect(|_| left -= 1);
+    formats.map(within).collect()
 }
 
 /// Where a tensor's values lie, and how a texture holds them.
@@ -39,14 +56,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// `vectors`: whether the kernel reads vectors of four elements.
-    fn new(tensor: &Tensor, vectors: bool) -> Self {
-        let format = match (tensor.dtype, vectors) {
-            (DType::F16, false) => wgpu::TextureFormat::R16Float,
-            (DType::F16, true) => wgpu::TextureFormat::Rgba16Float,
-            (_, false) => wgpu::TextureFormat::R32Float,
-            (_, true) => wgpu::TextureFormat::Rgba32Float,
-        };
+    fn new(tensor: &Tensor, format: wgpu::TextureFormat) -> Self {
         Self { buffer: tensor.buffer.clone(), offset: tensor.offset, bytes: tensor.bytes(), format }
     }
 
@@ -118,21 +128,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `texels`: the places of each dispatch that are read from textures.
-    pub fn new(dispatches: &[Dispatch], texels: &[Places]) -> Self {
+    /// `formats`: how textures hold the tensors of each dispatch.
+    pub fn new(dispatches: &[Dispatch], formats: &[Vec<Option<wgpu::TextureFormat>>]) -> Self {
         let mut plan = Self::default();
         let mut current: Vec<(Source, usize)> = Vec::new();
         // Each tensor's last write as far as it is known: the first dispatch that may read it.
         let mut written: Vec<(&Tensor, usize)> = Vec::new();
         let mut stop = 0; // The last dispatch before which anything is copied.
-        for (i, (d, places)) in dispatches.iter().zip(texels).enumerate() {
-            let declared = arrays(d.shader.source);
-            for (place, (binding, tensor)) in d.shader.bindings.iter().zip(&d.tensors).enumerate() {
-                if !places.contains(place) {
-                    continue;
-                }
-                let vectors = declared.iter().any(|array| array.name == binding.name && array.element != "f32");
-                let source = Source::new(tensor, vectors);
+        for (i, (d, formats)) in dispatches.iter().zip(formats).enumerate() {
+            for (place, (tensor, format)) in d.tensors.iter().zip(formats).enumerate() {
+                let &Some(format) = format else { continue };
+                let source = Source::new(tensor, format);
                 let known = current.iter().find(|(of, _)| *of == source).map(|(_, copy)| *copy);
                 let copy = known.unwrap_or_else(|| {
                     current.push((source.clone(), plan.copies.len()));
