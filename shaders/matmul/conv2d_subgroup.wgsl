@@ -8,6 +8,7 @@
 // Tile       a lane computes 12 pixels, 8 apart, by 16 output channels in registers
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over ky, kx, c in rising order: the same bits every run
+// Variants   SINGLE: images of one channel, stored as four, without a load and products for the pads
 
 struct Params {
     rows: u32,          // R
@@ -27,6 +28,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // (R, H, W, C)
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;       // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (R, OH, OW, Cout)
+
+override SINGLE: bool = false; // whether x has one channel: then 4 taps at a time instead of 4 channels of a tap
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
@@ -51,6 +54,24 @@ fn tap(corner: vec3<i32>, ky: u32, kx: u32) -> i32 {
 // 4 input channels of a pixel; zero outside the image.
 fn pixel(tap: i32, c: u32) -> vec4<f32> {
     return x[u32(max(tap, 0)) + c] * select(0.0, 1.0, tap >= 0);
+}
+
+// The one channel of a pixel under tap number `number`.
+fn single(corner: vec3<i32>, number: u32) -> f32 {
+    let tap = tap(corner, number / params.kernel_width, number % params.kernel_width);
+    return x[u32(max(tap, 0))].x * select(0.0, 1.0, tap >= 0);
+}
+
+// The one channel under 4 taps; those past the last have no weights.
+fn singles(corner: vec3<i32>, first: u32) -> vec4<f32> {
+    let number = vec4(first) + vec4(0u, 1u, 2u, 3u);
+    return vec4(single(corner, number.x), single(corner, number.y), single(corner, number.z), single(corner, number.w));
+}
+
+// Output channels 4n .. under a tap of the one channel; zero past the last tap.
+fn weights(number: u32, n: u32) -> vec4<f32> {
+    let taps = params.kernel_height * params.kernel_width;
+    return w[min(number, taps - 1u) * 4u * params.outputs + n] * select(0.0, 1.0, number < taps);
 }
 
 fn store(pixel: u32, n: u32, sums: Sums) {
@@ -100,7 +121,33 @@ fn conv2d_subgroup(
     var s10 = Sums();
     var s11 = Sums();
 
-    for (var ky = 0u; ky < params.kernel_height; ky++) {
+    let taps = select(0u, params.kernel_height * params.kernel_width, SINGLE);
+    for (var first_tap = 0u; first_tap < taps; first_tap += 4u) {
+        let column = min(n + lane % 4u, params.outputs - 1u);
+        let xy = weights(first_tap + lane / 4u, column);
+        let zw = weights(first_tap + 2u + lane / 4u, column);
+        let panel = Panel(
+            subgroupBroadcast(xy, 0u), subgroupBroadcast(xy, 1u), subgroupBroadcast(xy, 2u), subgroupBroadcast(xy, 3u),
+            subgroupBroadcast(xy, 4u), subgroupBroadcast(xy, 5u), subgroupBroadcast(xy, 6u), subgroupBroadcast(xy, 7u),
+            subgroupBroadcast(zw, 0u), subgroupBroadcast(zw, 1u), subgroupBroadcast(zw, 2u), subgroupBroadcast(zw, 3u),
+            subgroupBroadcast(zw, 4u), subgroupBroadcast(zw, 5u), subgroupBroadcast(zw, 6u), subgroupBroadcast(zw, 7u),
+        );
+        s0 = multiply_add(s0, singles(p0, first_tap), panel);
+        s1 = multiply_add(s1, singles(p1, first_tap), panel);
+        s2 = multiply_add(s2, singles(p2, first_tap), panel);
+        s3 = multiply_add(s3, singles(p3, first_tap), panel);
+        s4 = multiply_add(s4, singles(p4, first_tap), panel);
+        s5 = multiply_add(s5, singles(p5, first_tap), panel);
+        s6 = multiply_add(s6, singles(p6, first_tap), panel);
+        s7 = multiply_add(s7, singles(p7, first_tap), panel);
+        s8 = multiply_add(s8, singles(p8, first_tap), panel);
+        s9 = multiply_add(s9, singles(p9, first_tap), panel);
+        s10 = multiply_add(s10, singles(p10, first_tap), panel);
+        s11 = multiply_add(s11, singles(p11, first_tap), panel);
+    }
+
+    let rows = select(params.kernel_height, 0u, SINGLE);
+    for (var ky = 0u; ky < rows; ky++) {
         for (var kx = 0u; kx < params.kernel_width; kx++) {
             let t0 = tap(p0, ky, kx);
             let t1 = tap(p1, ky, kx);

@@ -31,6 +31,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;         // (R, OH, OW, Cout)
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
 
+// Whether x has one channel and the kernel at most 12 taps: then a lane has all taps, 4 in the place of 4 channels, and lines of
+// its own.
+override SINGLE: bool = false;
+
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
 // A tap relative to the pixel, and the place of its channels.
@@ -110,6 +114,44 @@ fn store(g: u32, slot: u32, n: u32, block: Block) {
     store_sums(at + 3u * params.outputs, n, block.w);
 }
 
+// 4 output channels of dy at 4 lines of one column; zero from line `end` on.
+fn upstream_of_lines(line: u32, ox: u32, end: u32, n: u32) -> mat4x4<f32> {
+    return mat4x4(
+        upstream(line, ox, end, n), upstream(line + 1u, ox, end, n),
+        upstream(line + 2u, ox, end, n), upstream(line + 3u, ox, end, n),
+    );
+}
+
+// The one channel under tap number `number`, at 4 lines of one column; zero outside the image and past the last tap.
+fn single(number: u32, line: u32, ox: u32) -> vec4<f32> {
+    let padding = i32(params.padding);
+    let inside = select(0.0, 1.0, number < params.kernel_height * params.kernel_width);
+    let tap = Slot(i32(number / params.kernel_width) - padding, i32(number % params.kernel_width) - padding, 0u);
+    let lines = lines_of(tap, line);
+    let ix = i32(ox * params.stride) + tap.kx;
+    return inside * vec4(
+        channels_at(tap, lines.x, ix).x, channels_at(tap, lines.y, ix).x,
+        channels_at(tap, lines.z, ix).x, channels_at(tap, lines.w, ix).x,
+    );
+}
+
+// block + 4 taps at 4 lines of one column, times dy there.
+fn add_taps(block: Block, first: u32, line: u32, ox: u32, panel: Panel) -> Block {
+    return Block(
+        multiply_add(block.x, single(first, line, ox), panel),
+        multiply_add(block.y, single(first + 1u, line, ox), panel),
+        multiply_add(block.z, single(first + 2u, line, ox), panel),
+        multiply_add(block.w, single(first + 3u, line, ox), panel),
+    );
+}
+
+// One tap of the one channel; its pads are zero.
+fn store_single(g: u32, number: u32, n: u32, sums: Sums) {
+    if number < params.kernel_height * params.kernel_width {
+        store(g, number, n, Block(sums, Sums(), Sums(), Sums()));
+    }
+}
+
 // 4 output channels of dy; zero from line `end` on.
 fn upstream(line: u32, ox: u32, end: u32, n: u32) -> vec4<f32> {
     let inside = line < end;
@@ -117,10 +159,48 @@ fn upstream(line: u32, ox: u32, end: u32, n: u32) -> vec4<f32> {
     return dy[pixel * params.outputs + min(n, params.outputs - 1u)] * select(0.0, 1.0, inside);
 }
 
+// Part g, whose lines are the lane's own, of images with one channel.
+fn all_taps(g: u32, n: u32) {
+    var b0 = Block();
+    var b1 = Block();
+    var b2 = Block();
+    let end = min((g + 1u) * params.lines, params.rows * params.out_height);
+    for (var line = g * params.lines; line < end; line += 4u) {
+        for (var ox = 0u; ox < params.out_width; ox++) {
+            let a = upstream_of_lines(line, ox, end, n);
+            let b = upstream_of_lines(line, ox, end, n + 1u);
+            let c = upstream_of_lines(line, ox, end, n + 2u);
+            let d = upstream_of_lines(line, ox, end, n + 3u);
+            let panel = Panel(
+                a[0], b[0], c[0], d[0], a[1], b[1], c[1], d[1], a[2], b[2], c[2], d[2], a[3], b[3], c[3], d[3],
+            );
+            b0 = add_taps(b0, 0u, line, ox, panel);
+            b1 = add_taps(b1, 4u, line, ox, panel);
+            b2 = add_taps(b2, 8u, line, ox, panel);
+        }
+    }
+    store_single(g, 0u, n, b0.x);
+    store_single(g, 1u, n, b0.y);
+    store_single(g, 2u, n, b0.z);
+    store_single(g, 3u, n, b0.w);
+    store_single(g, 4u, n, b1.x);
+    store_single(g, 5u, n, b1.y);
+    store_single(g, 6u, n, b1.z);
+    store_single(g, 7u, n, b1.w);
+    store_single(g, 8u, n, b2.x);
+    store_single(g, 9u, n, b2.y);
+    store_single(g, 10u, n, b2.z);
+    store_single(g, 11u, n, b2.w);
+}
+
 @compute @workgroup_size(WIDTH)
 fn conv2d_weight_grad_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first = group.x * 24u + lane;
     let n = group.y * 4u;
+    if SINGLE {
+        all_taps(group.z * WIDTH + lane, n);
+        return;
+    }
     let g = group.z;
     let k0 = slot(first);
     let k1 = slot(first + 8u);

@@ -178,14 +178,14 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     if let Some(shader) = forms.first(&[&conv2d_coop::SHADER, &conv2d_tiled::SHADER]) {
         return conv2d_tiled::record(recording, shader, &forms, &geometry, p, [x, w, y]);
     }
-    let (shader, pixels) = if forms.names(&conv2d_subgroup::SHADER) {
-        (&conv2d_subgroup::SHADER, conv2d_subgroup::PIXELS)
+    let (shader, variant, pixels) = if forms.names(&conv2d_subgroup::SHADER) {
+        (&conv2d_subgroup::SHADER, usize::from(geometry.input[3] == 1), conv2d_subgroup::PIXELS)
     } else {
-        (&SHADER, 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
+        (&SHADER, forms.index(&SHADER), 8 * forms.variant(&SHADER).constant("WIDTH") as usize)
     };
     let [across, folds] = fold(y.shape.rows().div_ceil(pixels));
     let grid = [across, p.outputs.div_ceil(4), folds];
-    recording.dispatch_variant(shader, forms.index(shader), p, &[x, w, y], grid, geometry.cost())
+    recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
 }
 
 /// The twin.

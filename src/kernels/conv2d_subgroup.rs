@@ -11,7 +11,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL],
     params: size_of::<conv2d::Params>(),
     bindings: &[read("x"), read("w"), write("y")],
-    variants: &[Variant::subgroup("8", &[])],
+    variants: &[Variant::subgroup("8", &[("SINGLE", 0.0)]), Variant::subgroup("8 of one channel", &[("SINGLE", 1.0)])],
 };
 
 /// The registry's entry.

@@ -106,6 +106,9 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
     let outputs = p.outputs.div_ceil(4);
     let slots =
         [(p.kernel_height * p.channels).div_ceil(8), (p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS)];
+    if forms.names(&conv2d_weight_grad_subgroup::SHADER) && conv2d_weight_grad_subgroup::single(geometry) {
+        return Form { shader: &conv2d_weight_grad_subgroup::SHADER, variant: 1, blocks: [1, outputs], together: 8 };
+    }
     if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(geometry) {
         let shader = &conv2d_weight_grad_sliding::SHADER;
         return Form { shader, variant: forms.index(shader), blocks: [slots[0], outputs], together: 1 };
@@ -113,7 +116,7 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
     let blocks = [slots[1], outputs];
     if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
         let shader = &conv2d_weight_grad_subgroup::SHADER;
-        return Form { shader, variant: forms.index(shader), blocks, together: 1 };
+        return Form { shader, variant: 0, blocks, together: 1 };
     }
     Form {
         shader: &SHADER,

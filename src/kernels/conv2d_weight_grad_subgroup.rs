@@ -1,6 +1,7 @@
 //! Gradient of a convolution by its weights for subgroups of 8 lanes and costly loads: recorded by [`conv2d_weight_grad::record`] in place of
 //! `conv2d_weight_grad.wgsl` where the recording's variants name it (`choose::preferred` says when).
 
+use super::conv2d::Geometry;
 use super::{Kernel, conv2d_weight_grad, shared};
 use crate::gpu::{Shader, Variant, read, write};
 
@@ -11,9 +12,14 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
-    variants: &[Variant::subgroup("8", &[])],
+    variants: &[Variant::subgroup("8", &[("SINGLE", 0.0)]), Variant::subgroup("8 of one channel", &[("SINGLE", 1.0)])],
 };
 
 /// The registry's entry.
 pub const KERNEL: Kernel =
     Kernel { shader: &SHADER, fields: conv2d_weight_grad::FIELDS, cases: conv2d_weight_grad::cases };
+
+/// Whether a lane can have all taps of a kernel, since the images have one channel.
+pub(super) fn single(geometry: &Geometry) -> bool {
+    geometry.input[3] == 1 && geometry.kernel[0] * geometry.kernel[1] <= 12
+}

@@ -70,8 +70,11 @@ pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Sh
     } else {
         0.0
     };
+    // Both of those have variants for one channel, which need a third of the products.
+    let others = forms.names(&conv2d_strip::SHADER) || forms.names(&conv2d_subgroup::SHADER);
+    let single = geometry.input[3] == 1 && others;
     let shader = [&conv2d_column::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
-    (fits(geometry) && filled >= least).then_some(shader)
+    (fits(geometry) && filled >= least && !single).then_some(shader)
 }
 
 /// Records `y = x ∗ w` by the shader that is [`taken`], or, where `turned`, the input gradient `y` of an upstream
