@@ -63,7 +63,7 @@ fn shaders_are_valid_and_match_their_rust_files() {
             match binding.access {
                 Access::Read => assert_eq!(variable.space, read_only, "{name}: {}", binding.name),
                 Access::Uniform => assert_eq!(variable.space, naga::AddressSpace::Uniform, "{name}: {}", binding.name),
-                Access::Write | Access::ReadWrite => {
+                Access::Write | Access::ReadWrite | Access::Update => {
                     assert!(
                         matches!(variable.space, naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE)),
                         "{name}: {} is not writable",

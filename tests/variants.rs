@@ -35,13 +35,13 @@ fn golden_networks_pass_with_every_form() {
     let engine = own_engine();
     let most = FORMS.iter().map(|(_, forms)| forms.len()).max().unwrap();
     let mut errors = BTreeMap::new();
-    for i in 0..most {
-        let variants = forced(&engine, i);
+    // Each form alone, and what an adapter takes without measuring.
+    for variants in (0..most).map(|i| forced(&engine, i)).chain([choose::built_in(&engine)]) {
         if variants.kernels.is_empty() {
             continue;
         }
         engine.set_variants(variants.clone());
-        for stem in ["resnet_identity", "maxl_small", "tangent_small"] {
+        for stem in ["resnet_identity", "maxl_small", "tangent_small", "maxl_deeper"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/golden/{stem}.safetensors"));
             let verdict = verify(&engine, &path).unwrap().unwrap();
             assert!(verdict.passed, "{variants:?}: {verdict:?}");

@@ -81,7 +81,8 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
 
 fn describe(v: &Verdict) -> String {
     let verdict = if v.passed { "pass" } else { "FAIL" };
-    format!("{:15}  {verdict}  {:.2e} of {:.0e} ({})", v.kind, v.error, v.tolerance, v.tensor)
+    let edge = if v.edge { ", as direct forms answer for inputs a rounding away" } else { "" };
+    format!("{:15}  {verdict}  {:.2e} of {:.0e} ({}{edge})", v.kind, v.error, v.tolerance, v.tensor)
 }
 
 /// A file, or every safetensors file of a folder in the order of names.

@@ -68,15 +68,24 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
         let elements = match (halves.contains(&name.as_str()), declared.as_str()) {
             _ if texels.contains(&name.as_str()) => {
                 let half = halves.contains(&name.as_str());
-                let format = texels::format(&declared, half).filter(|_| read);
+                let format = texels::format(&declared, half).filter(|_| read || !half);
                 let format = format.unwrap_or_else(|| panic!("`{name}` cannot be in a texture"));
                 textures = true;
                 let lane = if declared == "f32" { ".x" } else { "" };
                 // WGSL's names are wgpu's in small letters.
                 let format = format!("{format:?}").to_lowercase();
-                let declaration = format!("var {name}: texture_storage_2d<{format}, read>");
-                let name = name.clone();
-                let load = move |i: &str| format!("textureLoad({name}, texel(u32({i}))){lane}");
+                // What is written as well stays, and has a texture beside it.
+                let (buffer, from) = match read {
+                    true => (String::new(), name.clone()),
+                    false => {
+                        let place = bound_at(&text, &name) - 1 + texels::UPDATED;
+                        let buffer =
+                            format!("var<storage, {access}> {name}: array<{declared}>; @group(0) @binding({place}) ");
+                        (buffer, format!("{name}_before"))
+                    }
+                };
+                let declaration = format!("{buffer}var {from}: texture_storage_2d<{format}, read>");
+                let load = move |i: &str| format!("textureLoad({from}, texel(u32({i}))){lane}");
                 Elements { declaration, load: Box::new(load), store: "" }
             }
             (false, "vec4<f32>") if words && read => {
@@ -116,6 +125,13 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
         text += &texel();
     }
     text
+}
+
+/// The number of an array's binding.
+fn bound_at(text: &str, name: &str) -> u32 {
+    let line = text.lines().find(|line| line.contains(&format!("> {name}: array<")));
+    let number = line.and_then(|line| line.split_once("@binding(")?.1.split_once(')')?.0.parse().ok());
+    number.unwrap_or_else(|| panic!("`{name}` has no binding"))
 }
 
 /// Whether an array can be kept in half precision.
@@ -207,6 +223,12 @@ mod tests {
         assert_eq!(lines[4], sum);
         assert_eq!(lines[5], "let y = textureLoad(x, texel(u32(u32(textureLoad(x, texel(u32(1))).x)))).xy;");
         assert!(found.ends_with(&texel()) && texel().contains("vec2(i & 4095u, i >> 12u)"));
+        // What is updated is read from a texture and written to the buffer.
+        let updated = "@group(0) @binding(5) var<storage, read_write> s: array<f32>; // (n)\ns[k] += s[0] + 1.0;";
+        let lines = "@group(0) @binding(5) var<storage, read_write> s: array<f32>; @group(0) @binding(36) var s_before: \
+                     texture_storage_2d<r32float, read>; // (n)\n\
+                     s[k] = (textureLoad(s_before, texel(u32(k))).x + (textureLoad(s_before, texel(u32(0))).x + 1.0));";
+        assert_eq!(kept_as(updated, &[], &["s"], false), format!("{lines}{}", texel()));
         // Half precision is the texture's format.
         assert_eq!(kept_as(TEXT, &["x"], &["x", "mask"], true), found.replace("rgba32float", "rgba16float"));
     }

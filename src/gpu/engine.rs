@@ -462,13 +462,18 @@ impl Engine {
         let mut entries = vec![entry(0, buffer(wgpu::BufferBindingType::Uniform))];
         entries.extend(shader.bindings.iter().enumerate().map(|(i, b)| {
             let ty = match b.access {
-                _ if build.texels.contains(i) => texture(b.name),
+                Access::Read if build.texels.contains(i) => texture(b.name),
                 Access::Uniform => buffer(wgpu::BufferBindingType::Uniform),
                 Access::Read => buffer(wgpu::BufferBindingType::Storage { read_only: true }),
-                Access::Write | Access::ReadWrite => buffer(wgpu::BufferBindingType::Storage { read_only: false }),
+                Access::Write | Access::ReadWrite | Access::Update => {
+                    buffer(wgpu::BufferBindingType::Storage { read_only: false })
+                }
             };
             entry(i + 1, ty)
         }));
+        let updated = shader.bindings.iter().enumerate();
+        let updated = updated.filter(|(i, b)| b.access == Access::Update && build.texels.contains(*i));
+        entries.extend(updated.map(|(i, b)| entry(texels::UPDATED as usize + i, texture(b.name))));
         let layout = self
             .device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });

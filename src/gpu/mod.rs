@@ -20,6 +20,6 @@ pub use adapter::AdapterChoice;
 pub use engine::{Engine, Options, WAY_OUT};
 pub use program::Program;
 pub use recording::{Cost, Dispatch, Recording};
-pub use shader::{Access, Binding, Build, Places, Shader, Variant, read, read_write, uniform, write};
+pub use shader::{Access, Binding, Build, Places, Shader, Variant, read, read_write, uniform, update, write};
 pub use tensor::Tensor;
 pub use variants::Variants;

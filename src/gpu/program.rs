@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
-use super::texels::Plan;
+use super::texels::{Plan, UPDATED};
 use super::trace::Stamps;
 use super::{Access, Build, Dispatch, Engine, Recording, readback};
 use crate::base::{Error, Result};
@@ -87,8 +87,12 @@ impl Program {
             for (i, (t, b)) in d.tensors.iter().zip(d.shader.bindings).enumerate() {
                 if let Some(&copy) = texels.read.get(&(at, i)) {
                     let resource = wgpu::BindingResource::TextureView(&views[texels.copies[copy].slot]);
-                    entries.push(wgpu::BindGroupEntry { binding: i as u32 + 1, resource });
-                    continue;
+                    let updated = b.access == Access::Update;
+                    let binding = i as u32 + if updated { UPDATED } else { 1 };
+                    entries.push(wgpu::BindGroupEntry { binding, resource });
+                    if !updated {
+                        continue;
+                    }
                 }
                 let most = match b.access {
                     Access::Uniform => limits.max_uniform_buffer_binding_size,

@@ -13,6 +13,8 @@ pub enum Access {
     Write,
     /// `var<storage, read_write>`, updated in place.
     ReadWrite,
+    /// The same where each element is read before it is written, and by the lane that writes it.
+    Update,
     /// `var<uniform>` holding tensor data (at most the adapter's uniform binding size).
     Uniform,
 }
@@ -39,6 +41,11 @@ pub const fn write(name: &'static str) -> Binding {
 /// A storage buffer updated in place.
 pub const fn read_write(name: &'static str) -> Binding {
     Binding { name, access: Access::ReadWrite }
+}
+
+/// A storage buffer each of whose elements is read once and then written.
+pub const fn update(name: &'static str) -> Binding {
+    Binding { name, access: Access::Update }
 }
 
 /// Tensor data bound as a uniform.

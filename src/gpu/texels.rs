@@ -12,6 +12,10 @@ use crate::base::DType;
 /// Texels in a row of a texture: element `i` of a tensor is the texel of column `i % WIDTH` and row `i / WIDTH`.
 pub const WIDTH: u32 = 4096;
 
+/// The number of the binding of the texture that the tensor at place 0 is read from where it is written as a buffer
+/// ([`Access::Update`]); the others follow.
+pub const UPDATED: u32 = 32;
+
 /// Bytes of the largest tensor that is copied: larger ones are not worth twice their memory.
 pub const MOST: u64 = 64 << 20;
 
@@ -36,9 +40,11 @@ pub(super) fn format(element: &str, half: bool) -> Option<wgpu::TextureFormat> {
 pub(super) fn formats(dispatch: &Dispatch, most: usize) -> Vec<Option<wgpu::TextureFormat>> {
     let declared = arrays(dispatch.shader.source);
     let formats = dispatch.shader.bindings.iter().zip(&dispatch.tensors).map(|(binding, tensor)| {
-        let fits = binding.access == Access::Read && tensor.bytes() <= MOST && tensor.dtype != DType::U32;
+        let half = tensor.dtype == DType::F16;
+        let read = binding.access == Access::Read || (binding.access == Access::Update && !half);
+        let fits = read && tensor.bytes() <= MOST && tensor.dtype != DType::U32;
         let array = declared.iter().find(|array| fits && array.name == binding.name)?;
-        format(&array.element, tensor.dtype == DType::F16)
+        format(&array.element, half)
     });
     let mut left = most;
     let within = |format: Option<wgpu::TextureFormat>| format.filter(|_| left > 0).inspect(|_| left -= 1);
@@ -154,7 +160,7 @@ impl Plan {
                 plan.read.insert((i, place), copy);
             }
             for (binding, tensor) in d.shader.bindings.iter().zip(&d.tensors) {
-                if matches!(binding.access, Access::Write | Access::ReadWrite) {
+                if matches!(binding.access, Access::Write | Access::ReadWrite | Access::Update) {
                     current.retain(|(source, _)| !source.overlaps(tensor));
                     written.push((tensor, i + 1));
                 }

@@ -6,7 +6,7 @@ use super::{Case, Kernel, Output, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
 use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, read_write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, update};
 
 params! {
     /// Uniforms of `adam.wgsl`.
@@ -81,9 +81,9 @@ pub static SHADER: Shader = Shader {
         read("grads"),
         read("mask"),
         read("scale"),
-        read_write("weights"),
-        read_write("average"),
-        read_write("square"),
+        update("weights"),
+        update("average"),
+        update("square"),
     ],
     variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
 };

@@ -142,19 +142,21 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
     tiled.map(|shader| (shader, 0)).into_iter().chain(cooperative.into_iter().filter_map(of_side)).collect()
 }
 
-/// Those that were set for the device, else [`built_in`] with every product in its direct form: what answers computed
-/// elsewhere are compared with.
+/// Those that were set for the device, else [`direct_forms`]: what answers computed elsewhere are compared with.
 ///
 /// Winograd's sums add and subtract inputs first, so its rounding errors are about five times as large. The twins' tolerance
 /// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
 /// side of zero, and its whole gradient with it. `conv2d_column` and `conv2d_strip` round as finely as the direct forms but
 /// add in another order, and 6e-7 lies below the rounding of any order: it falls on the other side there too.
 pub fn direct(engine: &Engine) -> Variants {
-    engine.variants().unwrap_or_else(|| {
-        let mut chosen = built_in(engine);
-        chosen.kernels.remove(conv2d_winograd::SHADER.name);
-        chosen.kernels.remove(conv2d_column::SHADER.name);
-        chosen.kernels.remove(conv2d_strip::SHADER.name);
-        chosen
-    })
+    engine.variants().unwrap_or_else(|| direct_forms(engine))
+}
+
+/// [`built_in`] with every product in its direct form, whatever was set.
+pub fn direct_forms(engine: &Engine) -> Variants {
+    let mut chosen = built_in(engine);
+    for shader in [&conv2d_winograd::SHADER, &conv2d_column::SHADER, &conv2d_strip::SHADER] {
+        chosen.kernels.remove(shader.name);
+    }
+    chosen
 }

@@ -5,7 +5,7 @@ use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, Output, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Error, Result};
-use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, update};
 
 params! {
     /// Uniforms of `sgd.wgsl`.
@@ -55,14 +55,7 @@ pub static SHADER: Shader = Shader {
     source: include_str!("../../shaders/optimise/sgd.wgsl"),
     shared: &[],
     params: size_of::<Params>(),
-    bindings: &[
-        read("step_words"),
-        read("grads"),
-        read("mask"),
-        read("scale"),
-        read_write("weights"),
-        read_write("velocity"),
-    ],
+    bindings: &[read("step_words"), read("grads"), read("mask"), read("scale"), update("weights"), update("velocity")],
     variants: VARIANTS,
 };
 

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
 
+use super::Answer;
+use crate::base::philox::{Sequence, Stream};
 use crate::base::{Error, Result};
 use crate::nn::TorchTensor;
 
@@ -126,6 +128,32 @@ impl Golden {
     /// Names of all answers, without `out.`.
     pub fn expected(&self) -> Vec<String> {
         self.tensors.keys().filter_map(|n| n.strip_prefix("out.")).map(str::to_owned).collect()
+    }
+
+    /// The same with every input that is no whole number a rounding of float32 away, by chance.
+    pub fn nudged(&self, seed: u64) -> Self {
+        let mut nudged = self.clone();
+        let mut random = Sequence::new(seed, Stream::Test, 0);
+        for (name, values) in &mut nudged.tensors {
+            if values.integer || !name.starts_with("in.") {
+                continue;
+            }
+            for value in &mut values.values {
+                *value *= 1.0 + (2.0 * f64::from(random.unit()) - 1.0) * f64::from(f32::EPSILON);
+            }
+        }
+        nudged
+    }
+
+    /// The same with other answers expected, of the same sizes.
+    pub fn with_answers(&self, answers: &[Answer]) -> Self {
+        let mut changed = self.clone();
+        for (name, values) in answers {
+            if let Some(expected) = changed.tensors.get_mut(&format!("out.{name}")) {
+                expected.values = values.iter().map(|&v| f64::from(v)).collect();
+            }
+        }
+        changed
     }
 
     /// All inputs under `in.PREFIX`, as PyTorch tensors named without it.
