@@ -99,7 +99,9 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
         let (variant, blocks) = conv2d_weight_grad_tiled::plan(shader, forms, p);
         return Form { shader, variant, blocks, together: 1 };
     }
-    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) {
+    // Lines of 1 or 2 pixels leave half of its four empty.
+    let short = geometry.output[2] <= 2 && forms.names(&conv2d_weight_grad_subgroup::SHADER);
+    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) && !short {
         let (variant, blocks) = conv2d_weight_grad_array::plan(geometry);
         return Form { shader: &conv2d_weight_grad_array::SHADER, variant, blocks, together: 1 };
     }
