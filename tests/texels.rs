@@ -5,7 +5,7 @@ use relabel::gpu::texels::{MOST, WIDTH};
 use relabel::gpu::{Engine, Program, Recording, Tensor, readback};
 use relabel::kernels::{axpby, relu};
 
-use crate::common::{engine, unchecked_engine};
+use crate::common::{engine, own_engine, unchecked_engine};
 
 /// Three rows of a texture and a part of a fourth.
 const SIZES: [usize; 2] = [3, 4 * WIDTH as usize + 12];
@@ -60,6 +60,22 @@ fn copies_stand_after_the_last_write_and_together() {
     assert!(program.builds().all(|build| build.name().contains("texels-a-b") == engine.reads_textures()));
     // Checked shaders are what stands in their files.
     assert!(chain(&self::engine(), DType::F32).1.copies().is_empty());
+}
+
+/// Programs share their textures, which are accounted for and go with the last program.
+#[test]
+fn textures_are_shared_and_go() {
+    let engine = own_engine();
+    let before = engine.allocated();
+    let first = chain(&engine, DType::F32);
+    let one = engine.allocated() - before;
+    let second = chain(&engine, DType::F32);
+    let two = engine.allocated() - before;
+    let tensors = 5 * first.0[0].bytes().next_multiple_of(256);
+    assert_eq!(two - one, tensors);
+    assert_eq!(one > tensors, engine.reads_textures());
+    drop((first, second));
+    assert_eq!(engine.allocated() - before, 2 * tensors);
 }
 
 #[test]

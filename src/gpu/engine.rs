@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
@@ -66,7 +66,7 @@ pub struct Engine {
     checked: bool,
     pipelines: Mutex<HashMap<Key, Pipeline>>,
     all_textures: bool,
-    textures: Mutex<Vec<wgpu::Texture>>,
+    textures: Mutex<Vec<Weak<wgpu::Texture>>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
     memory: Option<u64>,
@@ -177,9 +177,11 @@ impl Engine {
         self.cooperative
     }
 
-    /// Bytes of all tensors made so far.
+    /// Bytes of all tensors made so far, and of the textures that programs read their inputs from.
     pub fn allocated(&self) -> u64 {
-        self.allocated.load(Ordering::Relaxed)
+        let textures = self.textures.lock().unwrap_or_else(PoisonError::into_inner);
+        let inputs: u64 = textures.iter().filter_map(Weak::upgrade).map(|texture| texels::bytes(&texture)).sum();
+        self.allocated.load(Ordering::Relaxed) + inputs
     }
 
     /// Bytes that may still be allocated, as far as anybody can tell before trying.
@@ -332,7 +334,7 @@ impl Engine {
     /// # Errors
     /// Those of `work`.
     pub fn passing<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let before = self.allocated();
+        let before = self.allocated.load(Ordering::Relaxed);
         let out = work();
         self.allocated.store(before, Ordering::Relaxed);
         out
@@ -374,13 +376,6 @@ impl Engine {
         self.all_textures || (bytes >= texels::LEAST && dispatch.cost.operations >= least * bytes)
     }
 
-    /// What a dispatch's pipeline is built of on this device.
-    pub fn build_of(&self, dispatch: &Dispatch) -> Build {
-        let texels = Places::of(self.formats(dispatch).iter().map(Option::is_some));
-        let (shader, variant) = (dispatch.shader, dispatch.variant);
-        Build { shader, variant, halves: Places::halves(&dispatch.tensors), texels }
-    }
-
     /// How textures hold those tensors of a dispatch that are read from them.
     pub(super) fn formats(&self, dispatch: &Dispatch) -> Vec<Option<wgpu::TextureFormat>> {
         let most = match self.reads_textures() && self.worth_textures(dispatch) {
@@ -390,19 +385,16 @@ impl Engine {
         texels::formats(dispatch, most as usize)
     }
 
-    /// Textures of these formats and rows, for programs to share: each fills what it reads before it reads.
-    pub(super) fn textures(&self, wanted: &[(wgpu::TextureFormat, u32)]) -> Vec<wgpu::Texture> {
-        let mut textures = self.textures.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = Vec::with_capacity(wanted.len());
-        for &(format, rows) in wanted {
-            let fits = |place: &usize| {
-                let texture: &wgpu::Texture = &textures[*place];
-                let room = texture.height();
-                texture.format() == format && (rows..=2 * rows).contains(&room) && !taken.contains(place)
-            };
-            let found = (0..textures.len()).filter(fits).min_by_key(|place| textures[*place].height());
-            taken.push(found.unwrap_or_else(|| {
-                textures.push(self.device.create_texture(&wgpu::TextureDescriptor {
+    /// Textures of these formats and rows, which programs share while they live: each fills what it reads before it reads.
+    pub(super) fn textures(&self, wanted: &[(wgpu::TextureFormat, u32)]) -> Vec<Arc<wgpu::Texture>> {
+        let mut pool = self.textures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free: Vec<Arc<wgpu::Texture>> = pool.iter().filter_map(Weak::upgrade).collect();
+        *pool = free.iter().map(Arc::downgrade).collect();
+        let mut take = |&(format, rows): &(wgpu::TextureFormat, u32)| {
+            let fits = |t: &wgpu::Texture| t.format() == format && (rows..=2 * rows).contains(&t.height());
+            let best = (0..free.len()).filter(|&i| fits(&free[i])).min_by_key(|&i| free[i].height());
+            best.map(|place| free.swap_remove(place)).unwrap_or_else(|| {
+                let made = Arc::new(self.device.create_texture(&wgpu::TextureDescriptor {
                     label: Some("inputs"),
                     size: wgpu::Extent3d { width: texels::WIDTH, height: rows, depth_or_array_layers: 1 },
                     mip_level_count: 1,
@@ -412,10 +404,11 @@ impl Engine {
                     usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
                     view_formats: &[],
                 }));
-                textures.len() - 1
-            }));
-        }
-        taken.into_iter().map(|place| textures[place].clone()).collect()
+                pool.push(Arc::downgrade(&made));
+                made
+            })
+        };
+        wanted.iter().map(&mut take).collect()
     }
 
     /// The text that a pipeline is built of on this device.

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::texels::{Plan, UPDATED};
 use super::trace::Stamps;
-use super::{Access, Build, Dispatch, Engine, Recording, readback};
+use super::{Access, Build, Dispatch, Engine, Places, Recording, readback};
 use crate::base::{Error, Result};
 
 /// A recording compiled for a device. Cloning clones the handle.
@@ -21,7 +21,7 @@ struct Inner {
     ready: Vec<Ready>,
     /// The copies into textures.
     texels: Plan,
-    textures: Vec<wgpu::Texture>,
+    textures: Vec<Arc<wgpu::Texture>>,
 }
 
 #[derive(Debug)]
@@ -65,8 +65,10 @@ impl Program {
         engine.queue.write_buffer(&params, 0, &packed);
 
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let builds: Vec<Build> = recording.dispatches.iter().map(|d| engine.build_of(d)).collect();
         let formats: Vec<_> = recording.dispatches.iter().map(|d| engine.formats(d)).collect();
+        let with_texels =
+            |(d, formats): (&Dispatch, &Vec<Option<_>>)| d.build(Places::of(formats.iter().map(Option::is_some)));
+        let builds: Vec<Build> = recording.dispatches.iter().zip(&formats).map(with_texels).collect();
         let texels = Plan::new(&recording.dispatches, &formats);
         let textures = engine.textures(&texels.slots);
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();

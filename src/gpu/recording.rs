@@ -3,7 +3,7 @@
 use std::iter::Sum;
 
 use super::variants::Asked;
-use super::{Access, Places, Shader, Tensor, Variant, Variants};
+use super::{Access, Build, Places, Shader, Tensor, Variant, Variants};
 use crate::base::{Error, Result};
 
 /// The least work a dispatch can do: the profiler's roofline.
@@ -44,6 +44,13 @@ pub struct Dispatch {
     pub label: String,
     /// Least work.
     pub cost: Cost,
+}
+
+impl Dispatch {
+    /// What its pipeline is built of, with the tensors at these places read from textures.
+    pub fn build(&self, texels: Places) -> Build {
+        Build { shader: self.shader, variant: self.variant, halves: Places::halves(&self.tensors), texels }
+    }
 }
 
 /// A list of dispatches, and the variant chosen for each kernel.

@@ -51,6 +51,12 @@ pub(super) fn formats(dispatch: &Dispatch, most: usize) -> Vec<Option<wgpu::Text
     formats.map(within).collect()
 }
 
+/// Bytes of a texture's values.
+pub(super) fn bytes(texture: &wgpu::Texture) -> u64 {
+    let texel = texture.format().block_copy_size(None).expect("one plane");
+    u64::from(texture.width()) * u64::from(texture.height()) * u64::from(texel)
+}
+
 /// Where a tensor's values lie, and how a texture holds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Source {
