@@ -360,12 +360,12 @@ impl Engine {
         vulkan && software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
     }
 
-    /// Whether inputs can be read from textures, and are where that pays: on software adapters, where a texel takes a fraction of
-    /// a storage load. Checked shaders are built as they stand in their files.
+    /// Whether inputs can be read from textures, and are where that pays: on Mesa's software adapter, where a texel takes a fraction
+    /// of a storage load (others were not measured). Checked shaders are built as they stand in their files.
     pub fn reads_textures(&self) -> bool {
-        let software = self.info.device_type == wgpu::DeviceType::Cpu;
+        let measured = self.info.device_type == wgpu::DeviceType::Cpu && adapter::mesa(&self.info).is_some();
         let fits = u64::from(self.limits().max_texture_dimension_2d) * u64::from(texels::WIDTH) * 4 >= texels::MOST;
-        self.info.backend == wgpu::Backend::Vulkan && software && !self.checked && fits
+        self.info.backend == wgpu::Backend::Vulkan && measured && !self.checked && fits
     }
 
     /// Whether the time of copies into textures is well spent.
