@@ -178,8 +178,9 @@ impl Plan {
 
     /// The copies that stand before a dispatch; all that it and later ones need, where it is the `first` that is played.
     pub fn copies_before(&self, at: usize, first: bool) -> Vec<&Copy> {
-        let due = |copy: &&Copy| copy.at == at || (first && copy.at < at && copy.last >= at);
-        self.copies.iter().filter(due).collect()
+        let due = self.copies.partition_point(|copy| copy.at < at);
+        let earlier = self.copies[..due].iter().filter(|copy| first && copy.last >= at);
+        earlier.chain(self.copies[due..].iter().take_while(|copy| copy.at == at)).collect()
     }
 
     /// Gives each copy a texture that no other needs meanwhile: the smallest that fits, or a new one.
