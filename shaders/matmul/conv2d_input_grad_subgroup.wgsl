@@ -152,12 +152,7 @@ fn conv2d_input_grad_subgroup(
                 let k = row + n;
                 let a = w[k + low];
                 let b = w[k + high];
-                let panel = panel_of_columns(
-                    subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
-                    subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),
-                    subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u), subgroupBroadcast(b, 3u),
-                    subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u), subgroupBroadcast(b, 7u),
-                );
+                let panel = columns_of_lanes(a, b);
                 s0 = multiply_add(s0, pixel(t0, n), panel);
                 s1 = multiply_add(s1, pixel(t1, n), panel);
                 s2 = multiply_add(s2, pixel(t2, n), panel);

@@ -126,12 +126,7 @@ fn conv2d_subgroup(
         let column = min(n + lane % 4u, params.outputs - 1u);
         let xy = weights(first_tap + lane / 4u, column);
         let zw = weights(first_tap + 2u + lane / 4u, column);
-        let panel = Panel(
-            subgroupBroadcast(xy, 0u), subgroupBroadcast(xy, 1u), subgroupBroadcast(xy, 2u), subgroupBroadcast(xy, 3u),
-            subgroupBroadcast(xy, 4u), subgroupBroadcast(xy, 5u), subgroupBroadcast(xy, 6u), subgroupBroadcast(xy, 7u),
-            subgroupBroadcast(zw, 0u), subgroupBroadcast(zw, 1u), subgroupBroadcast(zw, 2u), subgroupBroadcast(zw, 3u),
-            subgroupBroadcast(zw, 4u), subgroupBroadcast(zw, 5u), subgroupBroadcast(zw, 6u), subgroupBroadcast(zw, 7u),
-        );
+        let panel = panel_of_lanes(xy, zw);
         s0 = multiply_add(s0, singles(p0, first_tap), panel);
         s1 = multiply_add(s1, singles(p1, first_tap), panel);
         s2 = multiply_add(s2, singles(p2, first_tap), panel);
@@ -166,12 +161,7 @@ fn conv2d_subgroup(
                 let at = (row + c * 4u) * params.outputs + mine;
                 let xy = w[at];
                 let zw = w[at + 2u * params.outputs];
-                let panel = Panel(
-                    subgroupBroadcast(xy, 0u), subgroupBroadcast(xy, 1u), subgroupBroadcast(xy, 2u), subgroupBroadcast(xy, 3u),
-                    subgroupBroadcast(xy, 4u), subgroupBroadcast(xy, 5u), subgroupBroadcast(xy, 6u), subgroupBroadcast(xy, 7u),
-                    subgroupBroadcast(zw, 0u), subgroupBroadcast(zw, 1u), subgroupBroadcast(zw, 2u), subgroupBroadcast(zw, 3u),
-                    subgroupBroadcast(zw, 4u), subgroupBroadcast(zw, 5u), subgroupBroadcast(zw, 6u), subgroupBroadcast(zw, 7u),
-                );
+                let panel = panel_of_lanes(xy, zw);
                 s0 = multiply_add(s0, pixel(t0, c), panel);
                 s1 = multiply_add(s1, pixel(t1, c), panel);
                 s2 = multiply_add(s2, pixel(t2, c), panel);

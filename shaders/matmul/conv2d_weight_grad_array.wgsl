@@ -103,12 +103,7 @@ fn add_outputs(n: u32, xy: Pixels, zw: Pixels, p0: vec4<f32>, p1: vec4<f32>, p2:
 
 // The same for 16 outputs from output n on: lane l holds pixel l / 4 of two, output channels 4 · (l % 4) ..
 fn add_block(n: u32, xy: Pixels, zw: Pixels, a: vec4<f32>, b: vec4<f32>) {
-    let p = Panel(
-        subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
-        subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),
-        subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u), subgroupBroadcast(b, 3u),
-        subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u), subgroupBroadcast(b, 7u),
-    );
+    let p = panel_of_lanes(a, b);
     add_outputs(n, xy, zw, p.xa, p.ya, p.za, p.wa);
     add_outputs(n + 4u, xy, zw, p.xb, p.yb, p.zb, p.wb);
     add_outputs(n + 8u, xy, zw, p.xc, p.yc, p.zc, p.wc);

@@ -218,12 +218,7 @@ fn conv2d_weight_grad_subgroup(@builtin(workgroup_id) group: vec3<u32>, @builtin
             // Lane l loads pixel l / 4 of two, output channels 4 · (l % 4) ..
             let a = upstream(line + lane / 4u, ox, end, n + lane % 4u);
             let b = upstream(line + 2u + lane / 4u, ox, end, n + lane % 4u);
-            let panel = Panel(
-                subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u),
-                subgroupBroadcast(a, 4u), subgroupBroadcast(a, 5u), subgroupBroadcast(a, 6u), subgroupBroadcast(a, 7u),
-                subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u), subgroupBroadcast(b, 3u),
-                subgroupBroadcast(b, 4u), subgroupBroadcast(b, 5u), subgroupBroadcast(b, 6u), subgroupBroadcast(b, 7u),
-            );
+            let panel = panel_of_lanes(a, b);
             b0 = add_pixels(b0, k0, l0, ox, panel);
             b1 = add_pixels(b1, k1, l1, ox, panel);
             b2 = add_pixels(b2, k2, l2, ox, panel);

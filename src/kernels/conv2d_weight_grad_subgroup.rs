@@ -9,7 +9,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_subgroup",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_subgroup.wgsl"),
-    shared: &[shared::PANEL],
+    shared: &[shared::LANES, shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[Variant::subgroup("8", &[("SINGLE", 0.0)]), Variant::subgroup("8 of one channel", &[("SINGLE", 1.0)])],

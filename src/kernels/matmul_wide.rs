@@ -9,7 +9,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "matmul_wide",
     source: include_str!("../../shaders/matmul/matmul_wide.wgsl"),
-    shared: &[shared::PANEL_AT, shared::FACTORS, shared::PANEL],
+    shared: &[shared::PANEL_AT, shared::FACTORS, shared::LANES, shared::PANEL],
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: &[

@@ -240,6 +240,8 @@ pub static REGISTRY: &[Kernel] = &[
 pub mod shared {
     /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
+    /// Panels that 8 lanes loaded together: `panel_of_lanes`, `columns_of_lanes`.
+    pub const LANES: &str = include_str!("../../shaders/shared/lanes.wgsl");
     /// The panel of a matrix product for subgroups: `panel_at`.
     pub const PANEL_AT: &str = include_str!("../../shaders/shared/panel_at.wgsl");
     /// Loads, blocks and stores of the matrix products: `load_b`, `quad`, `add_product`, `store`.
