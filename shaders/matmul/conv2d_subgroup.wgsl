@@ -8,7 +8,7 @@
 // Tile       a lane computes 12 pixels, 8 apart, by 16 output channels in registers
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over ky, kx, c in rising order: the same bits every run
-// Variants   SINGLE: images of one channel, stored as four, without a load and products for the pads
+//            SINGLE: images of one channel, stored as four, without a load and products for the pads
 
 struct Params {
     rows: u32,          // R

@@ -5,7 +5,7 @@
 //                           x[r, oy·stride + ky − padding, ox·stride + kx − padding, c] · dy[r, oy, ox, n]
 //
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·kw·pad4(C), Cout); sum_parts.wgsl adds the parts
-// Dispatch   (blocks of 24 slots, blocks of 16 output channels, parts); a slot is a tap and 4 input channels
+// Dispatch   (blocks of 24 slots, blocks of 16 output channels, parts); a slot is a tap and 4 input channels. SINGLE: (1, blocks, parts / 8)
 // Tile       a lane computes 3 slots, 8 apart, by 16 output channels in registers
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each part is summed by one lane, four lines at a time, down each column: the same bits every run
