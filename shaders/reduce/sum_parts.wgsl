@@ -3,7 +3,7 @@
 //   out[i] = sum over g of part[g, i]
 //
 // Shapes     part (parts, count), out (count), as vec4
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      each output is summed by one lane in rising order of g: the same bits every run
 
@@ -17,6 +17,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (count)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane: 1, or 4 so that a software adapter reads 512 bytes of a part in a row
 
 @compute @workgroup_size(WIDTH)
 fn sum_parts(
@@ -24,13 +25,28 @@ fn sum_parts(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
+    let i = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     if i >= params.count {
         return;
     }
-    var total = vec4(0.0);
+    var a = vec4(0.0);
+    var b = vec4(0.0);
+    var c = vec4(0.0);
+    var d = vec4(0.0);
+    let last = params.count - 1u;
     for (var g = 0u; g < params.parts; g++) {
-        total += part[g * params.count + i];
+        let at = g * params.count;
+        a += part[at + i];
+        if QUADS == 4u {
+            b += part[at + min(i + WIDTH, last)];
+            c += part[at + min(i + 2u * WIDTH, last)];
+            d += part[at + min(i + 3u * WIDTH, last)];
+        }
     }
-    out[i] = total;
+    out[i] = a;
+    if QUADS == 4u {
+        if i + WIDTH <= last { out[i + WIDTH] = b; }
+        if i + 2u * WIDTH <= last { out[i + 2u * WIDTH] = c; }
+        if i + 3u * WIDTH <= last { out[i + 3u * WIDTH] = d; }
+    }
 }

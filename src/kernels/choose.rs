@@ -10,13 +10,13 @@ use super::{
     conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
     conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop,
     matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop,
-    score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_rows,
-    top_candidates, top_k, trial,
+    score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts,
+    sum_rows, top_candidates, top_k, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
 /// Kernels that go through memory once, in the forms of [`super::flat`] and [`super::columns`].
-const STREAMING: [&Shader; 18] = [
+const STREAMING: [&Shader; 19] = [
     &add_bias::SHADER,
     &axpby::SHADER,
     &batch_norm_add_relu::SHADER,
@@ -34,6 +34,7 @@ const STREAMING: [&Shader; 18] = [
     &relu_derivative::SHADER,
     &relu_derivative_sum::SHADER,
     &sgd::SHADER,
+    &sum_parts::SHADER,
     &sum_rows::SHADER,
 ];
 

@@ -85,47 +85,42 @@ fn partial(geometry: &Geometry, parts: usize) -> Shape {
     Shape::new(&[parts, kh * kw * channels, outputs])
 }
 
-/// A form, its groups across slots and outputs, and the parts that one of its groups computes.
+/// A form and its groups.
 struct Form {
     shader: &'static Shader,
     variant: usize,
-    blocks: [u32; 2],
-    together: u32,
+    grid: [u32; 3],
 }
 
 /// The form that the variants name for a geometry.
 fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
+    let form =
+        |shader, variant, [slots, outputs]: [u32; 2], parts| Form { shader, variant, grid: [slots, outputs, parts] };
     if let Some(shader) = forms.first(&[&conv2d_weight_grad_coop::SHADER, &conv2d_weight_grad_tiled::SHADER]) {
         let (variant, blocks) = conv2d_weight_grad_tiled::plan(shader, forms, p);
-        return Form { shader, variant, blocks, together: 1 };
+        return form(shader, variant, blocks, p.parts);
     }
+    let subgroup = &conv2d_weight_grad_subgroup::SHADER;
     // Lines of 1 or 2 pixels leave half of its four empty.
-    let short = geometry.output[2] <= 2 && forms.names(&conv2d_weight_grad_subgroup::SHADER);
+    let short = geometry.output[2] <= 2 && forms.names(subgroup);
     if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) && !short {
-        let (variant, blocks) = conv2d_weight_grad_array::plan(geometry);
-        return Form { shader: &conv2d_weight_grad_array::SHADER, variant, blocks, together: 1 };
+        let (variant, grid) = conv2d_weight_grad_array::plan(geometry, p.parts as usize);
+        return Form { shader: &conv2d_weight_grad_array::SHADER, variant, grid };
     }
     let outputs = p.outputs.div_ceil(4);
-    let slots =
-        [(p.kernel_height * p.channels).div_ceil(8), (p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS)];
-    if forms.names(&conv2d_weight_grad_subgroup::SHADER) && conv2d_weight_grad_subgroup::single(geometry) {
-        return Form { shader: &conv2d_weight_grad_subgroup::SHADER, variant: 1, blocks: [1, outputs], together: 8 };
+    if forms.names(subgroup) && conv2d_weight_grad_subgroup::single(geometry) {
+        return form(subgroup, 1, [1, outputs], p.parts.div_ceil(8));
     }
     if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(geometry) {
         let shader = &conv2d_weight_grad_sliding::SHADER;
-        return Form { shader, variant: forms.index(shader), blocks: [slots[0], outputs], together: 1 };
+        return form(shader, forms.index(shader), [(p.kernel_height * p.channels).div_ceil(8), outputs], p.parts);
     }
-    let blocks = [slots[1], outputs];
-    if forms.names(&conv2d_weight_grad_subgroup::SHADER) {
-        let shader = &conv2d_weight_grad_subgroup::SHADER;
-        return Form { shader, variant: 0, blocks, together: 1 };
+    let blocks = [(p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS), outputs];
+    if forms.names(subgroup) {
+        return form(subgroup, 0, blocks, p.parts);
     }
-    Form {
-        shader: &SHADER,
-        variant: forms.index(&SHADER),
-        blocks,
-        together: forms.variant(&SHADER).constant("WIDTH") / 8,
-    }
+    let together = forms.variant(&SHADER).constant("WIDTH") / 8;
+    form(&SHADER, forms.index(&SHADER), blocks, p.parts.div_ceil(together))
 }
 
 /// Records `dw` for `y = x ∗ w`.
@@ -159,10 +154,9 @@ pub fn record(
         lines: lines as u32,
     };
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
-    let Form { shader, variant, blocks, together } = form(&forms, &geometry, &p);
+    let Form { shader, variant, grid } = form(&forms, &geometry, &p);
     // A single part is the answer already.
     let sums = if parts == 1 { dw } else { part };
-    let grid = [blocks[0], blocks[1], p.parts.div_ceil(together)];
     recording.dispatch_variant(shader, variant, p, &[x, dy, sums], grid, geometry.cost())?;
     if parts == 1 { Ok(()) } else { sum_parts::record(recording, part, dw) }
 }
