@@ -92,7 +92,8 @@ fn forms_for_gpus_stand_their_trial() {
 
 #[test]
 fn products_are_measured_and_all_forms_agree() {
-    let engine = unchecked_engine();
+    // Its own: other tests take memory of a shared one meanwhile.
+    let engine = own_engine();
     let single = ["conv2d 4x16x16x8-16,k3,s1,p1", "conv2d_input_grad 4x9x9x8-16,k3,s2,p1", "matmul 64x256x16,ta"];
     let half =
         single.iter().map(|class| (*class, true)).filter(|_| engine.features().contains(wgpu::Features::SHADER_F16));

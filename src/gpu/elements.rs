@@ -3,13 +3,18 @@
 
 use super::texels;
 
-/// What is appended to a text whose arrays are read in words.
+/// What is appended to a text with arrays in words.
 const WORDS: &str = "
-// Four values out of two 64-bit words.
+// Four values out of two 64-bit words, and back.
 fn unpack_wide(words: vec2<u64>) -> vec4<f32> {
     let low = vec2(u32(words.x), u32(words.y));
     let high = vec2(u32(words.x >> 32u), u32(words.y >> 32u));
     return bitcast<vec4<f32>>(vec4(low.x, high.x, low.y, high.y));
+}
+
+fn pack_wide(values: vec4<f32>) -> vec2<u64> {
+    let bits = bitcast<vec4<u32>>(values);
+    return vec2(u64(bits.x) | u64(bits.y) << 32u, u64(bits.z) | u64(bits.w) << 32u);
 }
 ";
 
@@ -51,7 +56,7 @@ struct Elements {
 }
 
 /// A text with the arrays of `halves` kept in half precision, and those of `texels` in textures. `words`: other arrays of
-/// `vec4<f32>` that are only read are loaded in 64-bit words, and halves in words too.
+/// `vec4<f32>` are read and written in 64-bit words, and halves in words too.
 pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> String {
     let mut text = text.to_owned();
     let [mut wide, mut packed, mut half, mut textures] = [false; 4];
@@ -75,22 +80,26 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
                 // WGSL's names are wgpu's in small letters.
                 let format = format!("{format:?}").to_lowercase();
                 // What is written as well stays, and has a texture beside it.
-                let (buffer, from) = match read {
-                    true => (String::new(), name.clone()),
+                let (buffer, from, store) = match read {
+                    true => (String::new(), name.clone(), ""),
                     false => {
                         let place = bound_at(&text, &name) - 1 + texels::UPDATED;
+                        let in_words = words && declared == "vec4<f32>";
+                        wide |= in_words;
+                        let (element, store) =
+                            if in_words { ("vec2<u64>", "pack_wide") } else { (declared.as_str(), "") };
                         let buffer =
-                            format!("var<storage, {access}> {name}: array<{declared}>; @group(0) @binding({place}) ");
-                        (buffer, format!("{name}_before"))
+                            format!("var<storage, {access}> {name}: array<{element}>; @group(0) @binding({place}) ");
+                        (buffer, format!("{name}_before"), store)
                     }
                 };
                 let declaration = format!("{buffer}var {from}: texture_storage_2d<{format}, read>");
                 let load = move |i: &str| format!("textureLoad({from}, texel(u32({i}))){lane}");
-                Elements { declaration, load: Box::new(load), store: "" }
+                Elements { declaration, load: Box::new(load), store }
             }
-            (false, "vec4<f32>") if words && read => {
+            (false, "vec4<f32>") if words => {
                 wide = true;
-                array("vec2<u64>", "unpack_wide", "")
+                array("vec2<u64>", "unpack_wide", "pack_wide")
             }
             (true, "vec4<f32>") if words => {
                 packed = true;
@@ -218,29 +227,39 @@ mod tests {
         let lines: Vec<&str> = found.lines().collect();
         assert_eq!(lines[1], "@group(0) @binding(1) var x: texture_storage_2d<rgba32float, read>; // (n)");
         assert_eq!(lines[2], "@group(0) @binding(2) var mask: texture_storage_2d<r32float, read>;");
-        let sum = "out[i] = textureLoad(x, texel(u32(place[i] + 1u))) * max[0] + textureLoad(mask, texel(u32(i))).x + params.x[2] \
-                   + out[out[0].x]; // x[0]";
+        assert_eq!(lines[3], "@group(0) @binding(3) var<storage, read_write> out: array<vec2<u64>>;");
+        let sum = "out[i] = pack_wide(textureLoad(x, texel(u32(place[i] + 1u))) * max[0] + textureLoad(mask, texel(u32(i))).x \
+                   + params.x[2] + unpack_wide(out[unpack_wide(out[0]).x])); // x[0]";
         assert_eq!(lines[4], sum);
         assert_eq!(lines[5], "let y = textureLoad(x, texel(u32(u32(textureLoad(x, texel(u32(1))).x)))).xy;");
-        assert!(found.ends_with(&texel()) && texel().contains("vec2(i & 4095u, i >> 12u)"));
+        assert!(found.ends_with(&format!("{WORDS}{}", texel())) && texel().contains("vec2(i & 4095u, i >> 12u)"));
+        let floats = kept_as(TEXT, &[], &["x"], false);
+        assert!(floats.contains("out[i] = textureLoad(x,") && floats.contains(" + out[out[0].x];"));
         // What is updated is read from a texture and written to the buffer.
         let updated = "@group(0) @binding(5) var<storage, read_write> s: array<f32>; // (n)\ns[k] += s[0] + 1.0;";
         let lines = "@group(0) @binding(5) var<storage, read_write> s: array<f32>; @group(0) @binding(36) var s_before: \
                      texture_storage_2d<r32float, read>; // (n)\n\
                      s[k] = (textureLoad(s_before, texel(u32(k))).x + (textureLoad(s_before, texel(u32(0))).x + 1.0));";
         assert_eq!(kept_as(updated, &[], &["s"], false), format!("{lines}{}", texel()));
+        let wide = kept_as(&updated.replace("array<f32>", "array<vec4<f32>>"), &[], &["s"], true);
+        assert!(wide.contains(
+            "s: array<vec2<u64>>; @group(0) @binding(36) var s_before: texture_storage_2d<rgba32float, read>;"
+        ));
+        assert!(wide.contains("s[k] = pack_wide(textureLoad(s_before, texel(u32(k))) + ("));
         // Half precision is the texture's format.
         assert_eq!(kept_as(TEXT, &["x"], &["x", "mask"], true), found.replace("rgba32float", "rgba16float"));
     }
 
     #[test]
-    fn inputs_of_vec4_are_read_in_words_and_nothing_else_changes() {
+    fn arrays_of_vec4_are_read_and_written_in_words_and_nothing_else_changes() {
         let found = kept_as(TEXT, &[], &[], true);
         let (lines, before): (Vec<&str>, Vec<&str>) = (found.lines().collect(), TEXT.lines().collect());
         assert_eq!(lines[0], before[0]);
         assert_eq!(lines[1], "@group(0) @binding(1) var<storage, read> x: array<vec2<u64>>; // (n)");
-        assert_eq!(lines[2..4], before[2..4]);
-        let sum = "out[i] = unpack_wide(x[place[i] + 1u]) * max[0] + mask[i] + params.x[2] + out[out[0].x]; // x[0]";
+        assert_eq!(lines[2], before[2]);
+        assert_eq!(lines[3], "@group(0) @binding(3) var<storage, read_write> out: array<vec2<u64>>;");
+        let sum = "out[i] = pack_wide(unpack_wide(x[place[i] + 1u]) * max[0] + mask[i] + params.x[2] \
+                   + unpack_wide(out[unpack_wide(out[0]).x])); // x[0]";
         assert_eq!(lines[4], sum);
         assert_eq!(lines[5], "let y = unpack_wide(x[u32(unpack_wide(x[1]).x)]).xy;");
         assert!(found.ends_with(WORDS));

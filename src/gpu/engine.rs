@@ -351,8 +351,8 @@ impl Engine {
         Ok(made)
     }
 
-    /// Whether storage inputs are read as 64-bit words: the drivers of software adapters load word by word, so these are half
-    /// as many loads. Checked shaders are built as they stand in their files.
+    /// Whether storage arrays are read and written as 64-bit words: the drivers of software adapters go word by word, so these are half
+    /// as many. Checked shaders are built as they stand in their files.
     fn loads_words(&self) -> bool {
         let software = self.info.device_type == wgpu::DeviceType::Cpu;
         // Other languages than SPIR-V may round otherwise when they pack two floats.
