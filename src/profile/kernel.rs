@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::measure::Measured;
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
-use crate::gpu::{Dispatch, Engine, Program, Recording, Tensor};
+use crate::gpu::{Dispatch, Engine, Program, Recording, Shader, Tensor};
 use crate::kernels::ceilings::noise;
 use crate::kernels::product::{self, FORMS, Product, Recorder};
 use crate::kernels::tune;
@@ -133,8 +133,12 @@ pub fn find(name: &str) -> Result<&'static Kernel> {
     })
 }
 
-/// Kernels that do the same work: the same parameters and bindings, and one's name begins with the other's.
+/// Kernels that do the same work: the forms of a product, else those with the same parameters and bindings where one's name
+/// begins with the other's. A form of several products counts for the first.
 pub fn family(kernel: &'static Kernel) -> Vec<&'static Kernel> {
+    if let Some((_, forms)) = product_of(kernel) {
+        return REGISTRY.iter().filter(|k| forms.iter().any(|(form, _)| form.name == k.shader.name)).collect();
+    }
     let bindings = |k: &Kernel| k.shader.bindings.iter().map(|b| b.name).collect::<Vec<_>>();
     let root = |k: &Kernel| {
         let same = REGISTRY.iter().filter(|o| o.fields == k.fields && bindings(o) == bindings(k));
@@ -143,6 +147,11 @@ pub fn family(kernel: &'static Kernel) -> Vec<&'static Kernel> {
     };
     let own = root(kernel);
     REGISTRY.iter().filter(|k| root(k) == own).collect()
+}
+
+/// The product that a kernel is a form of: its plain form and all of them.
+fn product_of(kernel: &Kernel) -> Option<(&'static Shader, &'static [(&'static Shader, usize)])> {
+    FORMS.into_iter().find(|(_, forms)| forms.iter().any(|(form, _)| form.name == kernel.shader.name))
 }
 
 /// What a shape of a kernel looks like; `None` for kernels that are only profiled at their test cases.
@@ -161,7 +170,9 @@ pub fn shapes(kernel: &Kernel) -> Option<&'static str> {
 }
 
 fn root_name(kernel: &Kernel) -> &'static str {
-    // The first of a family in the registry is the plain form: forms are named after it.
+    if let Some((plain, _)) = product_of(kernel) {
+        return plain.name;
+    }
     let own = REGISTRY.iter().find(|k| k.shader.name == kernel.shader.name);
     own.map_or("", |own| family(own).iter().map(|k| k.shader.name).min_by_key(|n| n.len()).unwrap_or(""))
 }
@@ -230,8 +241,13 @@ mod tests {
         for name in ["conv2d", "conv2d_subgroup"] {
             let family = names(name);
             assert!(family.contains(&"conv2d") && family.contains(&"conv2d_subgroup"), "{family:?}");
-            assert!(family.iter().all(|n| !n.contains("grad")), "{family:?}");
+            assert!(family.iter().all(|n| !n.contains("_grad")), "{family:?}");
         }
+        for name in ["conv2d_winograd", "conv2d_column", "conv2d_strip"] {
+            assert!(names("conv2d").contains(&name) && names("conv2d_input_grad").contains(&name), "{name}");
+            assert_eq!(root_name(find(name).expect("there")), "conv2d");
+        }
+        assert!(names("matmul").contains(&"matmul_wide"));
         let gradient = names("conv2d_weight_grad_sliding");
         assert!(gradient.contains(&"conv2d_weight_grad") && !gradient.contains(&"conv2d"), "{gradient:?}");
         assert_eq!(names("relu"), ["relu"]);
