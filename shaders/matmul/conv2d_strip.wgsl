@@ -5,9 +5,9 @@
 //              TURNED, sum over ky, kx, c of x[r, oy + ky − 1, ox + kx − 1, c] · w[2 − ky, 2 − kx, n, c]
 //
 // Shapes     x (R, H, W, inner), w [3, 3, pad4(C), Cout] -> y (R, OH, OW, outer); places outside x count as zero
-// Dispatch   (blocks of 16 strips, blocks of 16 or 32 output channels, fold of x past 65535 groups)
-// Tile       a strip is 4 rows of a column; a lane computes 2, 8 apart in the list of all images' strips, by 16 output
-//            channels, or 32 where WIDE, for which it loads no more of x
+// Dispatch   (blocks of 16 strips, or of 32 where SHORT, blocks of 16 or 32 output channels, fold of x past 65535 groups)
+// Tile       a strip is 4 rows of a column, or 2 where SHORT; a lane computes 2, or 4, 8 apart in the list of all images'
+//            strips, by 16 output channels, or 32 where WIDE, for which it loads no more of x
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each output is summed by one lane over c in fours, kx, c within the four, ky: the same bits every run
 
@@ -29,11 +29,12 @@ struct Params {
 override STRIDE: u32 = 1u;
 override TURNED: bool = false;
 override WIDE: bool = false;
+override SHORT: bool = false;  // whether strips have 2 rows, for images that would leave half of 4 empty
 override SINGLE: bool = false; // whether x has one channel: its pads are left alone
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
-// Output n: the first strip at 2n, the second at 2n + 1.
+// Output n: the first strip at 2n, the second at 2n + 1; where SHORT, the third beside the first and the fourth beside the second.
 var<private> sums: array<vec4<f32>, 64>;
 
 struct Strip {
@@ -42,18 +43,62 @@ struct Strip {
     ox: u32,
 }
 
+fn strips_down() -> u32 {
+    return select((params.out_height + 3u) / 4u, (params.out_height + 1u) / 2u, SHORT);
+}
+
 fn strips() -> u32 {
-    return params.rows * ((params.out_height + 3u) / 4u) * params.out_width;
+    return params.rows * strips_down() * params.out_width;
 }
 
 // Strips past the last are computed again and not stored.
 fn strip_of(index: u32) -> Strip {
     let i = min(index, strips() - 1u);
-    let down = (params.out_height + 3u) / 4u;
-    return Strip(i / params.out_width / down, i / params.out_width % down * 4u, i % params.out_width);
+    let down = strips_down();
+    return Strip(i / params.out_width / down, i / params.out_width % down * select(4u, 2u, SHORT), i % params.out_width);
 }
 
-// One input channel under the 4 rows of a strip, as the three taps of a column see it.
+// The rows of x under a strip, as many as it has.
+struct Column {
+    a: vec4<f32>,
+    b: vec4<f32>,
+    c: vec4<f32>,
+    d: vec4<f32>,
+    e: vec4<f32>,
+    f: vec4<f32>,
+    g: vec4<f32>,
+    h: vec4<f32>,
+    i: vec4<f32>,
+}
+
+// The pixels under a strip as the taps kx see them.
+fn column_of(strip: Strip, kx: u32, k: u32) -> Column {
+    let row = i32(strip.oy * STRIDE) - 1;
+    let column = strip.ox * STRIDE + kx - 1u;
+    let line = i32(params.width * params.inner);
+    let place = (i32(strip.r * params.height) + row) * line + i32(column * params.inner + k);
+    // Column -1 wraps round and is past the last as well.
+    let end = select(0u, params.height, column < params.width);
+    var s = Column();
+    s.a = load(place, row, end);
+    s.b = load(place + line, row + 1, end);
+    s.c = load(place + 2 * line, row + 2, end);
+    s.d = load(place + 3 * line, row + 3, end);
+    if !SHORT || STRIDE == 2u {
+        s.e = load(place + 4 * line, row + 4, end);
+    }
+    if !SHORT {
+        s.f = load(place + 5 * line, row + 5, end);
+    }
+    if !SHORT && STRIDE == 2u {
+        s.g = load(place + 6 * line, row + 6, end);
+        s.h = load(place + 7 * line, row + 7, end);
+        s.i = load(place + 8 * line, row + 8, end);
+    }
+    return s;
+}
+
+// One input channel under 4 rows of outputs, as the three taps of a column see it.
 struct Taps {
     top: vec4<f32>,
     middle: vec4<f32>,
@@ -67,7 +112,17 @@ fn taps_of(p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, p5: f32, p6: f32, p7: f3
     return Taps(vec4(p0, p1, p2, p3), vec4(p1, p2, p3, p4), vec4(p2, p3, p4, p5));
 }
 
-// 4 input channels under a strip.
+// The same of two strips of 2 rows.
+fn taps_of_two(
+    p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, q0: f32, q1: f32, q2: f32, q3: f32, q4: f32,
+) -> Taps {
+    if STRIDE == 2u {
+        return Taps(vec4(p0, p2, q0, q2), vec4(p1, p3, q1, q3), vec4(p2, p4, q2, q4));
+    }
+    return Taps(vec4(p0, p1, q0, q1), vec4(p1, p2, q1, q2), vec4(p2, p3, q2, q3));
+}
+
+// 4 input channels under 4 rows of outputs.
 struct Four {
     x: Taps,
     y: Taps,
@@ -75,37 +130,27 @@ struct Four {
     w: Taps,
 }
 
-// The pixels under a strip as the taps kx see them.
-fn four_of(strip: Strip, kx: u32, k: u32) -> Four {
-    let row = i32(strip.oy * STRIDE) - 1;
-    let column = strip.ox * STRIDE + kx - 1u;
-    let line = i32(params.width * params.inner);
-    let place = (i32(strip.r * params.height) + row) * line + i32(column * params.inner + k);
-    // Column -1 wraps round and is past the last as well.
-    let end = select(0u, params.height, column < params.width);
-    let a = load(place, row, end);
-    let b = load(place + line, row + 1, end);
-    let c = load(place + 2 * line, row + 2, end);
-    let d = load(place + 3 * line, row + 3, end);
-    let e = load(place + 4 * line, row + 4, end);
-    let f = load(place + 5 * line, row + 5, end);
-    var g = vec4(0.0);
-    var h = vec4(0.0);
-    var i = vec4(0.0);
-    if STRIDE == 2u {
-        g = load(place + 6 * line, row + 6, end);
-        h = load(place + 7 * line, row + 7, end);
-        i = load(place + 8 * line, row + 8, end);
+// Of a strip, or, where SHORT, of two.
+fn four_of(strip: Strip, beside: Strip, kx: u32, k: u32) -> Four {
+    let s = column_of(strip, kx, k);
+    if SHORT {
+        let t = column_of(beside, kx, k);
+        return Four(
+            taps_of_two(s.a.x, s.b.x, s.c.x, s.d.x, s.e.x, t.a.x, t.b.x, t.c.x, t.d.x, t.e.x),
+            taps_of_two(s.a.y, s.b.y, s.c.y, s.d.y, s.e.y, t.a.y, t.b.y, t.c.y, t.d.y, t.e.y),
+            taps_of_two(s.a.z, s.b.z, s.c.z, s.d.z, s.e.z, t.a.z, t.b.z, t.c.z, t.d.z, t.e.z),
+            taps_of_two(s.a.w, s.b.w, s.c.w, s.d.w, s.e.w, t.a.w, t.b.w, t.c.w, t.d.w, t.e.w),
+        );
     }
     return Four(
-        taps_of(a.x, b.x, c.x, d.x, e.x, f.x, g.x, h.x, i.x),
-        taps_of(a.y, b.y, c.y, d.y, e.y, f.y, g.y, h.y, i.y),
-        taps_of(a.z, b.z, c.z, d.z, e.z, f.z, g.z, h.z, i.z),
-        taps_of(a.w, b.w, c.w, d.w, e.w, f.w, g.w, h.w, i.w),
+        taps_of(s.a.x, s.b.x, s.c.x, s.d.x, s.e.x, s.f.x, s.g.x, s.h.x, s.i.x),
+        taps_of(s.a.y, s.b.y, s.c.y, s.d.y, s.e.y, s.f.y, s.g.y, s.h.y, s.i.y),
+        taps_of(s.a.z, s.b.z, s.c.z, s.d.z, s.e.z, s.f.z, s.g.z, s.h.z, s.i.z),
+        taps_of(s.a.w, s.b.w, s.c.w, s.d.w, s.e.w, s.f.w, s.g.w, s.h.w, s.i.w),
     );
 }
 
-// What a lane's two strips see.
+// What a lane's strips see.
 struct Window {
     first: Four,
     second: Four,
@@ -141,22 +186,37 @@ fn add_output(n: u32, x: Window, top: vec4<f32>, middle: vec4<f32>, bottom: vec4
     sums[2u * n + 1u] = s.second;
 }
 
-fn store_row(strip: Strip, n: u32, row: u32, at: u32) {
+// A row of a strip, whose sums are the parts `part` from `at` on.
+fn store_row(strip: Strip, n: u32, row: u32, part: u32, at: u32) {
     let oy = strip.oy + row;
     if oy < params.out_height {
         let place = (strip.r * params.out_height + oy) * params.out_width + strip.ox;
-        store_pixel(place, n, outputs_of(row, at));
+        store_pixel(place, n, outputs_of(part, at));
         if WIDE && (n + 4u) * 4u < params.outer {
-            store_pixel(place, n + 4u, outputs_of(row, at + 32u));
+            store_pixel(place, n + 4u, outputs_of(part, at + 32u));
         }
     }
 }
 
-fn store(strip: Strip, n: u32, at: u32) {
-    store_row(strip, n, 0u, at);
-    store_row(strip, n, 1u, at);
-    store_row(strip, n, 2u, at);
-    store_row(strip, n, 3u, at);
+fn store(index: u32, n: u32, at: u32) {
+    if index < strips() {
+        let strip = strip_of(index);
+        store_row(strip, n, 0u, 0u, at);
+        store_row(strip, n, 1u, 1u, at);
+        if !SHORT {
+            store_row(strip, n, 2u, 2u, at);
+            store_row(strip, n, 3u, 3u, at);
+        }
+    }
+}
+
+// The strip beside another.
+fn store_beside(index: u32, n: u32, at: u32) {
+    if index < strips() {
+        let strip = strip_of(index);
+        store_row(strip, n, 0u, 2u, at);
+        store_row(strip, n, 1u, 3u, at);
+    }
 }
 
 @compute @workgroup_size(WIDTH)
@@ -165,12 +225,14 @@ fn conv2d_strip(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let first = (group.x + group.z * groups.x) * 16u;
+    let first = (group.x + group.z * groups.x) * select(16u, 32u, SHORT);
     if first >= strips() {
         return;
     }
     let a = strip_of(first + lane);
     let b = strip_of(first + 8u + lane);
+    let c = strip_of(first + 16u + lane);
+    let d = strip_of(first + 24u + lane);
     let n = group.y * select(4u, 8u, WIDE);
     // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
     sums[params.outer % 64u] = vec4(0.0);
@@ -180,7 +242,7 @@ fn conv2d_strip(
         let w2 = weights_at(k, n + 4u, 0u, lane);
         let w3 = weights_at(k, n + 4u, 1u, lane);
         for (var kx = 0u; kx < 3u; kx++) {
-            let window = Window(four_of(a, kx, k), four_of(b, kx, k));
+            let window = Window(four_of(a, c, kx, k), four_of(b, d, kx, k));
             let column = select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
             add_block(0u, w0, w1, column, window);
             if WIDE {
@@ -188,10 +250,10 @@ fn conv2d_strip(
             }
         }
     }
-    if first + lane < strips() {
-        store(a, n, 0u);
-    }
-    if first + 8u + lane < strips() {
-        store(b, n, 1u);
+    store(first + lane, n, 0u);
+    store(first + 8u + lane, n, 1u);
+    if SHORT {
+        store_beside(first + 16u + lane, n, 0u);
+        store_beside(first + 24u + lane, n, 1u);
     }
 }

@@ -33,6 +33,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
 
 override STRIDE: u32 = 1u;
+override SHORT: bool = false;  // whether a line has at most 2 pixels: then two lines fill the place of 4 pixels
 override SINGLE: bool = false; // whether x has one channel: its pads are left alone
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
@@ -67,6 +68,16 @@ fn pixels(
         return Pixels(vec4(p0, p2, p4, p6), vec4(p1, p3, p5, p7), vec4(p2, p4, p6, p8));
     }
     return Pixels(vec4(p0, p1, p2, p3), vec4(p1, p2, p3, p4), vec4(p2, p3, p4, p5));
+}
+
+// From the 4 columns, or 5, below the 2 pixels of each of two lines.
+fn pixels_of_two(
+    p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, q0: f32, q1: f32, q2: f32, q3: f32, q4: f32,
+) -> Pixels {
+    if STRIDE == 2u {
+        return Pixels(vec4(p0, p2, q0, q2), vec4(p1, p3, q1, q3), vec4(p2, p4, q2, q4));
+    }
+    return Pixels(vec4(p0, p1, q0, q1), vec4(p1, p2, q1, q2), vec4(p2, p3, q2, q3));
 }
 
 // Adds 4 pixels to 3 taps: d is dy of one output there.
@@ -116,6 +127,41 @@ fn add_outputs(n: u32, slot: Slot, p0: vec4<f32>, p1: vec4<f32>, p2: vec4<f32>, 
     add_output(n + 3u, slot, vec4(p0.w, p1.w, p2.w, p3.w));
 }
 
+// All 16 outputs: the lanes of a half of the group hold 4 of them each, at 4 pixels.
+fn add_all(slot: Slot, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
+    add_outputs(0u, slot, quadBroadcast(a, 0u), quadBroadcast(b, 0u), quadBroadcast(c, 0u), quadBroadcast(d, 0u));
+    add_outputs(4u, slot, quadBroadcast(a, 1u), quadBroadcast(b, 1u), quadBroadcast(c, 1u), quadBroadcast(d, 1u));
+    add_outputs(8u, slot, quadBroadcast(a, 2u), quadBroadcast(b, 2u), quadBroadcast(c, 2u), quadBroadcast(d, 2u));
+    add_outputs(12u, slot, quadBroadcast(a, 3u), quadBroadcast(b, 3u), quadBroadcast(c, 3u), quadBroadcast(d, 3u));
+}
+
+// A line of dy and the row of x under it.
+struct Line {
+    r: u32,
+    oy: u32,
+    number: u32,
+}
+
+fn after(line: Line) -> Line {
+    let full = line.oy + 1u == params.out_height;
+    return Line(line.r + select(0u, 1u, full), select(line.oy + 1u, 0u, full), line.number + 1u);
+}
+
+// Where a lane reads, and how far; lines from `lines` on have no columns in x, so any of dy will do.
+struct Places {
+    x: i32,   // column 0
+    end: u32, // columns
+    dy: u32,  // 4 output channels at pixel 0
+}
+
+fn places(line: Line, lines: u32, ky: u32, c: u32, n: u32) -> Places {
+    let iy = i32(line.oy * STRIDE + ky) - i32(params.padding);
+    let row = (i32(line.r * params.height) + iy) * i32(params.width * params.channels);
+    let end = select(0u, params.width, u32(iy) < params.height && line.number < lines);
+    let pixel = min(line.number, lines - 1u) * params.out_width;
+    return Places(row + i32(c), end, pixel * params.outputs + min(n, params.outputs - 1u));
+}
+
 // 4 outputs of a tap and channel, whose sum of output 0 lies at `at`.
 fn four(at: u32, n: u32) -> vec4<f32> {
     let first = at + 12u * n;
@@ -139,6 +185,32 @@ fn store(g: u32, row: u32, n: u32, tap: u32) {
     store_channel(to + 3u * params.outputs, n, tap + 9u);
 }
 
+// The columns below the 2 pixels of each of two lines.
+fn two_lines(p: Places, q: Places) -> Slot {
+    let first = -i32(params.padding);
+    let pixel = i32(params.channels);
+    let p0 = load(p.x + first * pixel, first, p.end);
+    let p1 = load(p.x + (first + 1) * pixel, first + 1, p.end);
+    let p2 = load(p.x + (first + 2) * pixel, first + 2, p.end);
+    let p3 = load(p.x + (first + 3) * pixel, first + 3, p.end);
+    let q0 = load(q.x + first * pixel, first, q.end);
+    let q1 = load(q.x + (first + 1) * pixel, first + 1, q.end);
+    let q2 = load(q.x + (first + 2) * pixel, first + 2, q.end);
+    let q3 = load(q.x + (first + 3) * pixel, first + 3, q.end);
+    var p4 = vec4(0.0);
+    var q4 = vec4(0.0);
+    if STRIDE == 2u {
+        p4 = load(p.x + (first + 4) * pixel, first + 4, p.end);
+        q4 = load(q.x + (first + 4) * pixel, first + 4, q.end);
+    }
+    return Slot(
+        pixels_of_two(p0.x, p1.x, p2.x, p3.x, p4.x, q0.x, q1.x, q2.x, q3.x, q4.x),
+        pixels_of_two(p0.y, p1.y, p2.y, p3.y, p4.y, q0.y, q1.y, q2.y, q3.y, q4.y),
+        pixels_of_two(p0.z, p1.z, p2.z, p3.z, p4.z, q0.z, q1.z, q2.z, q3.z, q4.z),
+        pixels_of_two(p0.w, p1.w, p2.w, p3.w, p4.w, q0.w, q1.w, q2.w, q3.w, q4.w),
+    );
+}
+
 @compute @workgroup_size(WIDTH)
 fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let n = group.y * 4u;
@@ -154,61 +226,55 @@ fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(su
     sums[params.stride % 192u] = 0.0;
 
     let lines = min((g + 1u) * params.lines, params.rows * params.out_height);
-    var r = i32(g * params.lines / params.out_height);
-    var oy = g * params.lines % params.out_height;
-    for (var i = 0u; i < params.lines; i++) {
-        let line = g * params.lines + i;
-        // A lane's outputs 4 · (l % 4) .. of a line; past the last one the row below has no columns, so any will do.
-        let above = min(line, lines - 1u) * params.out_width * params.outputs + min(n + lane % 4u, params.outputs - 1u);
-        let iy = i32(oy * STRIDE + ky) - padding;
-        // A row outside the image has no columns.
-        let end = select(0u, params.width, u32(iy) < params.height && line < lines);
-        let pixel = i32(params.channels);
-        let start = (r * i32(params.height) + iy) * i32(params.width) * pixel + i32(c);
-        var p0 = vec4(0.0);
-        var p1 = load(start + (1 - padding) * pixel, 1 - padding, end);
-        if padding == 0 {
-            p0 = load(start, 0, end);
-        }
-        for (var ox = 0u; ox < params.out_width; ox += 4u) {
-            let d0 = upstream(above, ox);
-            let d1 = upstream(above, ox + 1u);
-            let d2 = upstream(above, ox + 2u);
-            let d3 = upstream(above, ox + 3u);
-            let ix = i32(ox * STRIDE) - padding;
-            let place = start + ix * pixel;
-            if STRIDE == 2u {
-                p1 = load(place + pixel, ix + 1, end);
+    let pixel = i32(params.channels);
+    let own = n + lane % 4u;
+    var line = Line(g * params.lines / params.out_height, g * params.lines % params.out_height, g * params.lines);
+    for (var i = 0u; i < params.lines; i += select(1u, 2u, SHORT)) {
+        let at = places(line, lines, ky, c, own);
+        if SHORT {
+            let beside = places(after(line), lines, ky, c, own);
+            add_all(two_lines(at, beside), upstream(at.dy, 0u), upstream(at.dy, 1u), upstream(beside.dy, 0u), upstream(beside.dy, 1u));
+            line = after(line);
+        } else {
+            var p0 = vec4(0.0);
+            var p1 = load(at.x + (1 - padding) * pixel, 1 - padding, at.end);
+            if padding == 0 {
+                p0 = load(at.x, 0, at.end);
             }
-            let p2 = load(place + 2 * pixel, ix + 2, end);
-            let p3 = load(place + 3 * pixel, ix + 3, end);
-            let p4 = load(place + 4 * pixel, ix + 4, end);
-            let p5 = load(place + 5 * pixel, ix + 5, end);
-            var p6 = vec4(0.0);
-            var p7 = vec4(0.0);
-            var p8 = vec4(0.0);
-            if STRIDE == 2u {
-                p6 = load(place + 6 * pixel, ix + 6, end);
-                p7 = load(place + 7 * pixel, ix + 7, end);
-                p8 = load(place + 8 * pixel, ix + 8, end);
+            for (var ox = 0u; ox < params.out_width; ox += 4u) {
+                let d0 = upstream(at.dy, ox);
+                let d1 = upstream(at.dy, ox + 1u);
+                let d2 = upstream(at.dy, ox + 2u);
+                let d3 = upstream(at.dy, ox + 3u);
+                let ix = i32(ox * STRIDE) - padding;
+                let place = at.x + ix * pixel;
+                if STRIDE == 2u {
+                    p1 = load(place + pixel, ix + 1, at.end);
+                }
+                let p2 = load(place + 2 * pixel, ix + 2, at.end);
+                let p3 = load(place + 3 * pixel, ix + 3, at.end);
+                let p4 = load(place + 4 * pixel, ix + 4, at.end);
+                let p5 = load(place + 5 * pixel, ix + 5, at.end);
+                var p6 = vec4(0.0);
+                var p7 = vec4(0.0);
+                var p8 = vec4(0.0);
+                if STRIDE == 2u {
+                    p6 = load(place + 6 * pixel, ix + 6, at.end);
+                    p7 = load(place + 7 * pixel, ix + 7, at.end);
+                    p8 = load(place + 8 * pixel, ix + 8, at.end);
+                }
+                let slot = Slot(
+                    pixels(p0.x, p1.x, p2.x, p3.x, p4.x, p5.x, p6.x, p7.x, p8.x),
+                    pixels(p0.y, p1.y, p2.y, p3.y, p4.y, p5.y, p6.y, p7.y, p8.y),
+                    pixels(p0.z, p1.z, p2.z, p3.z, p4.z, p5.z, p6.z, p7.z, p8.z),
+                    pixels(p0.w, p1.w, p2.w, p3.w, p4.w, p5.w, p6.w, p7.w, p8.w),
+                );
+                add_all(slot, d0, d1, d2, d3);
+                p0 = select(p4, p8, STRIDE == 2u);
+                p1 = p5;
             }
-            let slot = Slot(
-                pixels(p0.x, p1.x, p2.x, p3.x, p4.x, p5.x, p6.x, p7.x, p8.x),
-                pixels(p0.y, p1.y, p2.y, p3.y, p4.y, p5.y, p6.y, p7.y, p8.y),
-                pixels(p0.z, p1.z, p2.z, p3.z, p4.z, p5.z, p6.z, p7.z, p8.z),
-                pixels(p0.w, p1.w, p2.w, p3.w, p4.w, p5.w, p6.w, p7.w, p8.w),
-            );
-            add_outputs(0u, slot, quadBroadcast(d0, 0u), quadBroadcast(d1, 0u), quadBroadcast(d2, 0u), quadBroadcast(d3, 0u));
-            add_outputs(4u, slot, quadBroadcast(d0, 1u), quadBroadcast(d1, 1u), quadBroadcast(d2, 1u), quadBroadcast(d3, 1u));
-            add_outputs(8u, slot, quadBroadcast(d0, 2u), quadBroadcast(d1, 2u), quadBroadcast(d2, 2u), quadBroadcast(d3, 2u));
-            add_outputs(12u, slot, quadBroadcast(d0, 3u), quadBroadcast(d1, 3u), quadBroadcast(d2, 3u), quadBroadcast(d3, 3u));
-            p0 = select(p4, p8, STRIDE == 2u);
-            p1 = p5;
         }
-        oy += 1u;
-        let full = oy == params.out_height;
-        r += select(0, 1, full);
-        oy = select(oy, 0u, full);
+        line = after(line);
     }
 
     if slot < slots && g < params.parts {

@@ -209,11 +209,11 @@ pub(super) const TOLERANCE: Tolerance = Tolerance::largest(3e-6);
 
 /// One value, odd kernels, strides and borders, channels off the multiples of 4 and 16, pixels around a tile of 512
 /// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32, and for blocks of
-/// 32 outputs and strips of 4 and 8 rows images of 4, 7 and 13 rows, one row or one column, one channel, and more
-/// images than a window holds.
+/// 32 outputs and strips of 2, 4 and 8 rows images of 1 to 7 and 13 rows, one row or one column, one channel, and lines of
+/// 2 pixels, an odd number of them and in several parts.
 pub(super) fn geometries() -> Vec<Geometry> {
     // R, H, W, C, kh, kw, Cout, stride, padding.
-    let table: [[usize; 9]; 28] = [
+    let table: [[usize; 9]; 33] = [
         [1, 1, 1, 1, 1, 1, 1, 1, 0],
         [1, 5, 7, 3, 3, 3, 5, 1, 1],
         [2, 9, 6, 5, 3, 3, 18, 2, 1],
@@ -242,6 +242,11 @@ pub(super) fn geometries() -> Vec<Geometry> {
         [2, 13, 1, 33, 3, 3, 3, 2, 1],
         [3, 1, 10, 6, 3, 3, 20, 2, 1],
         [2, 15, 12, 1, 3, 3, 7, 2, 1],
+        [37, 2, 2, 21, 3, 3, 30, 1, 1],
+        [19, 5, 2, 6, 3, 3, 40, 1, 1],
+        [9, 3, 4, 20, 3, 3, 33, 2, 1],
+        [7, 1, 2, 5, 3, 3, 9, 1, 1],
+        [300, 2, 2, 3, 3, 3, 5, 1, 1],
     ];
     table.map(of_row).into()
 }

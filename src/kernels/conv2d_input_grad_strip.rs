@@ -15,7 +15,12 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PANEL, shared::THREE, shared::STRIP],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
-    variants: &[Variant::subgroup("16", &[("WIDE", 0.0)]), Variant::subgroup("32", &[("WIDE", 1.0)])],
+    variants: &[
+        Variant::subgroup("16", &[]),
+        Variant::subgroup("32", &[("WIDE", 1.0)]),
+        Variant::subgroup("16 short", &[("SHORT", 1.0)]),
+        Variant::subgroup("32 short", &[("SHORT", 1.0), ("WIDE", 1.0)]),
+    ],
 };
 
 /// The registry's entry.
@@ -30,11 +35,14 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
 pub(super) fn record(recording: &mut Recording, geometry: &Geometry, tensors: [&Tensor; 3]) -> Result<()> {
     let p = conv2d_strip::params(geometry.output, geometry.input);
     let [rows, height, width, channels] = geometry.input;
+    let short = conv2d_strip::short(height, 8);
+    let (strip, together) = if short { (4, 32) } else { (8, 16) };
     // The even columns are as many as the odd ones, or one more.
-    let [groups, folds] = fold((rows * height.div_ceil(8) * width.div_ceil(2)).div_ceil(16));
+    let [groups, folds] = fold((rows * height.div_ceil(strip) * width.div_ceil(2)).div_ceil(together));
     let wide = conv2d_strip::wide(channels);
     let grid = [groups, 2 * channels.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
-    recording.dispatch_variant(&SHADER, usize::from(wide), p, &tensors, grid, geometry.cost())
+    let variant = 2 * usize::from(short) + usize::from(wide);
+    recording.dispatch_variant(&SHADER, variant, p, &tensors, grid, geometry.cost())
 }
 
 fn cases() -> Vec<Case> {

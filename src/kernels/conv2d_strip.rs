@@ -36,17 +36,20 @@ pub static SHADER: Shader = Shader {
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[
-        Variant::subgroup("16", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("32", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("16 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("32 turned", &[("STRIDE", 1.0), ("TURNED", 1.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("16 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("32 stride 2", &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 1.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("16 of one channel", &[("STRIDE", 1.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)]),
-        Variant::subgroup(
-            "16 of one channel, stride 2",
-            &[("STRIDE", 2.0), ("TURNED", 0.0), ("WIDE", 0.0), ("SINGLE", 1.0)],
-        ),
+        Variant::subgroup("16", &[]),
+        Variant::subgroup("32", &[("WIDE", 1.0)]),
+        Variant::subgroup("16 turned", &[("TURNED", 1.0)]),
+        Variant::subgroup("32 turned", &[("TURNED", 1.0), ("WIDE", 1.0)]),
+        Variant::subgroup("16 stride 2", &[("STRIDE", 2.0)]),
+        Variant::subgroup("32 stride 2", &[("STRIDE", 2.0), ("WIDE", 1.0)]),
+        Variant::subgroup("16 short", &[("SHORT", 1.0)]),
+        Variant::subgroup("32 short", &[("SHORT", 1.0), ("WIDE", 1.0)]),
+        Variant::subgroup("16 short turned", &[("SHORT", 1.0), ("TURNED", 1.0)]),
+        Variant::subgroup("32 short turned", &[("SHORT", 1.0), ("TURNED", 1.0), ("WIDE", 1.0)]),
+        Variant::subgroup("16 short stride 2", &[("SHORT", 1.0), ("STRIDE", 2.0)]),
+        Variant::subgroup("32 short stride 2", &[("SHORT", 1.0), ("STRIDE", 2.0), ("WIDE", 1.0)]),
+        Variant::subgroup("16 of one channel", &[("SINGLE", 1.0)]),
+        Variant::subgroup("16 of one channel, stride 2", &[("SINGLE", 1.0), ("STRIDE", 2.0)]),
     ],
 };
 
@@ -67,6 +70,11 @@ pub(super) fn turns(geometry: &Geometry) -> bool {
 /// Whether lanes take 32 outputs each, not 16: where blocks of 32 compute no more in vain.
 pub(super) fn wide(outputs: usize) -> bool {
     outputs.div_ceil(16).is_multiple_of(2)
+}
+
+/// Whether strips of half of `rows` rows take the place of those of `rows`: where they compute at most three quarters as many.
+pub(super) fn short(height: usize, rows: usize) -> bool {
+    4 * height.next_multiple_of(rows / 2) <= 3 * height.next_multiple_of(rows)
 }
 
 /// Parameters for a tensor that is read and one that is written, `(R, H, W, channels)` both.
@@ -93,13 +101,14 @@ pub(super) fn record(
     let strided = geometry.convolution.stride == 2;
     let single = !turned && input[3] == 1;
     let wide = !single && wide(output[3]);
-    let variant = match (single, turned) {
-        (true, _) => 6 + usize::from(strided),
-        (_, true) => 2 + usize::from(wide),
-        _ => 4 * usize::from(strided) + usize::from(wide),
+    let short = !single && short(output[1], 4);
+    let variant = match single {
+        true => 12 + usize::from(strided),
+        false => 6 * usize::from(short) + 2 * usize::from(turned) + 4 * usize::from(strided) + usize::from(wide),
     };
-    let strips = output[0] * output[1].div_ceil(4) * output[2];
-    let [groups, folds] = fold(strips.div_ceil(16));
+    let (rows, together) = if short { (2, 32) } else { (4, 16) };
+    let strips = output[0] * output[1].div_ceil(rows) * output[2];
+    let [groups, folds] = fold(strips.div_ceil(together));
     let grid = [groups, output[3].div_ceil(if wide { 32 } else { 16 }) as u32, folds];
     let p = params(input, output);
     recording.dispatch_variant(&SHADER, variant, p, &[x, w, y], grid, geometry.cost())

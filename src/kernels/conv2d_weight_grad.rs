@@ -101,9 +101,7 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
         return form(shader, variant, blocks, p.parts);
     }
     let subgroup = &conv2d_weight_grad_subgroup::SHADER;
-    // Lines of 1 or 2 pixels leave half of its four empty.
-    let short = geometry.output[2] <= 2 && forms.names(subgroup);
-    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) && !short {
+    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) {
         let (variant, grid) = conv2d_weight_grad_array::plan(geometry, p.parts as usize);
         return Form { shader: &conv2d_weight_grad_array::SHADER, variant, grid };
     }

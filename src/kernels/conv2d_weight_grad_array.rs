@@ -6,7 +6,7 @@ use super::{Case, Kernel, conv2d_weight_grad};
 use crate::base::Array;
 use crate::gpu::{Shader, Variant, read, write};
 
-/// The shader, by stride; the call chooses among all variants.
+/// The shader, by stride and length of lines; the call chooses among all variants.
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_array",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_array.wgsl"),
@@ -14,10 +14,12 @@ pub static SHADER: Shader = Shader {
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[
-        Variant::subgroup("16", &[("STRIDE", 1.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("16 stride 2", &[("STRIDE", 2.0), ("SINGLE", 0.0)]),
-        Variant::subgroup("16 of one channel", &[("STRIDE", 1.0), ("SINGLE", 1.0)]),
-        Variant::subgroup("16 of one channel, stride 2", &[("STRIDE", 2.0), ("SINGLE", 1.0)]),
+        Variant::subgroup("16", &[]),
+        Variant::subgroup("16 stride 2", &[("STRIDE", 2.0)]),
+        Variant::subgroup("16 short", &[("SHORT", 1.0)]),
+        Variant::subgroup("16 short stride 2", &[("SHORT", 1.0), ("STRIDE", 2.0)]),
+        Variant::subgroup("16 of one channel", &[("SINGLE", 1.0)]),
+        Variant::subgroup("16 of one channel, stride 2", &[("SINGLE", 1.0), ("STRIDE", 2.0)]),
     ],
 };
 
@@ -32,7 +34,9 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
 /// The variant for a shape, and the grid: two blocks of slots, each of one part, share a group.
 pub(super) fn plan(geometry: &Geometry, parts: usize) -> (usize, [u32; 3]) {
     let [channels, outputs] = [geometry.input[3], geometry.output[3]];
-    let variant = 2 * usize::from(channels == 1) + usize::from(geometry.convolution.stride == 2);
+    let [single, short] = [channels == 1, geometry.output[2] <= 2];
+    let kind = if single { 4 } else { 2 * usize::from(short) };
+    let variant = kind + usize::from(geometry.convolution.stride == 2);
     let blocks = (geometry.kernel[0] * channels.div_ceil(4)).div_ceil(4);
     (variant, [(blocks * parts).div_ceil(2) as u32, outputs.div_ceil(16) as u32, 1])
 }
