@@ -7,7 +7,7 @@
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·3·pad4(C), Cout); sum_parts.wgsl adds the parts
 // Dispatch   (blocks of 4 slots of all parts / 2, blocks of 16 output channels); a slot is a row of taps and 4 input channels
 // Tile       a lane computes the 3 taps of a slot by 16 output channels; each half of a group has a block of slots and a part of its
-//            own, so that 12 slots (16 channels, 3 rows) leave no lane idle
+//            own, so that 12 slots (3 rows of 16 channels) leave no lane idle
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each part is summed by one lane in rising order of r, oy, ox: the same bits every run
 
@@ -37,18 +37,6 @@ override SHORT: bool = false;  // whether a line has at most 2 pixels: then two 
 override SINGLE: bool = false; // whether x has one channel: its pads are left alone
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
-
-// 4 input channels at a column, from its place in x; zero in columns past `end`, and before the first, which wrap round.
-fn load(place: i32, column: i32, end: u32) -> vec4<f32> {
-    let inside = u32(column) < end;
-    return select(vec4(0.0), x[select(0u, u32(place), inside)], inside);
-}
-
-// 4 output channels of dy at a pixel of a line, from the line's place; zero past its end.
-fn upstream(line: u32, ox: u32) -> vec4<f32> {
-    let end = params.out_width - 1u;
-    return dy[line + min(ox, end) * params.outputs] * select(0.0, 1.0, ox <= end);
-}
 
 // Output n, channel c: taps 0 to 2 from 3 · (4n + c) on.
 var<private> sums: array<f32, 192>;
@@ -103,63 +91,36 @@ fn add_pixels(at: u32, p: Pixels, d: vec4<f32>) {
 }
 
 // The 4 input channels.
-struct Slot {
+struct Four {
     x: Pixels,
     y: Pixels,
     z: Pixels,
     w: Pixels,
 }
 
-fn add_output(n: u32, slot: Slot, d: vec4<f32>) {
-    add_pixels(12u * n, slot.x, d);
+fn add_output(n: u32, p: Four, d: vec4<f32>) {
+    add_pixels(12u * n, p.x, d);
     if !SINGLE {
-        add_pixels(12u * n + 3u, slot.y, d);
-        add_pixels(12u * n + 6u, slot.z, d);
-        add_pixels(12u * n + 9u, slot.w, d);
+        add_pixels(12u * n + 3u, p.y, d);
+        add_pixels(12u * n + 6u, p.z, d);
+        add_pixels(12u * n + 9u, p.w, d);
     }
 }
 
 // 4 outputs from output n on: dy at 4 pixels.
-fn add_outputs(n: u32, slot: Slot, p0: vec4<f32>, p1: vec4<f32>, p2: vec4<f32>, p3: vec4<f32>) {
-    add_output(n, slot, vec4(p0.x, p1.x, p2.x, p3.x));
-    add_output(n + 1u, slot, vec4(p0.y, p1.y, p2.y, p3.y));
-    add_output(n + 2u, slot, vec4(p0.z, p1.z, p2.z, p3.z));
-    add_output(n + 3u, slot, vec4(p0.w, p1.w, p2.w, p3.w));
+fn add_outputs(n: u32, p: Four, d0: vec4<f32>, d1: vec4<f32>, d2: vec4<f32>, d3: vec4<f32>) {
+    add_output(n, p, vec4(d0.x, d1.x, d2.x, d3.x));
+    add_output(n + 1u, p, vec4(d0.y, d1.y, d2.y, d3.y));
+    add_output(n + 2u, p, vec4(d0.z, d1.z, d2.z, d3.z));
+    add_output(n + 3u, p, vec4(d0.w, d1.w, d2.w, d3.w));
 }
 
-// All 16 outputs: the lanes of a half of the group hold 4 of them each, at 4 pixels.
-fn add_all(slot: Slot, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) {
-    add_outputs(0u, slot, quadBroadcast(a, 0u), quadBroadcast(b, 0u), quadBroadcast(c, 0u), quadBroadcast(d, 0u));
-    add_outputs(4u, slot, quadBroadcast(a, 1u), quadBroadcast(b, 1u), quadBroadcast(c, 1u), quadBroadcast(d, 1u));
-    add_outputs(8u, slot, quadBroadcast(a, 2u), quadBroadcast(b, 2u), quadBroadcast(c, 2u), quadBroadcast(d, 2u));
-    add_outputs(12u, slot, quadBroadcast(a, 3u), quadBroadcast(b, 3u), quadBroadcast(c, 3u), quadBroadcast(d, 3u));
-}
-
-// A line of dy and the row of x under it.
-struct Line {
-    r: u32,
-    oy: u32,
-    number: u32,
-}
-
-fn after(line: Line) -> Line {
-    let full = line.oy + 1u == params.out_height;
-    return Line(line.r + select(0u, 1u, full), select(line.oy + 1u, 0u, full), line.number + 1u);
-}
-
-// Where a lane reads, and how far; lines from `lines` on have no columns in x, so any of dy will do.
-struct Places {
-    x: i32,   // column 0
-    end: u32, // columns
-    dy: u32,  // 4 output channels at pixel 0
-}
-
-fn places(line: Line, lines: u32, ky: u32, c: u32, n: u32) -> Places {
-    let iy = i32(line.oy * STRIDE + ky) - i32(params.padding);
-    let row = (i32(line.r * params.height) + iy) * i32(params.width * params.channels);
-    let end = select(0u, params.width, u32(iy) < params.height && line.number < lines);
-    let pixel = min(line.number, lines - 1u) * params.out_width;
-    return Places(row + i32(c), end, pixel * params.outputs + min(n, params.outputs - 1u));
+// All 16 outputs.
+fn add_panel(p: Four, d: Panel) {
+    add_outputs(0u, p, d.xa, d.ya, d.za, d.wa);
+    add_outputs(4u, p, d.xb, d.yb, d.zb, d.wb);
+    add_outputs(8u, p, d.xc, d.yc, d.zc, d.wc);
+    add_outputs(12u, p, d.xd, d.yd, d.zd, d.wd);
 }
 
 // 4 outputs of a tap and channel, whose sum of output 0 lies at `at`.
@@ -186,7 +147,7 @@ fn store(g: u32, row: u32, n: u32, tap: u32) {
 }
 
 // The columns below the 2 pixels of each of two lines.
-fn two_lines(p: Places, q: Places) -> Slot {
+fn two_lines(p: Places, q: Places) -> Four {
     let first = -i32(params.padding);
     let pixel = i32(params.channels);
     let p0 = load(p.x + first * pixel, first, p.end);
@@ -203,7 +164,7 @@ fn two_lines(p: Places, q: Places) -> Slot {
         p4 = load(p.x + (first + 4) * pixel, first + 4, p.end);
         q4 = load(q.x + (first + 4) * pixel, first + 4, q.end);
     }
-    return Slot(
+    return Four(
         pixels_of_two(p0.x, p1.x, p2.x, p3.x, p4.x, q0.x, q1.x, q2.x, q3.x, q4.x),
         pixels_of_two(p0.y, p1.y, p2.y, p3.y, p4.y, q0.y, q1.y, q2.y, q3.y, q4.y),
         pixels_of_two(p0.z, p1.z, p2.z, p3.z, p4.z, q0.z, q1.z, q2.z, q3.z, q4.z),
@@ -214,26 +175,21 @@ fn two_lines(p: Places, q: Places) -> Slot {
 @compute @workgroup_size(WIDTH)
 fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     let n = group.y * 4u;
-    let slots = params.kernel_height * params.channels;
-    let blocks = (slots + 3u) / 4u;
-    let block = group.x * 2u + lane / 4u;
-    let g = block / blocks;
-    let slot = (block % blocks) * 4u + lane % 4u;
-    let ky = min(slot, slots - 1u) / params.channels;
-    let c = min(slot, slots - 1u) % params.channels;
+    let slot = slot_of(group.x * 2u + lane / 4u, lane);
     let padding = i32(params.padding);
+    let pixel = i32(params.channels);
     // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
     sums[params.stride % 192u] = 0.0;
 
-    let lines = min((g + 1u) * params.lines, params.rows * params.out_height);
-    let pixel = i32(params.channels);
-    let own = n + lane % 4u;
-    var line = Line(g * params.lines / params.out_height, g * params.lines % params.out_height, g * params.lines);
+    let lines = min((slot.g + 1u) * params.lines, params.rows * params.out_height);
+    var line = first_line(slot.g);
     for (var i = 0u; i < params.lines; i += select(1u, 2u, SHORT)) {
-        let at = places(line, lines, ky, c, own);
+        let at = places(line, lines, slot, n + lane % 4u);
         if SHORT {
-            let beside = places(after(line), lines, ky, c, own);
-            add_all(two_lines(at, beside), upstream(at.dy, 0u), upstream(at.dy, 1u), upstream(beside.dy, 0u), upstream(beside.dy, 1u));
+            let under = places(after(line), lines, slot, n + lane % 4u);
+            let panel =
+                panel_of_halves(upstream(at.dy, 0u), upstream(at.dy, 1u), upstream(under.dy, 0u), upstream(under.dy, 1u));
+            add_panel(two_lines(at, under), panel);
             line = after(line);
         } else {
             var p0 = vec4(0.0);
@@ -242,10 +198,9 @@ fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(su
                 p0 = load(at.x, 0, at.end);
             }
             for (var ox = 0u; ox < params.out_width; ox += 4u) {
-                let d0 = upstream(at.dy, ox);
-                let d1 = upstream(at.dy, ox + 1u);
-                let d2 = upstream(at.dy, ox + 2u);
-                let d3 = upstream(at.dy, ox + 3u);
+                let panel = panel_of_halves(
+                    upstream(at.dy, ox), upstream(at.dy, ox + 1u), upstream(at.dy, ox + 2u), upstream(at.dy, ox + 3u),
+                );
                 let ix = i32(ox * STRIDE) - padding;
                 let place = at.x + ix * pixel;
                 if STRIDE == 2u {
@@ -263,13 +218,13 @@ fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(su
                     p7 = load(place + 7 * pixel, ix + 7, at.end);
                     p8 = load(place + 8 * pixel, ix + 8, at.end);
                 }
-                let slot = Slot(
+                let columns = Four(
                     pixels(p0.x, p1.x, p2.x, p3.x, p4.x, p5.x, p6.x, p7.x, p8.x),
                     pixels(p0.y, p1.y, p2.y, p3.y, p4.y, p5.y, p6.y, p7.y, p8.y),
                     pixels(p0.z, p1.z, p2.z, p3.z, p4.z, p5.z, p6.z, p7.z, p8.z),
                     pixels(p0.w, p1.w, p2.w, p3.w, p4.w, p5.w, p6.w, p7.w, p8.w),
                 );
-                add_all(slot, d0, d1, d2, d3);
+                add_panel(columns, panel);
                 p0 = select(p4, p8, STRIDE == 2u);
                 p1 = p5;
             }
@@ -277,10 +232,10 @@ fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(su
         line = after(line);
     }
 
-    if slot < slots && g < params.parts {
-        let first = ky * 3u * params.channels + c;
-        store(g, first, n, 0u);
-        store(g, first + params.channels, n, 1u);
-        store(g, first + 2u * params.channels, n, 2u);
+    if slot.number < all_slots() && slot.g < params.parts {
+        let first = slot.ky * 3u * params.channels + slot.c;
+        store(slot.g, first, n, 0u);
+        store(slot.g, first + params.channels, n, 1u);
+        store(slot.g, first + 2u * params.channels, n, 2u);
     }
 }

@@ -5,8 +5,9 @@
 //                           x[r, oy + ky − padding, ox + kx − padding, c] · dy[r, oy, ox, n]
 //
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·3·pad4(C), Cout); sum_parts.wgsl adds the parts
-// Dispatch   (blocks of 8 slots, blocks of 16 output channels, parts); a slot is a row of taps and 4 input channels
-// Tile       a lane computes the 3 taps of a slot by 16 output channels in registers
+// Dispatch   (blocks of 4 slots of all parts / 2, blocks of 16 output channels); a slot is a row of taps and 4 input channels
+// Tile       a lane computes the 3 taps of a slot by 16 output channels in registers; each half of a group has a block of slots and a
+//            part of its own, so that 12 slots (3 rows of 16 channels) leave no lane idle
 // Shared     none; needs subgroups of at least 8 lanes
 // Order      each part is summed by one lane in rising order of r, oy, ox: the same bits every run
 
@@ -31,13 +32,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>;         // (R, OH, OW, Cout)
 @group(0) @binding(3) var<storage, read_write> part: array<vec4<f32>>; // (parts, kh·kw·pad4(C), Cout)
 
+const STRIDE: u32 = 1u;
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
-
-// 4 input channels at a column of a line; zero outside the image. `line` is the index into x of column 0, or -1.
-fn channels_at(line: i32, ix: i32) -> vec4<f32> {
-    let inside = line >= 0 && ix >= 0 && ix < i32(params.width);
-    return x[u32(select(0, line + ix * i32(params.channels), inside))] * select(0.0, 1.0, inside);
-}
 
 // 4 input channels of a tap by 16 output channels.
 struct Block {
@@ -73,55 +69,45 @@ fn store(g: u32, row: u32, n: u32, block: Block) {
     store_sums(at + 3u * params.outputs, n, block.w);
 }
 
-// 4 output channels of dy; zero past the end of the line.
-fn upstream(line: u32, ox: u32, n: u32) -> vec4<f32> {
-    let at = (line * params.out_width + min(ox, params.out_width - 1u)) * params.outputs + min(n, params.outputs - 1u);
-    return dy[at] * select(0.0, 1.0, ox < params.out_width);
-}
-
 @compute @workgroup_size(WIDTH)
 fn conv2d_weight_grad_sliding(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let n = group.y * 4u;
-    let g = group.z;
-    let slot = group.x * 8u + lane;
-    let slots = params.kernel_height * params.channels;
-    let ky = min(slot, slots - 1u) / params.channels;
-    let c = min(slot, slots - 1u) % params.channels;
+    let slot = slot_of(group.x * 2u + lane / 4u, lane);
     let padding = i32(params.padding);
+    let pixel = i32(params.channels);
     var b0 = Block();
     var b1 = Block();
     var b2 = Block();
 
-    let end = min((g + 1u) * params.lines, params.rows * params.out_height);
-    for (var line = g * params.lines; line < end; line++) {
-        let r = i32(line / params.out_height);
-        let iy = i32(line % params.out_height + ky) - padding;
-        let start = (r * i32(params.height) + iy) * i32(params.width * params.channels) + i32(c);
-        let row = select(-1, start, iy >= 0 && iy < i32(params.height));
-        var p0 = channels_at(row, -padding);
-        var p1 = channels_at(row, 1 - padding);
+    let lines = min((slot.g + 1u) * params.lines, params.rows * params.out_height);
+    var line = first_line(slot.g);
+    for (var i = 0u; i < params.lines; i++) {
+        let at = places(line, lines, slot, n + lane % 4u);
+        var p0 = load(at.x - padding * pixel, -padding, at.end);
+        var p1 = load(at.x + (1 - padding) * pixel, 1 - padding, at.end);
         for (var ox = 0u; ox < params.out_width; ox += 4u) {
-            // Lane l loads pixel l / 4 of two, output channels 4 · (l % 4) ..
-            let a = upstream(line, ox + lane / 4u, n + lane % 4u);
-            let b = upstream(line, ox + 2u + lane / 4u, n + lane % 4u);
-            let panel = panel_of_lanes(a, b);
+            let panel = panel_of_halves(
+                upstream(at.dy, ox), upstream(at.dy, ox + 1u), upstream(at.dy, ox + 2u), upstream(at.dy, ox + 3u),
+            );
             let ix = i32(ox) - padding;
-            let p2 = channels_at(row, ix + 2);
-            let p3 = channels_at(row, ix + 3);
+            let place = at.x + ix * pixel;
+            let p2 = load(place + 2 * pixel, ix + 2, at.end);
+            let p3 = load(place + 3 * pixel, ix + 3, at.end);
             b0 = add_pixels(b0, p0, p1, p2, p3, panel);
-            let p4 = channels_at(row, ix + 4);
+            let p4 = load(place + 4 * pixel, ix + 4, at.end);
             b1 = add_pixels(b1, p1, p2, p3, p4, panel);
-            let p5 = channels_at(row, ix + 5);
+            let p5 = load(place + 5 * pixel, ix + 5, at.end);
             b2 = add_pixels(b2, p2, p3, p4, p5, panel);
             p0 = p4;
             p1 = p5;
         }
+        line = after(line);
     }
 
-    if slot < slots && g < params.parts {
-        let first = ky * 3u * params.channels + c;
-        store(g, first, n, b0);
-        store(g, first + params.channels, n, b1);
-        store(g, first + 2u * params.channels, n, b2);
+    if slot.number < all_slots() && slot.g < params.parts {
+        let first = slot.ky * 3u * params.channels + slot.c;
+        store(slot.g, first, n, b0);
+        store(slot.g, first + params.channels, n, b1);
+        store(slot.g, first + 2u * params.channels, n, b2);
     }
 }

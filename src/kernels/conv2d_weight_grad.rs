@@ -56,7 +56,7 @@ pub static SHADER: Shader = Shader {
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
 /// Slots (a tap and 4 input channels) of one block; see the shader.
-const SLOTS: u32 = 24;
+pub(super) const SLOTS: u32 = 24;
 
 /// Output pixels a part: adding the parts costs about 6 / 512 of the products on a software adapter, and a large batch
 /// still splits into enough parts to fill a GPU.
@@ -101,17 +101,20 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
         return form(shader, variant, blocks, p.parts);
     }
     let subgroup = &conv2d_weight_grad_subgroup::SHADER;
+    let grid = conv2d_weight_grad_sliding::grid(geometry, p.parts);
     if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) {
-        let (variant, grid) = conv2d_weight_grad_array::plan(geometry, p.parts as usize);
+        let variant = conv2d_weight_grad_array::variant(geometry);
         return Form { shader: &conv2d_weight_grad_array::SHADER, variant, grid };
     }
     let outputs = p.outputs.div_ceil(4);
     if forms.names(subgroup) && conv2d_weight_grad_subgroup::single(geometry) {
         return form(subgroup, 1, [1, outputs], p.parts.div_ceil(8));
     }
-    if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(geometry) {
+    // Where both are named, which would leave fewer lanes idle and load less beside its lines.
+    let full = forms.names(subgroup) && conv2d_weight_grad_subgroup::fills(geometry);
+    if forms.names(&conv2d_weight_grad_sliding::SHADER) && conv2d_weight_grad_sliding::fits(geometry) && !full {
         let shader = &conv2d_weight_grad_sliding::SHADER;
-        return form(shader, forms.index(shader), [(p.kernel_height * p.channels).div_ceil(8), outputs], p.parts);
+        return Form { shader, variant: forms.index(shader), grid };
     }
     let blocks = [(p.kernel_height * p.kernel_width * p.channels).div_ceil(SLOTS), outputs];
     if forms.names(subgroup) {

@@ -2,7 +2,7 @@
 //! fits and the recording's variants name it, for drivers that keep such an array in memory (`product::offered` says which).
 
 use super::conv2d::Geometry;
-use super::{Case, Kernel, conv2d_weight_grad};
+use super::{Case, Kernel, conv2d_weight_grad, shared};
 use crate::base::Array;
 use crate::gpu::{Shader, Variant, read, write};
 
@@ -10,7 +10,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_array",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_array.wgsl"),
-    shared: &[],
+    shared: &[shared::LINES, shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[
@@ -31,14 +31,11 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
     geometry.kernel[1] == 3 && geometry.convolution.stride <= 2
 }
 
-/// The variant for a shape, and the grid: two blocks of slots, each of one part, share a group.
-pub(super) fn plan(geometry: &Geometry, parts: usize) -> (usize, [u32; 3]) {
-    let [channels, outputs] = [geometry.input[3], geometry.output[3]];
-    let [single, short] = [channels == 1, geometry.output[2] <= 2];
+/// The variant for a shape.
+pub(super) fn variant(geometry: &Geometry) -> usize {
+    let [single, short] = [geometry.input[3] == 1, geometry.output[2] <= 2];
     let kind = if single { 4 } else { 2 * usize::from(short) };
-    let variant = kind + usize::from(geometry.convolution.stride == 2);
-    let blocks = (geometry.kernel[0] * channels.div_ceil(4)).div_ceil(4);
-    (variant, [(blocks * parts).div_ceil(2) as u32, outputs.div_ceil(16) as u32, 1])
+    kind + usize::from(geometry.convolution.stride == 2)
 }
 
 fn cases() -> Vec<Case> {
