@@ -6,12 +6,12 @@
 //   and 0 elsewhere
 //
 // Shapes     x (R, XH, XW, XC) -> out (R, H, W, C); C and XC padded (pads of out are written as zero)
-// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Dispatch   one group a line (r, h) of out, folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 
 struct Params {
-    count: u32,     // vec4 of out
+    lines: u32,     // R · H
     height: u32,    // H
     width: u32,     // W
     quads: u32,     // vec4 a pixel of out
@@ -37,42 +37,51 @@ fn channel_window(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
+    let line = group.x + group.y * groups.x;
+    if line >= params.lines {
         return;
     }
-    let column = i % params.quads;
-    let pixel = i / params.quads;
-    let w = pixel % params.width;
-    let h = pixel / params.width % params.height;
-    let r = pixel / (params.width * params.height);
-    var place = vec2(h * params.stride, w * params.stride);
-    var inside = true;
-    if params.mode == 1u {
-        place = vec2(h / params.stride, w / params.stride);
-        inside = h % params.stride == 0u && w % params.stride == 0u;
-    }
-    var value = vec4(0.0);
-    if inside {
-        let base = ((r * params.x_height + place.x) * params.x_width + place.y) * params.x_quads;
-        // c: the channel of the window that the first lane of this vec4 holds; negative before the window.
-        let c = i32(4u * column) - i32(params.first_out);
-        let end = i32(params.channels);
-        let offset = i32(params.first_in) + c;
-        if c < end && c > -4 {
-            if (offset & 3) == 0 && c >= 0 {
-                let all = x[base + u32(offset) / 4u];
-                let left = vec4(end - c);
-                value = select(vec4(0.0), all, vec4(0, 1, 2, 3) < left);
-            } else {
-                for (var j = 0; j < 4; j++) {
-                    if c + j >= 0 && c + j < end {
-                        let source = u32(offset + j);
-                        value[j] = x[base + source / 4u][source % 4u];
+    let r = line / params.height;
+    let h = line % params.height;
+    let transposed = params.mode == 1u;
+    let row = select(h * params.stride, h / params.stride, transposed);
+    let line_inside = !transposed || h % params.stride == 0u;
+    let across = params.width * params.quads;
+    // Software adapters divide lane by lane: once for each group, and then it is counted on.
+    var column = lane % params.quads;
+    var w = lane / params.quads;
+    for (var i = lane; i < across; i += WIDTH) {
+        // Whole numbers below 2^20: the quotient is at least half a step from the next.
+        let quotient = u32((f32(w) + 0.5) / f32(params.stride));
+        let place = select(w * params.stride, quotient, transposed);
+        var value = vec4(0.0);
+        if line_inside && (!transposed || quotient * params.stride == w) {
+            let base = ((r * params.x_height + row) * params.x_width + place) * params.x_quads;
+            // c: the channel of the window that the first lane of this vec4 holds; negative before the window.
+            let c = i32(4u * column) - i32(params.first_out);
+            let end = i32(params.channels);
+            let offset = i32(params.first_in) + c;
+            if c < end && c > -4 {
+                if (offset & 3) == 0 && c >= 0 {
+                    let all = x[base + u32(offset) / 4u];
+                    let left = vec4(end - c);
+                    value = select(vec4(0.0), all, vec4(0, 1, 2, 3) < left);
+                } else {
+                    for (var j = 0; j < 4; j++) {
+                        if c + j >= 0 && c + j < end {
+                            let source = u32(offset + j);
+                            value[j] = x[base + source / 4u][source % 4u];
+                        }
                     }
                 }
             }
         }
+        out[line * across + i] = value;
+        column += WIDTH % params.quads;
+        w += WIDTH / params.quads;
+        if column >= params.quads {
+            column -= params.quads;
+            w += 1u;
+        }
     }
-    out[i] = value;
 }

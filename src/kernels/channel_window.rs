@@ -1,17 +1,18 @@
 //! A window of channels moved to another place, with spatial subsampling, and its transpose.
 //! Shapes: `x (R, H, W, C)` → `out (R, ⌈H/stride⌉, ⌈W/stride⌉, channels)`; `(R, D)` counts as `(R, 1, 1, D)`.
 
+use super::columns::WIDTHS;
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result, Shape};
 use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `channel_window.wgsl`.
     pub struct Params {
-        /// Vec4 values of `out`.
-        pub count: u32,
+        /// Lines of `out`: R · H.
+        pub lines: u32,
         /// H of `out`.
         pub height: u32,
         /// W of `out`.
@@ -44,7 +45,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: WIDTHS,
 };
 
 /// The registry's entry.
@@ -120,10 +121,9 @@ fn dispatch(
     x: &Tensor,
     out: &Tensor,
 ) -> Result<()> {
-    let ([_, h, w, _], [_, xh, xw, _]) = (image(&out.shape), image(&x.shape));
-    let count = out.shape.physical() / 4;
+    let ([r, h, w, _], [_, xh, xw, _]) = (image(&out.shape), image(&x.shape));
     let p = Params {
-        count: count as u32,
+        lines: (r * h) as u32,
         height: h as u32,
         width: w as u32,
         quads: (out.shape.stride() / 4) as u32,
@@ -136,16 +136,15 @@ fn dispatch(
         stride: window.stride as u32,
         mode,
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[x, out], grid(count, width), cost(p))
+    recording.dispatch(&SHADER, p, &[x, out], grid(r * h, 1), cost(p))
 }
 
 /// The least work: write every value, read each value of the window once.
 pub fn cost(p: Params) -> Cost {
-    let pixels = u64::from(p.count / p.quads);
+    let pixels = u64::from(p.lines) * u64::from(p.width);
     let shared =
         if p.mode == 0 { pixels } else { pixels / u64::from(p.height * p.width) * u64::from(p.x_height * p.x_width) };
-    Cost { operations: 0, bytes: 16 * u64::from(p.count) + 4 * shared * u64::from(p.channels) }
+    Cost { operations: 0, bytes: 16 * pixels * u64::from(p.quads) + 4 * shared * u64::from(p.channels) }
 }
 
 /// Pairs of flat indices `(in the result, in the input)` that the window joins.
