@@ -43,8 +43,12 @@ struct Strip {
     ox: u32,
 }
 
+fn strip_rows() -> u32 {
+    return select(4u, 2u, SHORT);
+}
+
 fn strips_down() -> u32 {
-    return select((params.out_height + 3u) / 4u, (params.out_height + 1u) / 2u, SHORT);
+    return (params.out_height + strip_rows() - 1u) / strip_rows();
 }
 
 fn strips() -> u32 {
@@ -55,7 +59,7 @@ fn strips() -> u32 {
 fn strip_of(index: u32) -> Strip {
     let i = min(index, strips() - 1u);
     let down = strips_down();
-    return Strip(i / params.out_width / down, i / params.out_width % down * select(4u, 2u, SHORT), i % params.out_width);
+    return Strip(i / params.out_width / down, i / params.out_width % down * strip_rows(), i % params.out_width);
 }
 
 // The rows of x under a strip, as many as it has.
@@ -96,30 +100,6 @@ fn column_of(strip: Strip, kx: u32, k: u32) -> Column {
         s.i = load(place + 8 * line, row + 8, end);
     }
     return s;
-}
-
-// One input channel under 4 rows of outputs, as the three taps of a column see it.
-struct Taps {
-    top: vec4<f32>,
-    middle: vec4<f32>,
-    bottom: vec4<f32>,
-}
-
-fn taps_of(p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, p5: f32, p6: f32, p7: f32, p8: f32) -> Taps {
-    if STRIDE == 2u {
-        return Taps(vec4(p0, p2, p4, p6), vec4(p1, p3, p5, p7), vec4(p2, p4, p6, p8));
-    }
-    return Taps(vec4(p0, p1, p2, p3), vec4(p1, p2, p3, p4), vec4(p2, p3, p4, p5));
-}
-
-// The same of two strips of 2 rows.
-fn taps_of_two(
-    p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, q0: f32, q1: f32, q2: f32, q3: f32, q4: f32,
-) -> Taps {
-    if STRIDE == 2u {
-        return Taps(vec4(p0, p2, q0, q2), vec4(p1, p3, q1, q3), vec4(p2, p4, q2, q4));
-    }
-    return Taps(vec4(p0, p1, q0, q1), vec4(p1, p2, q1, q2), vec4(p2, p3, q2, q3));
 }
 
 // 4 input channels under 4 rows of outputs.
@@ -164,12 +144,12 @@ struct Pair {
 // The sums of an output + 3 taps of one inner step.
 fn add_taps(sum: Pair, a: Taps, b: Taps, top: f32, middle: f32, bottom: f32) -> Pair {
     var s = sum;
-    s.first = fma(a.top, vec4(top), s.first);
-    s.second = fma(b.top, vec4(top), s.second);
-    s.first = fma(a.middle, vec4(middle), s.first);
-    s.second = fma(b.middle, vec4(middle), s.second);
-    s.first = fma(a.bottom, vec4(bottom), s.first);
-    s.second = fma(b.bottom, vec4(bottom), s.second);
+    s.first = fma(a.a, vec4(top), s.first);
+    s.second = fma(b.a, vec4(top), s.second);
+    s.first = fma(a.b, vec4(middle), s.first);
+    s.second = fma(b.b, vec4(middle), s.second);
+    s.first = fma(a.c, vec4(bottom), s.first);
+    s.second = fma(b.c, vec4(bottom), s.second);
     return s;
 }
 
@@ -198,24 +178,16 @@ fn store_row(strip: Strip, n: u32, row: u32, part: u32, at: u32) {
     }
 }
 
-fn store(index: u32, n: u32, at: u32) {
+// A strip, whose first row's sums are part `part`.
+fn store(index: u32, n: u32, part: u32, at: u32) {
     if index < strips() {
         let strip = strip_of(index);
-        store_row(strip, n, 0u, 0u, at);
-        store_row(strip, n, 1u, 1u, at);
+        store_row(strip, n, 0u, part, at);
+        store_row(strip, n, 1u, part + 1u, at);
         if !SHORT {
-            store_row(strip, n, 2u, 2u, at);
-            store_row(strip, n, 3u, 3u, at);
+            store_row(strip, n, 2u, part + 2u, at);
+            store_row(strip, n, 3u, part + 3u, at);
         }
-    }
-}
-
-// The strip beside another.
-fn store_beside(index: u32, n: u32, at: u32) {
-    if index < strips() {
-        let strip = strip_of(index);
-        store_row(strip, n, 0u, 2u, at);
-        store_row(strip, n, 1u, 3u, at);
     }
 }
 
@@ -250,10 +222,10 @@ fn conv2d_strip(
             }
         }
     }
-    store(first + lane, n, 0u);
-    store(first + 8u + lane, n, 1u);
+    store(first + lane, n, 0u, 0u);
+    store(first + 8u + lane, n, 0u, 1u);
     if SHORT {
-        store_beside(first + 16u + lane, n, 0u);
-        store_beside(first + 24u + lane, n, 1u);
+        store(first + 16u + lane, n, 2u, 0u);
+        store(first + 24u + lane, n, 2u, 1u);
     }
 }

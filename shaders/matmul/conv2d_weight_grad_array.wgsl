@@ -41,35 +41,8 @@ const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 // Output n, channel c: taps 0 to 2 from 3 · (4n + c) on.
 var<private> sums: array<f32, 192>;
 
-// An input channel under 3 taps at 4 output pixels.
-struct Pixels {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-}
-
-// From the 6 columns below 4 pixels, or the 9 at stride 2.
-fn pixels(
-    p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, p5: f32, p6: f32, p7: f32, p8: f32,
-) -> Pixels {
-    if STRIDE == 2u {
-        return Pixels(vec4(p0, p2, p4, p6), vec4(p1, p3, p5, p7), vec4(p2, p4, p6, p8));
-    }
-    return Pixels(vec4(p0, p1, p2, p3), vec4(p1, p2, p3, p4), vec4(p2, p3, p4, p5));
-}
-
-// From the 4 columns, or 5, below the 2 pixels of each of two lines.
-fn pixels_of_two(
-    p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, q0: f32, q1: f32, q2: f32, q3: f32, q4: f32,
-) -> Pixels {
-    if STRIDE == 2u {
-        return Pixels(vec4(p0, p2, q0, q2), vec4(p1, p3, q1, q3), vec4(p2, p4, q2, q4));
-    }
-    return Pixels(vec4(p0, p1, q0, q1), vec4(p1, p2, q1, q2), vec4(p2, p3, q2, q3));
-}
-
 // Adds 4 pixels to 3 taps: d is dy of one output there.
-fn add_pixels(at: u32, p: Pixels, d: vec4<f32>) {
+fn add_pixels(at: u32, p: Taps, d: vec4<f32>) {
     var a = sums[at];
     var b = sums[at + 1u];
     var c = sums[at + 2u];
@@ -92,10 +65,10 @@ fn add_pixels(at: u32, p: Pixels, d: vec4<f32>) {
 
 // The 4 input channels.
 struct Four {
-    x: Pixels,
-    y: Pixels,
-    z: Pixels,
-    w: Pixels,
+    x: Taps,
+    y: Taps,
+    z: Taps,
+    w: Taps,
 }
 
 fn add_output(n: u32, p: Four, d: vec4<f32>) {
@@ -165,10 +138,10 @@ fn two_lines(p: Places, q: Places) -> Four {
         q4 = load(q.x + (first + 4) * pixel, first + 4, q.end);
     }
     return Four(
-        pixels_of_two(p0.x, p1.x, p2.x, p3.x, p4.x, q0.x, q1.x, q2.x, q3.x, q4.x),
-        pixels_of_two(p0.y, p1.y, p2.y, p3.y, p4.y, q0.y, q1.y, q2.y, q3.y, q4.y),
-        pixels_of_two(p0.z, p1.z, p2.z, p3.z, p4.z, q0.z, q1.z, q2.z, q3.z, q4.z),
-        pixels_of_two(p0.w, p1.w, p2.w, p3.w, p4.w, q0.w, q1.w, q2.w, q3.w, q4.w),
+        taps_of_two(p0.x, p1.x, p2.x, p3.x, p4.x, q0.x, q1.x, q2.x, q3.x, q4.x),
+        taps_of_two(p0.y, p1.y, p2.y, p3.y, p4.y, q0.y, q1.y, q2.y, q3.y, q4.y),
+        taps_of_two(p0.z, p1.z, p2.z, p3.z, p4.z, q0.z, q1.z, q2.z, q3.z, q4.z),
+        taps_of_two(p0.w, p1.w, p2.w, p3.w, p4.w, q0.w, q1.w, q2.w, q3.w, q4.w),
     );
 }
 
@@ -219,10 +192,10 @@ fn conv2d_weight_grad_array(@builtin(workgroup_id) group: vec3<u32>, @builtin(su
                     p8 = load(place + 8 * pixel, ix + 8, at.end);
                 }
                 let columns = Four(
-                    pixels(p0.x, p1.x, p2.x, p3.x, p4.x, p5.x, p6.x, p7.x, p8.x),
-                    pixels(p0.y, p1.y, p2.y, p3.y, p4.y, p5.y, p6.y, p7.y, p8.y),
-                    pixels(p0.z, p1.z, p2.z, p3.z, p4.z, p5.z, p6.z, p7.z, p8.z),
-                    pixels(p0.w, p1.w, p2.w, p3.w, p4.w, p5.w, p6.w, p7.w, p8.w),
+                    taps_of(p0.x, p1.x, p2.x, p3.x, p4.x, p5.x, p6.x, p7.x, p8.x),
+                    taps_of(p0.y, p1.y, p2.y, p3.y, p4.y, p5.y, p6.y, p7.y, p8.y),
+                    taps_of(p0.z, p1.z, p2.z, p3.z, p4.z, p5.z, p6.z, p7.z, p8.z),
+                    taps_of(p0.w, p1.w, p2.w, p3.w, p4.w, p5.w, p6.w, p7.w, p8.w),
                 );
                 add_panel(columns, panel);
                 p0 = select(p4, p8, STRIDE == 2u);

@@ -32,7 +32,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "conv2d_strip",
     source: include_str!("../../shaders/matmul/conv2d_strip.wgsl"),
-    shared: &[shared::PANEL, shared::THREE, shared::STRIP],
+    shared: &[shared::WINDOWS, shared::PANEL, shared::THREE, shared::STRIP],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[

@@ -242,6 +242,8 @@ pub mod shared {
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Panels that 8 lanes loaded together: `panel_of_lanes`, `columns_of_lanes`.
     pub const LANES: &str = include_str!("../../shaders/shared/lanes.wgsl");
+    /// A channel as three taps see it: `Taps`, `taps_of`, `taps_of_two`.
+    pub const WINDOWS: &str = include_str!("../../shaders/shared/windows.wgsl");
     /// Slots, lines and panels of the weight gradients with 3 taps a row: `slot_of`, `places`, `panel_of_halves`.
     pub const LINES: &str = include_str!("../../shaders/shared/lines.wgsl");
     /// The panel of a matrix product for subgroups: `panel_at`.
