@@ -135,6 +135,12 @@ pub fn mesa(info: &wgpu::AdapterInfo) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// Whether the driver is a Mesa whose software adapter takes all lanes at once in storage loads and in private arrays: 25.0.7 and
+/// 26.2.6 were measured to do so, 22.3.6 loops over the lanes in both; 23 and 24 were not measured and count as older.
+pub fn recent_mesa(info: &wgpu::AdapterInfo) -> bool {
+    mesa(info).is_some_and(|version| version >= 25)
+}
+
 /// Name, kind, backend and driver on one line.
 pub fn describe(info: &wgpu::AdapterInfo) -> String {
     let driver = format!("{} {}", info.driver, info.driver_info);
@@ -147,13 +153,18 @@ mod tests {
 
     #[test]
     fn mesas_version_is_read_from_the_driver() {
-        let of = |text: &str| {
+        let driven = |text: &str| {
             let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::Cpu, wgpu::Backend::Vulkan);
             text.clone_into(&mut info.driver_info);
-            mesa(&info)
+            info
         };
+        let of = |text: &str| mesa(&driven(text));
         assert_eq!(of("Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
         assert_eq!(of("Mesa 26.2.6-1 (LLVM 22.1.8)"), Some(26));
         assert!(["", "Mesa", "Mesa git", "550.54.14"].iter().all(|text| of(text).is_none()));
+        let recent = |text: &str| recent_mesa(&driven(text));
+        assert!(
+            recent("Mesa 25.0.7-2+deb13u1 (LLVM 19.1.7)") && !recent("Mesa 22.3.6 (LLVM 15.0.6)") && !recent("550.54")
+        );
     }
 }

@@ -370,8 +370,8 @@ impl Engine {
 
     /// Whether the time of copies into textures is well spent.
     fn worth_textures(&self, dispatch: &Dispatch) -> bool {
-        // Since Mesa 26 storage loads do not loop over the lanes: only products, which load everything several times, gain enough.
-        let least = if adapter::mesa(&self.info).is_some_and(|mesa| mesa >= 26) { texels::REUSE } else { 0 };
+        // Where storage loads are no loop over the lanes, only products, which load everything several times, gain enough.
+        let least = if adapter::recent_mesa(&self.info) { texels::REUSE } else { 0 };
         let bytes = dispatch.tensors.iter().map(Tensor::bytes).sum::<u64>();
         self.all_textures || (bytes >= texels::LEAST && dispatch.cost.operations >= least * bytes)
     }

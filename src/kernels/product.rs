@@ -51,6 +51,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_column::SHADER, 0),
             (&conv2d_strip::SHADER, 0),
             (&conv2d_input_grad_strip::SHADER, 0),
+            (&conv2d_input_grad_strip::SHADER, 1),
             (&conv2d_input_grad_tiled::SHADER, 1),
             (&conv2d_input_grad_tiled::SHADER, 2),
             (&conv2d_input_grad_tiled::SHADER, 3),
@@ -128,9 +129,9 @@ pub(super) const ARRAYS: [&Shader; 5] = [
 ];
 
 /// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
-/// 22.3 looks every element up lane by lane and compiles for half a minute; Mesa 26.2 is the first that was measured to do it.
+/// 22.3 looks every element up lane by lane and compiles for half a minute.
 pub fn keeps_arrays(engine: &Engine) -> bool {
-    engine.info().device_type == wgpu::DeviceType::Cpu && adapter::mesa(engine.info()).is_some_and(|mesa| mesa >= 26)
+    engine.info().device_type == wgpu::DeviceType::Cpu && adapter::recent_mesa(engine.info())
 }
 
 /// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one, those on
@@ -149,7 +150,7 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
 pub fn needs((shader, variant): (&Shader, usize)) -> String {
     let features = shader.variants[variant].needs;
     let more = if keeps_sums(shader.name) {
-        " and Mesa 26 or later"
+        " and Mesa 25 or later"
     } else if features.contains(cooperative::NEEDS) {
         " and matrices of its side"
     } else {
@@ -164,12 +165,15 @@ pub(super) fn keeps_sums(kernel: &str) -> bool {
 }
 
 /// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps
-/// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing.
+/// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing; and
+/// of strips by input one form is known to be the better one.
 pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let software = engine.info().device_type == wgpu::DeviceType::Cpu;
     let tiled = shader.shared.iter().any(|part| [shared::TILE, shared::COOPERATIVE].contains(part));
     let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
-    !(software && (tiled || wider))
+    let strip = shader.name == conv2d_input_grad_strip::SHADER.name;
+    let passed_over = strip && variant != conv2d_input_grad_strip::most_channels(engine);
+    !(software && (tiled || wider || passed_over))
 }
 
 /// Work that has several forms.
