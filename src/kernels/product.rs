@@ -156,7 +156,8 @@ pub fn needs((shader, variant): (&Shader, usize)) -> String {
     } else {
         ""
     };
-    format!("{features:?} on subgroups of 8 lanes or more{more}")
+    let names: Vec<&str> = features.iter_names().map(|(name, _)| name).collect();
+    format!("{} on subgroups of 8 lanes or more{more}", names.join(", "))
 }
 
 /// Whether a kernel keeps its sums in an array.
