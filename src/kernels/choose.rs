@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::product::{ARRAYS, offered};
+use super::product::{arrays, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, channel_window,
-    colour_jitter, conv2d_column, conv2d_coop, conv2d_input_grad_coop, conv2d_input_grad_strip,
-    conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
-    conv2d_weight_grad_coop, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
-    conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu,
-    relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup,
-    sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, trial,
+    colour_jitter, conv2d_column, conv2d_coop, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
+    conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, copy,
+    crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
+    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -84,9 +84,8 @@ pub fn built_in(engine: &Engine) -> Variants {
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
-        for shader in ARRAYS.into_iter().filter(|shader| offered(engine, (shader, 0))) {
-            let strip = shader.name == conv2d_input_grad_strip::SHADER.name;
-            chosen.insert(shader.name, if strip { conv2d_input_grad_strip::most_channels(engine) } else { 0 });
+        for (shader, variant) in arrays(engine).into_iter().filter(|&form| offered(engine, form)) {
+            chosen.insert(shader.name, variant);
         }
     }
     if !software {

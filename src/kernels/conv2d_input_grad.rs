@@ -71,8 +71,8 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
         return conv2d_strip::record(recording, &geometry, [dy, w, dx], true);
     }
     if forms.names(&conv2d_input_grad_strip::SHADER) && conv2d_input_grad_strip::fits(&geometry) {
-        let most = forms.index(&conv2d_input_grad_strip::SHADER);
-        return conv2d_input_grad_strip::record(recording, most, &geometry, [dy, w, dx]);
+        let named = forms.index(&conv2d_input_grad_strip::SHADER);
+        return conv2d_input_grad_strip::record(recording, named, &geometry, [dy, w, dx]);
     }
     let [rows, height, width, channels] = geometry.input;
     let p = Params {

@@ -119,14 +119,21 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     ),
 ];
 
-/// Forms that keep their sums in an array.
-pub(super) const ARRAYS: [&Shader; 5] = [
-    &conv2d_column::SHADER,
-    &conv2d_strip::SHADER,
-    &conv2d_input_grad_strip::SHADER,
-    &conv2d_weight_grad_array::SHADER,
-    &matmul_column::SHADER,
+/// Forms that keep their sums in an array, with the variant for drivers that compile long ones quickly and the one for others.
+const ARRAYS: [(&Shader, [usize; 2]); 5] = [
+    (&conv2d_column::SHADER, [0, 0]),
+    (&conv2d_strip::SHADER, [0, 0]),
+    (&conv2d_input_grad_strip::SHADER, [1, 0]),
+    (&conv2d_weight_grad_array::SHADER, [0, 0]),
+    (&matmul_column::SHADER, [0, 0]),
 ];
+
+/// The forms that keep their sums in an array, as an adapter takes them. Mesa 25 takes 10 to 13 s to compile strips by input of 32
+/// channels a lane, and 4 s for 16, which are 3 to 20 % slower there; Mesa 26 takes 2.7 and 1.7 s.
+pub(super) fn arrays(engine: &Engine) -> [(&'static Shader, usize); 5] {
+    let quick = adapter::mesa(engine.info()).is_none_or(|version| version >= 26);
+    ARRAYS.map(|(shader, variants)| (shader, variants[usize::from(!quick)]))
+}
 
 /// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
 /// 22.3 looks every element up lane by lane and compiles for half a minute.
@@ -162,18 +169,17 @@ pub fn needs((shader, variant): (&Shader, usize)) -> String {
 
 /// Whether a kernel keeps its sums in an array.
 pub(super) fn keeps_sums(kernel: &str) -> bool {
-    ARRAYS.iter().any(|form| form.name == kernel)
+    ARRAYS.iter().any(|(form, _)| form.name == kernel)
 }
 
 /// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps
 /// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing; and
-/// of strips by input one form is known to be the better one.
+/// which variant of [`arrays`] suits it is known.
 pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let software = engine.info().device_type == wgpu::DeviceType::Cpu;
     let tiled = shader.shared.iter().any(|part| [shared::TILE, shared::COOPERATIVE].contains(part));
     let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
-    let strip = shader.name == conv2d_input_grad_strip::SHADER.name;
-    let passed_over = strip && variant != conv2d_input_grad_strip::most_channels(engine);
+    let passed_over = arrays(engine).iter().any(|&(form, taken)| form.name == shader.name && variant != taken);
     !(software && (tiled || wider || passed_over))
 }
 
