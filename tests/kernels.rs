@@ -139,7 +139,8 @@ fn walk(engine: &Engine) {
         assert!(!cases.is_empty(), "{} has no cases", kernel.shader.name);
         for (index, variant) in kernel.shader.variants.iter().enumerate() {
             // A kernel that is asked for by name runs wherever it can, slow or not.
-            let slow = only.is_some() && engine.features().contains(variant.needs);
+            let side = variant.sets("SIDE").is_none_or(|side| engine.cooperative() == Some(side));
+            let slow = only.is_some() && engine.features().contains(variant.needs) && side;
             if !slow && !offered(engine, (kernel.shader, index)) {
                 eprintln!("{} {}: not offered by this adapter", kernel.shader.name, variant.name);
                 continue;

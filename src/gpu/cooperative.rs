@@ -46,7 +46,9 @@ fn lanes(spans: u32, lines: u32, largest: u32) -> u32 {
 /// The override constants of a variant on an adapter with subgroups of at most `largest` lanes.
 pub fn constants(variant: &Variant, largest: u32) -> Vec<(&'static str, f64)> {
     let mut constants = variant.constants.to_vec();
-    if variant.needs.contains(NEEDS) {
+    if let Some(subgroups) = variant.sets("SUBGROUPS") {
+        constants.push(("LANES", f64::from(subgroups * largest)));
+    } else if variant.needs.contains(NEEDS) {
         let [side, down, across, spans] = ["SIDE", "DOWN", "ACROSS", "SPANS"].map(|name| variant.constant(name));
         constants.push(("LANES", f64::from(lanes(spans, side * (4 * down + spans * across), largest))));
     }

@@ -159,8 +159,17 @@ impl Variant {
 
     /// The value of an override constant as an integer; panics when the variant does not set it.
     pub fn constant(&self, name: &str) -> u32 {
-        let found = self.constants.iter().find(|(n, _)| *n == name);
-        found.unwrap_or_else(|| panic!("variant {} has no constant {name}", self.name)).1 as u32
+        self.sets(name).unwrap_or_else(|| panic!("variant {} has no constant {name}", self.name))
+    }
+
+    /// The value of an override constant as an integer, if the variant sets it.
+    pub fn sets(&self, name: &str) -> Option<u32> {
+        self.constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value as u32)
+    }
+
+    /// Whether it rounds factors to half precision: on cooperative matrices, unless each factor is kept in two halves.
+    pub fn rounds(&self) -> bool {
+        self.needs.contains(cooperative::NEEDS) && self.sets("SPLIT").is_none_or(|split| split == 0)
     }
 }
 
@@ -182,9 +191,9 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// Whether its forms round factors to half precision: those on cooperative matrices.
+    /// Whether all its forms round factors to half precision.
     pub fn rounds(&self) -> bool {
-        self.variants[0].needs.contains(cooperative::NEEDS)
+        self.variants[0].rounds()
     }
 
     /// Checks that tensors can be in half precision.

@@ -6,12 +6,13 @@ use super::product::{arrays, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, channel_window,
-    colour_jitter, conv2d_column, conv2d_coop, conv2d_input_grad_coop, conv2d_input_grad_subgroup,
-    conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, copy,
-    crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
-    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, trial,
+    colour_jitter, conv2d_column, conv2d_coop, conv2d_halo, conv2d_input_grad_coop, conv2d_input_grad_halo,
+    conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
+    conv2d_weight_grad_coop, conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
+    conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled,
+    matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass,
+    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k,
+    trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -137,11 +138,16 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
     // Taken only where half-precision factors are allowed.
     let cooperative: [&'static Shader; 4] =
         [&conv2d_coop::SHADER, &conv2d_input_grad_coop::SHADER, &conv2d_weight_grad_coop::SHADER, &matmul_coop::SHADER];
+    // In single precision by factors in two halves; rounded ones where they are allowed.
+    let halo: [&'static Shader; 3] =
+        [&conv2d_halo::SHADER, &conv2d_input_grad_halo::SHADER, &conv2d_weight_grad_halo::SHADER];
     let of_side = |shader: &'static Shader| {
         let side = engine.cooperative()?;
-        Some((shader, shader.variants.iter().position(|variant| variant.constant("SIDE") == side)?))
+        let form = (shader, shader.variants.iter().position(|variant| variant.constant("SIDE") == side)?);
+        offered(engine, form).then_some(form)
     };
-    tiled.map(|shader| (shader, 0)).into_iter().chain(cooperative.into_iter().filter_map(of_side)).collect()
+    let on_matrices = cooperative.into_iter().chain(halo).filter_map(of_side);
+    tiled.map(|shader| (shader, 0)).into_iter().chain(on_matrices).collect()
 }
 
 /// Those that were set for the device, else [`direct_forms`]: what answers computed elsewhere are compared with.

@@ -1,7 +1,10 @@
 //! Convolution, NHWC. Shapes: `x (R, H, W, C)`, `w [kh, kw, pad4(C), Cout]` → `y (R, OH, OW, Cout)`.
 
 use super::product::Product;
-use super::{Case, Kernel, conv2d_coop, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd, params, shared};
+use super::{
+    Case, Kernel, conv2d_coop, conv2d_halo, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd, halo, params,
+    shared,
+};
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
 use crate::base::{Array, Error, Result};
@@ -161,6 +164,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     }
     if forms.names(&conv2d_strip::SHADER) && conv2d_strip::fits(&geometry) {
         return conv2d_strip::record(recording, &geometry, [x, w, y], false);
+    }
+    if let Some(recorded) = halo::record(recording, &conv2d_halo::SHADER, &forms, &geometry, [x, w, y]) {
+        return recorded;
     }
     let p = Params {
         rows: geometry.input[0] as u32,

@@ -4,8 +4,8 @@
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
-    Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_strip, conv2d_input_grad_subgroup, conv2d_input_grad_tiled,
-    conv2d_strip, conv2d_winograd, params, shared,
+    Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_strip, conv2d_input_grad_subgroup,
+    conv2d_input_grad_tiled, conv2d_strip, conv2d_winograd, halo, params, shared,
 };
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, read, write};
@@ -73,6 +73,9 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
     if forms.names(&conv2d_input_grad_strip::SHADER) && conv2d_input_grad_strip::fits(&geometry) {
         let named = forms.index(&conv2d_input_grad_strip::SHADER);
         return conv2d_input_grad_strip::record(recording, named, &geometry, [dy, w, dx]);
+    }
+    if let Some(recorded) = halo::record(recording, &conv2d_input_grad_halo::SHADER, &forms, &geometry, [dy, w, dx]) {
+        return recorded;
     }
     let [rows, height, width, channels] = geometry.input;
     let p = Params {

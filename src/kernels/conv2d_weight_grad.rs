@@ -4,8 +4,8 @@
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
-    Case, Kernel, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts,
+    Case, Kernel, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_halo,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts,
 };
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
@@ -155,6 +155,14 @@ pub fn record(
         lines: lines as u32,
     };
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
+    if let Some(plan) = conv2d_weight_grad_halo::plan(&forms, &geometry, parts) {
+        let parts = plan.params.parts as usize;
+        let part = part.window(0, partial(&geometry, parts));
+        let sums = if parts == 1 { dw } else { &part };
+        let shader = &conv2d_weight_grad_halo::SHADER;
+        recording.dispatch_variant(shader, plan.variant, plan.params, &[x, dy, sums], plan.grid, geometry.cost())?;
+        return if parts == 1 { Ok(()) } else { sum_parts::record(recording, &part, dw) };
+    }
     let Form { shader, variant, grid } = form(&forms, &geometry, &p);
     // A single part is the answer already.
     let sums = if parts == 1 { dw } else { part };

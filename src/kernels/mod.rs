@@ -35,8 +35,10 @@ pub mod conditional;
 pub mod conv2d;
 pub mod conv2d_column;
 pub mod conv2d_coop;
+pub mod conv2d_halo;
 pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_coop;
+pub mod conv2d_input_grad_halo;
 pub mod conv2d_input_grad_strip;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_input_grad_tiled;
@@ -46,6 +48,7 @@ pub mod conv2d_tiled;
 pub mod conv2d_weight_grad;
 pub mod conv2d_weight_grad_array;
 pub mod conv2d_weight_grad_coop;
+pub mod conv2d_weight_grad_halo;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
 pub mod conv2d_weight_grad_tiled;
@@ -72,6 +75,7 @@ pub mod gather_labels;
 pub mod gather_rows;
 pub mod gradient_norm;
 pub mod grey_sums;
+pub mod halo;
 pub mod loss_scale;
 pub mod masked_softmax;
 pub mod matmul;
@@ -158,8 +162,10 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d::KERNEL,
     conv2d_column::KERNEL,
     conv2d_coop::KERNEL,
+    conv2d_halo::KERNEL,
     conv2d_input_grad::KERNEL,
     conv2d_input_grad_coop::KERNEL,
+    conv2d_input_grad_halo::KERNEL,
     conv2d_input_grad_strip::KERNEL,
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_input_grad_tiled::KERNEL,
@@ -169,6 +175,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad::KERNEL,
     conv2d_weight_grad_array::KERNEL,
     conv2d_weight_grad_coop::KERNEL,
+    conv2d_weight_grad_halo::KERNEL,
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
     conv2d_weight_grad_tiled::KERNEL,
@@ -266,6 +273,10 @@ pub mod shared {
     pub const TILE: &str = include_str!("../../shaders/shared/tile.wgsl");
     /// Matrix products in tiles on cooperative matrices: `tile`.
     pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
+    /// Bands of images in workgroup memory and factors in two halves: `place_of`, `first_position`, `high`, `add_product`.
+    pub const BAND: &str = include_str!("../../shaders/shared/band.wgsl");
+    /// Convolutions of stride 1 on cooperative matrices, an image's part in workgroup memory: `halo`.
+    pub const HALO: &str = include_str!("../../shaders/shared/halo.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.

@@ -3,11 +3,11 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_column, conv2d_coop, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_strip,
-    conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
-    conv2d_weight_grad, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, matmul, matmul_column, matmul_coop,
-    matmul_subgroup, matmul_tiled, matmul_wide, shared,
+    conv2d, conv2d_column, conv2d_coop, conv2d_halo, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_halo,
+    conv2d_input_grad_strip, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup,
+    conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_halo,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, halo, matmul,
+    matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::recording::HALF;
@@ -31,6 +31,22 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_tiled::SHADER, 4),
             (&conv2d_tiled::SHADER, 5),
             (&conv2d_tiled::SHADER, 6),
+            (&conv2d_halo::SHADER, 1),
+            (&conv2d_halo::SHADER, 2),
+            (&conv2d_halo::SHADER, 3),
+            (&conv2d_halo::SHADER, 4),
+            (&conv2d_halo::SHADER, 5),
+            (&conv2d_halo::SHADER, 6),
+            (&conv2d_halo::SHADER, 7),
+            (&conv2d_halo::SHADER, 8),
+            (&conv2d_halo::SHADER, 10),
+            (&conv2d_halo::SHADER, 11),
+            (&conv2d_halo::SHADER, 12),
+            (&conv2d_halo::SHADER, 13),
+            (&conv2d_halo::SHADER, 14),
+            (&conv2d_halo::SHADER, 15),
+            (&conv2d_halo::SHADER, 16),
+            (&conv2d_halo::SHADER, 17),
             (&conv2d_coop::SHADER, 1),
             (&conv2d_coop::SHADER, 2),
             (&conv2d_coop::SHADER, 3),
@@ -58,6 +74,22 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_input_grad_tiled::SHADER, 4),
             (&conv2d_input_grad_tiled::SHADER, 5),
             (&conv2d_input_grad_tiled::SHADER, 6),
+            (&conv2d_input_grad_halo::SHADER, 1),
+            (&conv2d_input_grad_halo::SHADER, 2),
+            (&conv2d_input_grad_halo::SHADER, 3),
+            (&conv2d_input_grad_halo::SHADER, 4),
+            (&conv2d_input_grad_halo::SHADER, 5),
+            (&conv2d_input_grad_halo::SHADER, 6),
+            (&conv2d_input_grad_halo::SHADER, 7),
+            (&conv2d_input_grad_halo::SHADER, 8),
+            (&conv2d_input_grad_halo::SHADER, 10),
+            (&conv2d_input_grad_halo::SHADER, 11),
+            (&conv2d_input_grad_halo::SHADER, 12),
+            (&conv2d_input_grad_halo::SHADER, 13),
+            (&conv2d_input_grad_halo::SHADER, 14),
+            (&conv2d_input_grad_halo::SHADER, 15),
+            (&conv2d_input_grad_halo::SHADER, 16),
+            (&conv2d_input_grad_halo::SHADER, 17),
             (&conv2d_input_grad_coop::SHADER, 1),
             (&conv2d_input_grad_coop::SHADER, 2),
             (&conv2d_input_grad_coop::SHADER, 3),
@@ -82,6 +114,14 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             (&conv2d_weight_grad_tiled::SHADER, 4),
             (&conv2d_weight_grad_tiled::SHADER, 5),
             (&conv2d_weight_grad_tiled::SHADER, 6),
+            (&conv2d_weight_grad_halo::SHADER, 1),
+            (&conv2d_weight_grad_halo::SHADER, 2),
+            (&conv2d_weight_grad_halo::SHADER, 3),
+            (&conv2d_weight_grad_halo::SHADER, 4),
+            (&conv2d_weight_grad_halo::SHADER, 6),
+            (&conv2d_weight_grad_halo::SHADER, 7),
+            (&conv2d_weight_grad_halo::SHADER, 8),
+            (&conv2d_weight_grad_halo::SHADER, 9),
             (&conv2d_weight_grad_coop::SHADER, 1),
             (&conv2d_weight_grad_coop::SHADER, 2),
             (&conv2d_weight_grad_coop::SHADER, 3),
@@ -147,7 +187,10 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let variant = &shader.variants[variant];
     let needs = variant.needs;
     if needs.contains(cooperative::NEEDS) {
-        return engine.cooperative() == Some(variant.constant("SIDE"));
+        // Those of halo.rs take more than the adapters that have such matrices promise.
+        let room = engine.limits().max_compute_workgroup_storage_size;
+        let enough = variant.sets("SUBGROUPS").is_none() || halo::memory(variant) <= room;
+        return engine.cooperative() == Some(variant.constant("SIDE")) && enough;
     }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
     engine.features().contains(needs) && wide_enough && (!keeps_sums(shader.name) || keeps_arrays(engine))

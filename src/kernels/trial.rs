@@ -17,17 +17,30 @@ pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'s
     for (plain, forms) in FORMS {
         let shapes = if plain.name == "matmul" { MATRICES.as_slice() } else { &[CONVOLUTION] };
         for &(shader, variant) in named.iter().filter(|(named, _)| forms.iter().any(|(s, _)| s.name == named.name)) {
-            let failed = shapes.iter().find_map(|shape| tried(engine, plain, shape, shader, variant).err());
+            let ways: &[bool] = match (shader.rounds(), shader.variants.iter().any(|v| v.rounds())) {
+                (true, _) => &[true],
+                (false, true) => &[false, true],
+                (false, false) => &[false],
+            };
+            let tried = |&half: &bool| {
+                shapes.iter().find_map(|shape| tried(engine, plain, shape, (shader, variant), half).err())
+            };
+            let failed = ways.iter().find_map(tried);
             found.extend(failed.map(|e| (shader.name, e.to_string())));
         }
     }
     found
 }
 
-fn tried(engine: &Engine, plain: &Shader, shape: &str, shader: &'static Shader, variant: usize) -> Result<()> {
+fn tried(
+    engine: &Engine,
+    plain: &Shader,
+    shape: &str,
+    (shader, variant): (&'static Shader, usize),
+    half: bool,
+) -> Result<()> {
     let product = Product::parse(plain.name, shape)?;
     let product = product.ok_or_else(|| Error::Shape(format!("{} has no shape {shape}", plain.name)))?;
-    let half = shader.rounds();
     let mut seed = 0;
     let maps = if half { DType::F16 } else { DType::F32 };
     engine.passing(|| {

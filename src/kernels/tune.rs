@@ -143,6 +143,9 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
     let usual = recorded(known.of_class(&class))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
     for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
+        if shader.variants[variant].rounds() && !half {
+            continue;
+        }
         let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to another.
@@ -190,7 +193,10 @@ pub fn compete(
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
             }
-            let rounds = output.dtype == DType::F16 || candidate.recording.dispatches[0].shader.rounds();
+            let rounds = output.dtype == DType::F16 || {
+                let first = &candidate.recording.dispatches[0];
+                first.shader.variants[first.variant].rounds()
+            };
             (program, compare(&words, &expected, if rounds { cooperative::ROUNDING } else { tolerance }))
         });
         let program = match tried {

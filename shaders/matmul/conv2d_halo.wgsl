@@ -1,0 +1,68 @@
+// Convolution of NHWC images of stride 1 on cooperative matrices, as in conv2d.wgsl, with the image's part in workgroup
+// memory once for all taps.
+//
+//   y[r, oy, ox, n] = sum over ky, kx, c of x[r, oy + ky − padding, ox + kx − padding, c] · w[ky, kx, c, n]
+//
+// Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout); places outside x count as zero
+// Dispatch   (bands of lines or blocks of images, blocks of COLUMNS output channels, fold of x past 65535 groups)
+// Tile       a subgroup computes DOWN by ACROSS matrices of SIDE positions by SIDE outputs
+// Shared     SIDE channels of the lines and their border, the weights of TAPS taps, a matrix of sums a subgroup: at most
+//            48 KiB (halo.wgsl); needs cooperative matrices, f16 and subgroups
+// Order      each output is summed in one order of c, ky, kx, as the matrix unit adds: the same bits every run
+// Paper      Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
+//            peak performance", 2022 (factors as sums of two halves, sums outside the unit)
+
+enable f16;
+enable wgpu_cooperative_matrix;
+
+struct Params {
+    rows: u32,             // R
+    height: u32,           // H
+    width: u32,            // W
+    channels: u32,         // pad4(C) / 4
+    out_height: u32,       // OH
+    out_width: u32,        // OW
+    outputs: u32,          // pad4(Cout) / 4
+    kernel_width: u32,     // kw
+    taps: u32,             // kh · kw
+    padding: u32,
+    pitch: u32,            // positions a line: W + 2 · padding
+    band: u32,             // lines of y a workgroup
+    bands: u32,            // bands an image
+    images: u32,           // images a workgroup; 1 unless a band is all of one
+    image_tiles: u32,      // tiles of SIDE positions of an image's band
+    line_tiles: u32,       // tiles a line where lines are whole tiles, else 0
+    image_positions: u32,  // positions of an image's part
+    image_reciprocal: u32, // 2²⁰ / image_positions, rounded up
+    line_reciprocal: u32,  // 2²⁰ / pitch, rounded up
+    columns: u32,          // Cout
+    parts: u32,            // 1
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // (R, H, W, C)
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;       // [kh, kw, pad4(C), Cout]
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (R, OH, OW, Cout)
+
+fn source(i: u32) -> vec4<f32> {
+    return x[i];
+}
+
+fn weights(i: u32) -> vec4<f32> {
+    return w[i];
+}
+
+fn put(i: u32, value: vec4<f32>) {
+    y[i] = value;
+}
+
+@compute @workgroup_size(LANES)
+fn conv2d_halo(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
+) {
+    halo(group.x + group.z * groups.x, group.y * COLUMNS, lane, subgroup, sublane);
+}

@@ -1,0 +1,68 @@
+// Gradient of a convolution of stride 1 by its input on cooperative matrices, as in conv2d_input_grad.wgsl, with the part of
+// the upstream gradient in workgroup memory once for all taps: the convolution of it with the weights turned round.
+//
+//   dx[r, iy, ix, c] = sum over ky, kx, n of dy[r, iy + padding − ky, ix + padding − kx, n] · w[ky, kx, c, n]
+//
+// Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C); places outside dy count as zero
+// Dispatch   (bands of lines or blocks of images, blocks of COLUMNS channels, fold of x past 65535 groups)
+// Tile       a subgroup computes DOWN by ACROSS matrices of SIDE positions by SIDE channels
+// Shared     SIDE outputs of the lines and their border, the weights of TAPS taps, a matrix of sums a subgroup: at most
+//            48 KiB (halo.wgsl); needs cooperative matrices, f16 and subgroups
+// Order      each value is summed in one order of n, ky, kx, as the matrix unit adds: the same bits every run
+// Paper      Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
+//            peak performance", 2022 (factors as sums of two halves, sums outside the unit)
+
+enable f16;
+enable wgpu_cooperative_matrix;
+
+struct Params {
+    rows: u32,             // R
+    height: u32,           // OH
+    width: u32,            // OW
+    channels: u32,         // pad4(Cout) / 4
+    out_height: u32,       // H
+    out_width: u32,        // W
+    outputs: u32,          // pad4(C) / 4
+    kernel_width: u32,     // kw
+    taps: u32,             // kh · kw
+    padding: u32,          // of the turned convolution: kh − 1 − padding
+    pitch: u32,            // positions a line: OW + 2 · padding
+    band: u32,             // lines of dx a workgroup
+    bands: u32,            // bands an image
+    images: u32,           // images a workgroup; 1 unless a band is all of one
+    image_tiles: u32,      // tiles of SIDE positions of an image's band
+    line_tiles: u32,       // tiles a line where lines are whole tiles, else 0
+    image_positions: u32,  // positions of an image's part
+    image_reciprocal: u32, // 2²⁰ / image_positions, rounded up
+    line_reciprocal: u32,  // 2²⁰ / pitch, rounded up
+    columns: u32,          // C
+    parts: u32,            // 1
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;       // (R, OH, OW, Cout)
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;        // [kh, kw, pad4(C), Cout]
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>; // (R, H, W, C)
+
+fn source(i: u32) -> vec4<f32> {
+    return dy[i];
+}
+
+fn weights(i: u32) -> vec4<f32> {
+    return w[i];
+}
+
+fn put(i: u32, value: vec4<f32>) {
+    dx[i] = value;
+}
+
+@compute @workgroup_size(LANES)
+fn conv2d_input_grad_halo(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
+) {
+    halo(group.x + group.z * groups.x, group.y * COLUMNS, lane, subgroup, sublane);
+}

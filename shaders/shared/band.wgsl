@@ -1,0 +1,80 @@
+// A band of lines of images in workgroup memory, with its border and zeros outside the image, for matrices whose lines are
+// neighbouring positions; and factors as sums of two halves. Appended after a kernel with the geometry of conv2d_halo.wgsl's
+// parameters that declares `override VECTORS` (vectors of 4 channels that a position has here), before what uses it.
+//
+// SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
+// low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
+// part anew. Sums of a few steps leave the matrix unit, which may cut off, and are added by float32 additions.
+// Else factors are rounded to half precision.
+
+override SIDE: u32 = 16u;
+alias Left = coop_mat16x16<f16, A>;
+alias Right = coop_mat16x16<f16, B>;
+alias Sum = coop_mat16x16<f32, C>;
+
+override SPLIT: bool = true;
+override QUADS: u32 = SIDE / 4u;
+// Vectors from a position to the next: 8 numbers more than are used, so that they begin in different banks.
+override LINE: u32 = VECTORS + 2u;
+
+// Bits of the largest absolute values of what is staged. Four words, because matrices have to begin at multiples of 16 bytes and
+// drivers lay such variables one after the other.
+var<workgroup> peaks: array<atomic<u32>, 4>;
+
+// The power of two that takes a value of these bits to between 2¹⁴ and 2¹⁵.
+fn scale_of(bits: u32) -> f32 {
+    let exponent = bits >> 23u;
+    return select(bitcast<f32>(clamp(268u - exponent, 1u, 253u) << 23u), 1.0, exponent == 0u || exponent == 255u);
+}
+
+// The nearest numbers of 11 bits, told by their bits: a driver may take a conversion there and back for nothing.
+fn high(v: vec4<f32>) -> vec4<f32> {
+    return bitcast<vec4<f32>>((bitcast<vec4<u32>>(v) + 0x1000u) & vec4(0xffffe000u));
+}
+
+fn largest(v: vec4<f32>) -> f32 {
+    let a = abs(v);
+    return max(max(a.x, a.y), max(a.z, a.w));
+}
+
+fn add_product(h: Left, l: Left, r: Right, m: Right, sum: Sum) -> Sum {
+    if SPLIT {
+        return coopMultiplyAdd(h, r, coopMultiplyAdd(h, m, coopMultiplyAdd(l, r, sum)));
+    }
+    return coopMultiplyAdd(h, r, sum);
+}
+
+// Which vectors of channels of which position the i-th vector of the image's part is: where it lies in workgroup memory,
+// and in the image if it lies inside.
+struct Place {
+    own: u32,
+    at: u32,
+    inside: bool,
+}
+
+fn place_of(i: u32, first_vector: u32, first_image: u32, first_line: u32) -> Place {
+    let position = i / VECTORS;
+    let channel = first_vector + i % VECTORS;
+    // Products with reciprocals, exact for what fits (halo.rs).
+    let image = (position * params.image_reciprocal) >> 20u;
+    let within = position - image * params.image_positions;
+    let line = (within * params.line_reciprocal) >> 20u;
+    let y = i32(first_line + line) - i32(params.padding);
+    let x = i32(within - line * params.pitch) - i32(params.padding);
+    let r = first_image + image;
+    let inside = y >= 0 && y < i32(params.height) && x >= 0 && x < i32(params.width) && r < params.rows
+        && channel < params.channels;
+    let at = ((r * params.height + u32(y)) * params.width + u32(x)) * params.channels + channel;
+    return Place(position * LINE + i % VECTORS, select(0u, at, inside), inside);
+}
+
+// The first position of a workgroup's tile of SIDE positions: whole tiles of each line, or one after the other.
+fn first_position(tile: u32) -> u32 {
+    let image = tile / params.image_tiles;
+    let own = tile % params.image_tiles;
+    var at = own * SIDE;
+    if params.line_tiles > 0u {
+        at = own / params.line_tiles * params.pitch + own % params.line_tiles * SIDE;
+    }
+    return image * params.image_positions + at;
+}

@@ -1,0 +1,145 @@
+//! Gradient of a convolution of stride 1 by its weights on cooperative matrices, in single precision by factors in two halves:
+//! recorded by [`conv2d_weight_grad::record`] in place of `conv2d_weight_grad.wgsl` where the recording's variants name it and the
+//! shape fits.
+
+use super::conv2d::Geometry;
+use super::halo::{self, Params, Seen};
+use super::{Case, Kernel, conv2d_weight_grad, cooperative, shared};
+use crate::base::Array;
+use crate::gpu::{self, Shader, Variant, Variants, read, write};
+
+/// The shader.
+pub static SHADER: Shader = Shader {
+    name: "conv2d_weight_grad_halo",
+    source: include_str!("../../shaders/matmul/conv2d_weight_grad_halo.wgsl"),
+    shared: &[shared::BAND],
+    params: size_of::<Params>(),
+    bindings: &[read("x"), read("dy"), write("part")],
+    variants: VARIANTS,
+};
+
+/// The registry's entry.
+pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: halo::FIELDS, cases };
+
+macro_rules! variants {
+    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $shares:literal, $positions:literal, $tiles:literal)),+) => { &[$(
+        Variant::needing(
+            $name,
+            &[
+                ("SIDE", $side), ("SPLIT", $split), ("DOWN", $down), ("ACROSS", $across), ("SHARES", $shares),
+                ("SUBGROUPS", $down * $across * $shares), ("POSITIONS", $positions), ("TILES", $tiles),
+            ],
+            gpu::cooperative::NEEDS,
+        ),
+    )+] };
+}
+
+/// Forms of one side and one way to keep factors.
+const TILES: usize = 2;
+/// Variants of one side: the choice by shape, the forms with split factors, those with rounded ones.
+const GROUP: usize = 1 + 2 * TILES;
+
+/// The form is chosen by the shape, or one is named: by the side of its matrices, and its input by its output channels.
+const VARIANTS: &[Variant] = variants!(
+    ("16 by shape", 16.0, 1.0, 1.0, 1.0, 4.0, 240.0, 8.0),
+    ("16 16x16", 16.0, 1.0, 1.0, 1.0, 4.0, 240.0, 8.0),
+    ("16 32x32", 16.0, 1.0, 2.0, 2.0, 1.0, 128.0, 6.0),
+    ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 4.0, 240.0, 8.0),
+    ("16 32x32 half", 16.0, 0.0, 2.0, 2.0, 1.0, 240.0, 10.0),
+    ("8 by shape", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0),
+    ("8 16x16", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0),
+    ("8 32x32", 8.0, 1.0, 4.0, 4.0, 1.0, 128.0, 6.0),
+    ("8 16x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 240.0, 8.0),
+    ("8 32x32 half", 8.0, 0.0, 4.0, 4.0, 1.0, 128.0, 6.0)
+);
+
+/// Workgroups that fill a GPU: about four for each of a large one's 132 processors.
+const ENOUGH: usize = 528;
+
+/// Bytes of workgroup memory that a variant takes; see the shader.
+pub(super) fn memory(variant: &Variant) -> u32 {
+    let [side, down, across, subgroups, positions, tiles] =
+        ["SIDE", "DOWN", "ACROSS", "SUBGROUPS", "POSITIONS", "TILES"].map(|name| variant.constant(name));
+    let kept = if variant.constant("SPLIT") > 0 { 2 } else { 1 };
+    let staged = positions * (down * side + 8) + tiles * side * (across * side + 8);
+    2 * kept * staged + 4 * (subgroups + 1) * side * side + 48
+}
+
+/// A form with its parameters and its grid.
+pub(super) struct Plan {
+    /// Index of the variant.
+    pub variant: usize,
+    /// Uniforms; `parts` among them.
+    pub params: Params,
+    /// Workgroups.
+    pub grid: [u32; 3],
+}
+
+/// The form that is named for a convolution, or where that stands for the choice by shape the one that computes and loads least,
+/// with at most `parts` parts. None where none is named or fits.
+pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Option<Plan> {
+    if !forms.names(&SHADER) {
+        return None;
+    }
+    let seen = Seen::of(geometry, false)?;
+    let asked = forms.index(&SHADER);
+    let (first, place) = (asked / GROUP * GROUP, asked % GROUP);
+    let rounded = if forms.half && (place == 0 || place > TILES) { TILES } else { 0 };
+    let places = if place == 0 { 1..=TILES } else { (place - 1) % TILES + 1..=(place - 1) % TILES + 1 };
+    let [_, _, _, channels] = geometry.input;
+    let plans = places.filter_map(|place| {
+        let index = first + place + rounded;
+        let variant = &VARIANTS[index];
+        let [side, down, across, positions, tiles] =
+            ["SIDE", "DOWN", "ACROSS", "POSITIONS", "TILES"].map(|name| variant.constant(name) as usize);
+        let mut params = seen.shared_out(side, tiles, positions)?;
+        let blocks = [
+            channels.div_ceil(down * side) * (params.taps as usize).div_ceil(9),
+            geometry.output[3].div_ceil(across * side),
+        ];
+        let groups = halo::groups(&params);
+        let all = blocks[0] * blocks[1];
+        params.parts = parts.min(groups).min(ENOUGH.div_ceil(all)) as u32;
+        // Matrices, and channels that are staged, which takes about as long as three quarters of a matrix.
+        let tiles = groups * (params.images * params.image_tiles) as usize;
+        let work = all * tiles * (4 * down * across + 3 * (down + across)) * side * side;
+        let grid = [blocks[0] as u32, blocks[1] as u32, params.parts];
+        Some((work, Plan { variant: index, params, grid }))
+    });
+    plans.min_by_key(|(work, plan)| (*work, plan.variant)).map(|(_, plan)| plan)
+}
+
+fn cases() -> Vec<Case> {
+    let fits = |g: &Geometry| {
+        let seen = Seen::of(g, false);
+        seen.is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 6, 128).is_some()))
+    };
+    let rounded = conv2d_weight_grad::cases_of(fits, cooperative::rounded);
+    halo::both(conv2d_weight_grad::cases_of(fits, Array::clone), rounded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv2d::of_row;
+
+    #[test]
+    fn memory_suffices() {
+        for variant in VARIANTS {
+            assert!(memory(variant) <= 48 << 10, "{}: {} bytes", variant.name, memory(variant));
+            assert!(variant.constant("SIDE") == 16 || memory(variant) <= 32 << 10, "{}", variant.name);
+        }
+    }
+
+    #[test]
+    fn the_shape_chooses_blocks_and_parts() {
+        let of = |row| {
+            let forms = Variants { kernels: [(SHADER.name, 0)].into(), ..Variants::default() };
+            let plan = plan(&forms, &of_row(row), 1024).unwrap();
+            (VARIANTS[plan.variant].name, plan.params.band, plan.grid)
+        };
+        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1]), ("16 16x16", 4, [1, 1, 528]));
+        assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1]), ("16 32x32", 4, [1, 1, 528]));
+        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1]), ("16 32x32", 8, [2, 2, 132]));
+    }
+}

@@ -1,0 +1,299 @@
+//! What the convolutions of stride 1 on cooperative matrices share: their variants, and how an image is shared out.
+
+use super::conv2d::{Geometry, fold};
+use super::{Case, conv2d, conv2d_weight_grad_halo, params};
+use crate::base::Result;
+use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, cooperative};
+
+params! {
+    /// Uniforms of `conv2d_halo.wgsl` and of `conv2d_input_grad_halo.wgsl`; of the latter, sizes are those of the convolution
+    /// that it is.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// Lines of the source.
+        pub height: u32,
+        /// Pixels of a line of the source.
+        pub width: u32,
+        /// Vectors of 4 channels of the source.
+        pub channels: u32,
+        /// Lines of the output.
+        pub out_height: u32,
+        /// Pixels of a line of the output.
+        pub out_width: u32,
+        /// Vectors of 4 channels of the output.
+        pub outputs: u32,
+        /// kw.
+        pub kernel_width: u32,
+        /// kh · kw.
+        pub taps: u32,
+        /// Zeros on each side.
+        pub padding: u32,
+        /// Positions a line, borders included.
+        pub pitch: u32,
+        /// Lines of the output a workgroup.
+        pub band: u32,
+        /// Bands an image.
+        pub bands: u32,
+        /// Images a workgroup; 1 unless a band is all of one.
+        pub images: u32,
+        /// Tiles of an image's band.
+        pub image_tiles: u32,
+        /// Tiles a line where lines are whole tiles, else 0.
+        pub line_tiles: u32,
+        /// Positions of an image's part.
+        pub image_positions: u32,
+        /// 2²⁰ / `image_positions`, rounded up.
+        pub image_reciprocal: u32,
+        /// 2²⁰ / `pitch`, rounded up.
+        pub line_reciprocal: u32,
+        /// Channels of the output, without pads: the weights have values there that must not show.
+        pub columns: u32,
+        /// Parts of the gradient by the weights; 1 elsewhere.
+        pub parts: u32,
+    }
+}
+
+/// Forms of one side and one way to keep factors.
+const TILES: usize = 4;
+/// Variants of one side: the choice by shape, the forms with split factors, those with rounded ones.
+const GROUP: usize = 1 + 2 * TILES;
+/// Room for positions of the image's part.
+const POSITIONS: usize = 240;
+
+macro_rules! halo {
+    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $subgroups:literal, $taps:literal)),+
+        ; $turned:literal) => { &[$(
+        Variant::needing(
+            $name,
+            &[
+                ("SIDE", $side), ("SPLIT", $split), ("DOWN", $down), ("ACROSS", $across), ("SUBGROUPS", $subgroups),
+                ("TAPS", $taps), ("TURNED", $turned),
+            ],
+            cooperative::NEEDS,
+        ),
+    )+] };
+}
+
+macro_rules! variants {
+    ($turned:literal) => {
+        halo!(
+            ("16 by shape", 16.0, 1.0, 2.0, 1.0, 4.0, 9.0),
+            ("16 128x16", 16.0, 1.0, 2.0, 1.0, 4.0, 9.0),
+            ("16 128x32", 16.0, 1.0, 2.0, 2.0, 4.0, 3.0),
+            ("16 160x32", 16.0, 1.0, 2.0, 2.0, 5.0, 3.0),
+            ("16 128x64", 16.0, 1.0, 2.0, 4.0, 4.0, 3.0),
+            ("16 128x16 half", 16.0, 0.0, 2.0, 1.0, 4.0, 9.0),
+            ("16 128x32 half", 16.0, 0.0, 2.0, 2.0, 4.0, 9.0),
+            ("16 160x32 half", 16.0, 0.0, 2.0, 2.0, 5.0, 9.0),
+            ("16 128x64 half", 16.0, 0.0, 2.0, 4.0, 4.0, 3.0),
+            ("8 by shape", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0),
+            ("8 64x16", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0),
+            ("8 64x32", 8.0, 1.0, 2.0, 4.0, 4.0, 3.0),
+            ("8 80x32", 8.0, 1.0, 2.0, 4.0, 5.0, 3.0),
+            ("8 128x32", 8.0, 1.0, 2.0, 4.0, 8.0, 3.0),
+            ("8 64x16 half", 8.0, 0.0, 2.0, 2.0, 4.0, 9.0),
+            ("8 64x32 half", 8.0, 0.0, 2.0, 4.0, 4.0, 3.0),
+            ("8 80x32 half", 8.0, 0.0, 2.0, 4.0, 5.0, 3.0),
+            ("8 128x32 half", 8.0, 0.0, 2.0, 4.0, 8.0, 3.0);
+            $turned
+        )
+    };
+}
+
+/// Variants of the convolution: the form is chosen by the shape, or one is named. A form is called by the side of its matrices
+/// and its outputs, positions by channels.
+pub const FORWARD: &[Variant] = variants!(0.0);
+/// Variants of the gradient by the input.
+pub const TURNED: &[Variant] = variants!(1.0);
+
+/// Bytes of workgroup memory that a variant takes; see `halo.wgsl`.
+pub fn memory(variant: &Variant) -> u32 {
+    if variant.sets("SHARES").is_some() {
+        return conv2d_weight_grad_halo::memory(variant);
+    }
+    let [side, across, subgroups, taps] = ["SIDE", "ACROSS", "SUBGROUPS", "TAPS"].map(|name| variant.constant(name));
+    let (columns, line) = (across * side, side + 8);
+    let weights = if variant.constant("TURNED") > 0 { columns * line } else { side * (columns + 8) };
+    let kept = if variant.constant("SPLIT") > 0 { 2 } else { 1 };
+    2 * kept * (POSITIONS as u32 * line + taps * weights) + 4 * (subgroups + 1) * side * side + 16
+}
+
+/// A convolution of stride 1, as the kernels see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    rows: usize,
+    source: [usize; 3], // lines, pixels, channels
+    output: [usize; 3],
+    kernel: [usize; 2],
+    padding: usize,
+}
+
+impl Seen {
+    /// Of a convolution, or with `turned` of its gradient by the input; none for other strides, and for borders that the turned
+    /// convolution would not have.
+    pub fn of(g: &Geometry, turned: bool) -> Option<Self> {
+        let [rows, h, w, c] = g.input;
+        let [_, oh, ow, n] = g.output;
+        let conv2d::Convolution { stride, padding } = g.convolution;
+        if stride != 1 {
+            return None;
+        }
+        if !turned {
+            return Some(Self { rows, source: [h, w, c], output: [oh, ow, n], kernel: g.kernel, padding });
+        }
+        let padding = (g.kernel[0] - 1).checked_sub(padding).filter(|_| g.kernel[0] == g.kernel[1])?;
+        Some(Self { rows, source: [oh, ow, n], output: [h, w, c], kernel: g.kernel, padding })
+    }
+
+    /// How a workgroup with room for `tiles` tiles of `side` outputs and for `positions` of the source takes it; none when a line
+    /// does not fit.
+    pub fn shared_out(&self, side: usize, tiles: usize, positions: usize) -> Option<Params> {
+        let ([height, width, channels], [out_height, out_width, outputs]) = (self.source, self.output);
+        let [kh, kw] = self.kernel;
+        let pitch = width + 2 * self.padding;
+        let line_tiles = if out_width.is_multiple_of(side) { out_width / side } else { 0 };
+        let of_band = |band: usize| {
+            let tiles =
+                if line_tiles > 0 { band * line_tiles } else { ((band - 1) * pitch + out_width).div_ceil(side) };
+            let last = if line_tiles > 0 { (band - 1) * pitch + out_width - side } else { (tiles - 1) * side };
+            let read = last + side + (kh - 1) * pitch + kw - 1;
+            (tiles, read.max((band + kh - 1) * pitch))
+        };
+        let fits = |band: &usize| {
+            let (own, read) = of_band(*band);
+            own <= tiles && read <= positions
+        };
+        let most = (1..=out_height.min(tiles * side)).rev().find(fits)?;
+        let bands = out_height.div_ceil(most);
+        let band = out_height.div_ceil(bands);
+        let (image_tiles, image_positions) = of_band(band);
+        let images = if bands > 1 { 1 } else { (tiles / image_tiles).min(positions / image_positions).min(self.rows) };
+        let reciprocal = |n: usize| (1_usize << 20).div_ceil(n) as u32;
+        Some(Params {
+            rows: self.rows as u32,
+            height: height as u32,
+            width: width as u32,
+            channels: channels.div_ceil(4) as u32,
+            out_height: out_height as u32,
+            out_width: out_width as u32,
+            outputs: outputs.div_ceil(4) as u32,
+            kernel_width: kw as u32,
+            taps: (kh * kw) as u32,
+            padding: self.padding as u32,
+            pitch: pitch as u32,
+            band: band as u32,
+            bands: bands as u32,
+            images: images as u32,
+            image_tiles: image_tiles as u32,
+            line_tiles: line_tiles as u32,
+            image_positions: image_positions as u32,
+            image_reciprocal: reciprocal(image_positions),
+            line_reciprocal: reciprocal(pitch),
+            columns: outputs as u32,
+            parts: 1,
+        })
+    }
+}
+
+/// Bands of all images, or blocks of images.
+pub(super) fn groups(p: &Params) -> usize {
+    (p.rows.div_ceil(p.images) * p.bands) as usize
+}
+
+/// The form that suits a shape, with its parameters: variant `asked`, or where that stands for the choice by shape the one that
+/// computes least, in vain included. None where no form fits.
+fn chosen(shader: &Shader, forms: &Variants, seen: &Seen) -> Option<(usize, Params)> {
+    let asked = forms.index(shader);
+    let (first, place) = (asked / GROUP * GROUP, asked % GROUP);
+    // A named form that rounds stands for its fellow that does not where that is not allowed.
+    let rounded = if forms.half && (place == 0 || place > TILES) { TILES } else { 0 };
+    let places = if place == 0 { 1..=TILES } else { (place - 1) % TILES + 1..=(place - 1) % TILES + 1 };
+    let forms = places.filter_map(|place| {
+        let index = first + place + rounded;
+        let variant = &shader.variants[index];
+        let [side, down, across, subgroups] =
+            ["SIDE", "DOWN", "ACROSS", "SUBGROUPS"].map(|name| variant.constant(name) as usize);
+        let p = seen.shared_out(side, down * subgroups, POSITIONS)?;
+        let columns = across * side;
+        let blocks = seen.output[2].div_ceil(columns);
+        // The image's part takes about as long as one more matrix of columns.
+        let work = groups(&p) * down * subgroups * blocks * (columns + 16);
+        Some((work, index, p))
+    });
+    forms.min_by_key(|&(work, index, _)| (work, index)).map(|(_, index, p)| (index, p))
+}
+
+/// Records a convolution (`source` is x), or with a shader of [`TURNED`] the gradient by its input (`source` is dy), if a form
+/// is named and fits.
+///
+/// # Errors
+/// When the grid is too large.
+pub(super) fn record(
+    recording: &mut Recording,
+    shader: &'static Shader,
+    forms: &Variants,
+    geometry: &Geometry,
+    [source, w, output]: [&Tensor; 3],
+) -> Option<Result<()>> {
+    if !forms.names(shader) {
+        return None;
+    }
+    let seen = Seen::of(geometry, shader.variants[0].constant("TURNED") > 0)?;
+    let (index, p) = chosen(shader, forms, &seen)?;
+    let variant = &shader.variants[index];
+    let columns = (variant.constant("ACROSS") * variant.constant("SIDE")) as usize;
+    let [across, folds] = fold(groups(&p));
+    let grid = [across, seen.output[2].div_ceil(columns) as u32, folds];
+    Some(recording.dispatch_variant(shader, index, p, &[source, w, output], grid, geometry.cost()))
+}
+
+/// Whether a form can compute a convolution, or with `turned` its gradient by the input.
+pub(super) fn fits(geometry: &Geometry, turned: bool) -> bool {
+    Seen::of(geometry, turned)
+        .is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 8, POSITIONS).is_some()))
+}
+
+/// The cases of factors as they are, where none may be rounded, and those of rounded ones, where they may.
+pub(super) fn both(exact: Vec<Case>, rounded: Vec<Case>) -> Vec<Case> {
+    exact.into_iter().chain(rounded.into_iter().map(super::cooperative::allowed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::conv2d::of_row;
+
+    #[test]
+    fn memory_and_lanes_suffice() {
+        for variant in FORWARD.iter().chain(TURNED) {
+            assert!(memory(variant) <= 48 << 10, "{}: {} bytes", variant.name, memory(variant));
+            assert!(variant.constant("SIDE") == 16 || memory(variant) <= 32 << 10, "{}", variant.name);
+        }
+    }
+
+    /// The layers of ResNet-32 and of ResNet-18: how many tiles, images and lines a workgroup has.
+    #[test]
+    fn the_shape_chooses_tiles_bands_and_images() {
+        let of = |row, half| {
+            let forms = Variants { kernels: [("conv2d_halo", 0)].into(), half, ..Variants::default() };
+            let seen = Seen::of(&of_row(row), false).unwrap();
+            let (index, p) = chosen(&crate::kernels::conv2d_halo::SHADER, &forms, &seen).unwrap();
+            (FORWARD[index].name, p.images, p.band, p.image_tiles)
+        };
+        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], false), ("16 128x16", 1, 4, 8));
+        assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), ("16 128x32 half", 1, 8, 8));
+        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), ("16 160x32", 2, 8, 5));
+        assert_eq!(of([64, 56, 56, 64, 3, 3, 64, 1, 1], false).0, "16 128x64");
+    }
+
+    /// Quotients by reciprocals are exact for every position.
+    #[test]
+    fn reciprocals_divide() {
+        for n in 1..=POSITIONS {
+            let reciprocal = (1_usize << 20).div_ceil(n);
+            assert!((0..2 * POSITIONS).all(|i| i * reciprocal >> 20 == i / n), "{n}");
+            assert!(2 * POSITIONS * reciprocal < 1 << 32);
+        }
+    }
+}
