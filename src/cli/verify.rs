@@ -36,7 +36,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
     }
     // Not what was measured before: the same adapter must give the same verdict.
     let engine = match variants {
-        None | Some("default") => Engine::open(&device_options(adapter)?)?,
+        None => Engine::open(&device_options(adapter)?)?,
         Some(_) => open(&device_options(adapter)?, variants)?,
     };
     if !args.json {
@@ -81,7 +81,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
 
 fn describe(v: &Verdict) -> String {
     let verdict = if v.passed { "pass" } else { "FAIL" };
-    let edge = if v.edge { ", as direct forms answer for inputs a rounding away" } else { "" };
+    let edge = if v.edge { ", on an edge: direct forms give both sides for inputs a rounding away" } else { "" };
     format!("{:15}  {verdict}  {:.2e} of {:.0e} ({}{edge})", v.kind, v.error, v.tolerance, v.tensor)
 }
 

@@ -155,7 +155,8 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
 /// Winograd's sums add and subtract inputs first, so its rounding errors are about five times as large. The twins' tolerance
 /// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
 /// side of zero, and its whole gradient with it. `conv2d_column` and `conv2d_strip` round as finely as the direct forms but
-/// add in another order, and 6e-7 lies below the rounding of any order: it falls on the other side there too.
+/// add in another order, and 6e-7 lies below the rounding of any order: it falls on the other side there too. A GPU's tiles
+/// give way to the forms that every adapter runs.
 pub fn direct(engine: &Engine) -> Variants {
     engine.variants().unwrap_or_else(|| direct_forms(engine))
 }
@@ -163,7 +164,8 @@ pub fn direct(engine: &Engine) -> Variants {
 /// [`built_in`] with every product in its direct form, whatever was set.
 pub fn direct_forms(engine: &Engine) -> Variants {
     let mut chosen = built_in(engine);
-    for shader in [&conv2d_winograd::SHADER, &conv2d_column::SHADER, &conv2d_strip::SHADER] {
+    let others = [&conv2d_winograd::SHADER, &conv2d_column::SHADER, &conv2d_strip::SHADER];
+    for shader in others.into_iter().chain(for_gpus(engine).into_iter().map(|(shader, _)| shader)) {
         chosen.kernels.remove(shader.name);
     }
     chosen
