@@ -55,8 +55,9 @@ fn nothing_to_measure_is_refused() {
 fn kernels_that_go_through_memory_once_are_measured_beside_a_copy() {
     let options = Options { rows: 1, repeats: 3, sample: 0.0, ..Options::default() };
     let rows = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows");
-    let first = [&rows[0].name, &rows[0].shape, &rows[0].note].map(String::as_str);
-    assert_eq!(first, ["ceiling: copy", "16 MiB", "100 % of the copy's rate"]);
+    let first = [&rows[0].name, &rows[0].note].map(String::as_str);
+    assert_eq!(first, ["ceiling: copy", "100 % of the copy's rate"]);
+    assert!(rows[0].shape.ends_with(" MiB"), "{:?}", rows[0]);
     for name in ["relu", "batch_norm_stats", "batch_norm_relu_project", "axpby", "sum_rows", "broadcast_rows"] {
         assert_eq!(rows.iter().filter(|r| r.name == name).count(), 3, "{name}: 3 layers of ResNet-32");
     }

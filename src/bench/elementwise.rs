@@ -1,5 +1,6 @@
-//! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate. The copy
-//! and all kernels are timed in turns, so that a busy machine slows all.
+//! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate; on a GPU,
+//! whose caches may hold these shapes, also that of a copy of the same shape. The copies and all kernels are timed in turns,
+//! so that a busy machine slows all.
 
 use super::clock::{Sampled, replays};
 use super::{Options, Row};
@@ -7,7 +8,7 @@ use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::clock::{Elapsed, Moment};
 use crate::gpu::{Cost, Engine, Program, Recording, Tensor, readback};
 use crate::kernels::batch_norm::Form;
-use crate::kernels::ceilings::noise;
+use crate::kernels::ceilings::{self, noise};
 use crate::kernels::{
     add_bias, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, choose, copy,
@@ -15,6 +16,8 @@ use crate::kernels::{
 };
 
 const EPS: f32 = 1e-5;
+/// The row of a copy of a layer's shape.
+const COPY: &str = "copy";
 /// Parameters of ResNet-32 with a head of 40, each tensor at a multiple of 64.
 const PARAMETERS: usize = 64 * 7300;
 
@@ -28,7 +31,7 @@ struct Timed {
     samples: Vec<Elapsed>,
 }
 
-/// Measures the copy of 16 MiB that `kernels` takes for the ceiling, and each kernel with the variant that training would take.
+/// Measures the copy that `kernels` takes for the ceiling, and each kernel with the variant that training would take.
 ///
 /// # Errors
 /// When the adapter has no room, or fails.
@@ -36,9 +39,12 @@ pub fn elementwise(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     if options.repeats == 0 || options.rows == 0 {
         return Err(Error::Config(format!("bench: repeats and rows must be at least 1: {options:?}")));
     }
-    let sizes = [4096, 1024];
-    let (x, y) = (noise(engine, &sizes)?, noise(engine, &sizes)?);
-    let mut all = vec![ready(engine, "ceiling: copy", "16 MiB", |r| copy::record(r, &x, &y))?];
+    engine.passing(|| in_turns(engine, options))
+}
+
+fn in_turns(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
+    let ceiling = ceilings::copied(engine)?;
+    let mut all = vec![made_ready(engine, "ceiling: copy", &ceilings::sizes(&ceiling), &ceiling)?];
     for (size, channels) in [(32, 16), (16, 32), (8, 64)] {
         layer(engine, [options.rows, size, size, channels], &mut all)?;
     }
@@ -54,13 +60,16 @@ pub fn elementwise(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
         }
     }
     // By processor time where it is known: a busy machine disturbs it far less.
-    let rate = |timed: &Timed, median: Elapsed| timed.cost.bytes as f64 / median.processor.unwrap_or(median.wall);
-    let copied = rate(&all[0], Sampled::of(&all[0].samples).median);
+    let rate = |timed: &Timed| {
+        let median = Sampled::of(&timed.samples).median;
+        timed.cost.bytes as f64 / median.processor.unwrap_or(median.wall)
+    };
     let row = |timed: &Timed| {
-        let sampled = Sampled::of(&timed.samples);
-        let row = Row::sampled(&timed.name, &timed.shape, timed.cost, sampled, options.repeats);
-        let share = 100.0 * rate(timed, sampled.median) / copied;
-        Row { note: format!("{share:.0} % of the copy's rate"), ..row }
+        let row = Row::sampled(&timed.name, &timed.shape, timed.cost, Sampled::of(&timed.samples), options.repeats);
+        let share = |copied: &Timed| 100.0 * rate(timed) / rate(copied);
+        let own = all.iter().find(|other| other.name == COPY && other.shape == timed.shape);
+        let own = own.map_or(String::new(), |own| format!(", {:.0} % of its shape's", share(own)));
+        Row { note: format!("{:.0} % of the copy's rate{own}", share(&all[0])), ..row }
     };
     Ok(all.iter().map(row).collect())
 }
@@ -84,6 +93,9 @@ fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()>
         all.push(ready(engine, name, &shape, record)?);
         Ok(())
     };
+    if engine.info().device_type != wgpu::DeviceType::Cpu {
+        add(COPY, &|r| copy::record(r, &x, &out))?;
+    }
     add("relu", &|r| relu::record(r, &x, &out))?;
     add("relu_derivative", &|r| relu_derivative::record(r, &x, &u, &out))?;
     add("relu_derivative_sum", &|r| relu_derivative_sum::record(r, &x, &u, &residual, &out))?;
@@ -121,13 +133,17 @@ fn ready(engine: &Engine, name: &str, shape: &str, record: impl FnOnce(&mut Reco
     recording.variants = choose::preferred(engine);
     recording.label(name);
     record(&mut recording)?;
+    made_ready(engine, name, shape, &recording)
+}
+
+fn made_ready(engine: &Engine, name: &str, shape: &str, recording: &Recording) -> Result<Timed> {
     // Only what the mathematics needs: the second stage of a sum is overhead, not work.
     let cost = recording.dispatches[0].cost;
     Ok(Timed {
         name: name.into(),
         shape: shape.into(),
         cost,
-        program: Program::new(engine, &recording)?,
+        program: Program::new(engine, recording)?,
         times: 1,
         samples: Vec::new(),
     })
