@@ -12,7 +12,7 @@ SQUARE = re.compile(r"(aᵀ?)·(bᵀ?), (\d+)$")
 def work(name, shape, device, channels_last):
     """The work of one row; none when it is no product."""
     normal = lambda *sizes: torch.randn(*sizes, device=device)
-    if name == "matmul" and (found := SQUARE.search(shape)):
+    if name in ("matmul", "matmul f16") and (found := SQUARE.search(shape)):
         side = int(found[3])
         a, b = normal(side, side), normal(side, side)
         a, b = (m.t() if "ᵀ" in mark else m for m, mark in [(a, found[1]), (b, found[2])])
@@ -46,6 +46,9 @@ def rows(report, device, clock, wanted):
     for mode, channels_last, dtype in [m for m in modes if not wanted or m[0] in wanted]:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "tf32"
         for row in report["rows"]:
+            # Products of half-precision factors have bfloat16 beside them.
+            if row["name"].endswith(" f16") and dtype != torch.bfloat16:
+                continue
             with torch.no_grad():
                 torch.set_default_dtype(dtype)
                 run = work(row["name"], row["shape"], device, channels_last)
