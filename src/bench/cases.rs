@@ -9,18 +9,22 @@ use crate::gpu::Engine;
 use crate::session;
 use crate::session::synthetic::{DEMO, DEMO_IMAGE, Noise};
 use crate::train::Trainer;
+use crate::train::config::Config;
 
 /// A training step.
-#[derive(Clone, Debug)]
-pub(super) struct Case {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
     /// As rows and files name it: the network, then the method.
     pub network: &'static str,
+    /// `method` of the config.
     pub method: &'static str,
     /// `[model]`.
     model: &'static str,
     /// Height, width, channels.
     pub image: [usize; 3],
+    /// N.
     pub classes: usize,
+    /// Images.
     pub batch: usize,
     /// Whether feature maps are in half precision.
     pub half: bool,
@@ -80,9 +84,26 @@ pub(super) fn named(options: &Options, name: &str) -> Result<Vec<Case>> {
 }
 
 impl Case {
+    /// The step of exactly this name at the sizes of `options`, such as "resnet32 sla f16"; the large networks' too.
+    ///
+    /// # Errors
+    /// When there is none: which there are.
+    pub fn find(options: &Options, name: &str) -> Result<Self> {
+        let all = cases(&Options { full: true, ..*options });
+        all.iter().find(|case| case.label() == name).cloned().ok_or_else(|| {
+            let names: Vec<String> = all.iter().map(|case| format!("\"{}\"", case.label())).collect();
+            Error::Config(format!("there is no step \"{name}\"; there are {}", names.join(", ")))
+        })
+    }
+
+    /// Network, method and precision.
+    fn label(&self) -> String {
+        format!("{} {}{}", self.network, self.method, if self.half { " f16" } else { "" })
+    }
+
     /// The row's name.
     pub fn name(&self) -> String {
-        format!("step {} {}{}", self.network, self.method, if self.half { " f16" } else { "" })
+        format!("step {}", self.label())
     }
 
     /// The row's sizes.
@@ -96,7 +117,20 @@ impl Case {
     ///
     /// # Errors
     /// When it does not fit the device.
-    pub fn trainer(&self, engine: &Arc<Engine>, augmented: bool) -> Result<Trainer> {
+    pub(super) fn trainer(&self, engine: &Arc<Engine>, augmented: bool) -> Result<Trainer> {
+        self.noise().trainer(engine, self.config(augmented, &[])?)
+    }
+
+    /// The images that it sees.
+    pub fn noise(&self) -> Noise {
+        Noise { image: self.image, classes: self.classes }
+    }
+
+    /// Its settings, with the overrides of `--set`.
+    ///
+    /// # Errors
+    /// When an override does not fit.
+    pub fn config(&self, augmented: bool, overrides: &[String]) -> Result<Config> {
         let padding = if self.image[0] < 32 { 2 } else { 4 };
         let augment = if augmented { padding } else { 0 };
         let precision = if self.half { "f16" } else { "f32" };
@@ -107,7 +141,24 @@ impl Case {
              [maxl]\norder = \"steps\"\nhead = \"linear\"\nlookahead_lr = 0.01\ngenerator_lr = 0.05",
             self.method, self.model, self.batch
         );
-        let config = session::config(&config, "the bench's config", &[])?;
-        Noise { image: self.image, classes: self.classes }.trainer(engine, config)
+        session::config(&config, &format!("the config of \"{}\"", self.label()), overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_found_by_their_whole_names() {
+        let options = Options { rows: 512, ..Options::default() };
+        for case in cases(&Options { full: true, ..options }) {
+            assert_eq!(Case::find(&options, &case.label()).expect("there"), case);
+            let batch = case.config(true, &["train.batch=4".into()]).map(|config| config.train.batch);
+            assert_eq!(batch.expect("settings that hold"), 4, "{}", case.label());
+        }
+        assert_eq!(Case::find(&options, "resnet32 sla").expect("there").batch, 128);
+        let error = Case::find(&options, "resnet32").expect_err("a part of names").to_string();
+        assert!(error.contains("\"demo sla\"") && error.contains("\"resnet32 sla f16\""), "{error}");
     }
 }

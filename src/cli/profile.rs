@@ -10,6 +10,7 @@ use serde_json::json;
 use super::settings::open;
 use super::{device_options, load_config, output};
 use crate::base::{Error, Result};
+use crate::bench::{self, Case};
 use crate::gpu::timing::Sampling;
 use crate::gpu::trace::{Clock, Trace};
 use crate::gpu::{self, Build, Engine};
@@ -18,7 +19,7 @@ use crate::kernels::ceilings;
 use crate::profile::kernel::{Forms, forms};
 use crate::profile::{self, By, Group, Options, Profile, Roofline, group, languages, plot, timeline};
 use crate::session;
-use crate::session::synthetic::{Noise, Step};
+use crate::session::synthetic::Noise;
 use crate::train::Trainer;
 use crate::train::config::Config;
 
@@ -52,9 +53,12 @@ pub struct ProfileArgs {
     /// The TOML file of a training run, of any method.
     #[arg(required_unless_present_any = ["step", "kernel"], conflicts_with_all = ["step", "kernel"])]
     config: Option<PathBuf>,
-    /// A step of its own on images of noise, such as "resnet32 sla" or "demo sla".
+    /// A step of `relabel bench steps` on images of noise, such as "resnet32 sla" or "demo sla f16".
     #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
     step: Option<String>,
+    /// Rows of that step, as `relabel bench` counts them [default: 32, of the demo network 128, on a GPU 512].
+    #[arg(long, requires = "step", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    rows: Option<u32>,
     /// Images of noise in place of the config's: HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10.
     #[arg(long, value_name = "SIZES", num_args = 0..=1, default_missing_value = "32x32x3:10", require_equals = true)]
     synthetic: Option<String>,
@@ -114,10 +118,11 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     if let Some(name) = &args.kernel {
         return one_kernel(args, name, adapter, variants);
     }
-    let (config, noise) = args.resolve(adapter)?;
-    let mut device = config.device.options()?;
+    // First for the device's settings alone: how many rows a step has depends on the adapter.
+    let mut device = args.resolve(adapter, &bench::Options::default())?.0.device.options()?;
     args.adjust(&mut device);
     let engine = open(&device, variants)?;
+    let (config, noise) = args.resolve(adapter, &args.sizes(bench::Options::of(&engine)))?;
     let what = args.what(&config, noise);
     let mut trainer = match noise {
         Some(noise) => noise.trainer(&engine, config)?,
@@ -147,15 +152,21 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
 }
 
 impl ProfileArgs {
+    /// `defaults` with the rows that are asked for.
+    fn sizes(&self, defaults: bench::Options) -> bench::Options {
+        let [rows, demo_rows] = [defaults.rows, defaults.demo_rows].map(|n| self.rows.map_or(n, |rows| rows as usize));
+        bench::Options { rows, demo_rows, ..defaults }
+    }
+
     /// The settings, and the images of noise that stand for their data.
-    fn resolve(&self, adapter: Option<&str>) -> Result<(Config, Option<Noise>)> {
+    fn resolve(&self, adapter: Option<&str>, sizes: &bench::Options) -> Result<(Config, Option<Noise>)> {
         let mut overrides = self.set.clone();
         overrides.extend(adapter.map(|name| format!("device.adapter={name}")));
         let asked = self.synthetic.as_deref().map(str::parse).transpose()?;
         let (config, noise) = match (&self.step, &self.config) {
             (Some(name), _) => {
-                let step = Step::named(name)?;
-                (step.config(&overrides)?, asked.or(Some(step.noise)))
+                let step = Case::find(sizes, name)?;
+                (step.config(true, &overrides)?, asked.or(Some(step.noise())))
             }
             (None, Some(file)) => (load_config(file, &overrides)?, asked),
             (None, None) => return Err(Error::Config("neither a config nor --step nor --kernel is given".into())),
@@ -164,7 +175,7 @@ impl ProfileArgs {
             return Ok((config, noise));
         }
         let by_steps = Self { set: [&self.set[..], &["maxl.order=steps".into()]].concat(), ..self.clone() };
-        by_steps.resolve(adapter)
+        by_steps.resolve(adapter, sizes)
     }
 
     /// Meta steps that come in passes would hardly ever fall into the few steps that are measured: they come one by one

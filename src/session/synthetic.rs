@@ -1,10 +1,10 @@
-//! Images of random patches and noise, and configs of steps worth timing: what benches and the profiler run on without data on disk.
+//! Images of random patches and noise: what benches and the profiler run on without data on disk.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{config, trainer_on};
+use super::trainer_on;
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{Error, Result};
 use crate::data::ImageSet;
@@ -109,57 +109,6 @@ pub const DEMO_IMAGE: [usize; 3] = [28, 28, 1];
 /// Patches of an image, each way.
 const PATCHES: usize = 4;
 
-/// A training step worth timing.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// Its name.
-    pub name: &'static str,
-    /// `[model]`.
-    model: &'static str,
-    /// Settings that follow it.
-    rest: &'static str,
-    /// The images that it sees.
-    pub noise: Noise,
-}
-
-/// Steps of SLA with rotation that software adapters run in seconds.
-pub const STEPS: &[Step] = &[
-    Step {
-        name: "demo sla",
-        model: DEMO,
-        rest: "[train]\nbatch = 32\nsteps = 1000000\n[augment]\ncrop_padding = 2",
-        noise: Noise { image: DEMO_IMAGE, classes: 10 },
-    },
-    Step {
-        name: "resnet32 sla",
-        model: "name = \"resnet32\"",
-        rest: "[train]\nbatch = 8\nsteps = 1000000",
-        noise: Noise { image: [32, 32, 3], classes: 10 },
-    },
-];
-
-impl Step {
-    /// The step of that name.
-    ///
-    /// # Errors
-    /// When there is none: which there are.
-    pub fn named(name: &str) -> Result<&'static Self> {
-        STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
-            let names: Vec<String> = STEPS.iter().map(|step| format!("\"{}\"", step.name)).collect();
-            Error::Config(format!("there is no step \"{name}\"; there are {}", names.join(", ")))
-        })
-    }
-
-    /// Its settings, with the overrides of `--set`.
-    ///
-    /// # Errors
-    /// When an override does not fit.
-    pub fn config(&self, overrides: &[String]) -> Result<Config> {
-        let toml = format!("method = \"sla\"\n[model]\n{}\n{}", self.model, self.rest);
-        config(&toml, &format!("the config of \"{}\"", self.name), overrides)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,15 +134,5 @@ mod tests {
         ] {
             assert!(text.contains(&format!("[model]\n{DEMO}\n")), "{text}");
         }
-    }
-
-    #[test]
-    fn steps_are_found_by_name_and_their_configs_hold() {
-        for step in STEPS {
-            assert_eq!(Step::named(step.name).expect("there").name, step.name);
-            assert!(step.config(&[]).is_ok_and(|config| config.train.batch > 0));
-        }
-        let error = Step::named("nothing").expect_err("unknown").to_string();
-        assert!(error.contains("\"demo sla\", \"resnet32 sla\""), "{error}");
     }
 }
