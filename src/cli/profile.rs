@@ -57,7 +57,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
     step: Option<String>,
     /// Rows of that step, as `relabel bench` counts them [default: 32, of the demo network 128, on a GPU 512].
-    #[arg(long, requires = "step", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, requires = "step", conflicts_with_all = ["config", "kernel"], value_parser = clap::value_parser!(u32).range(1..=65_536))]
     rows: Option<u32>,
     /// Images of noise in place of the config's: HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10.
     #[arg(long, value_name = "SIZES", num_args = 0..=1, default_missing_value = "32x32x3:10", require_equals = true)]
