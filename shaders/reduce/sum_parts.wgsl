@@ -3,9 +3,10 @@
 //   out[i] = sum over g of part[g, i]
 //
 // Shapes     part (parts, count), out (count), as vec4
-// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
-// Shared     none
-// Order      each output is summed by one lane in rising order of g: the same bits every run
+// Dispatch   SHARES lanes for QUADS vec4, WIDTH apart; folded into y past 65535 groups
+// Shared     WIDTH vec4 where lanes share an output's parts
+// Order      each output is summed by one lane in rising order of g; where lanes share its parts, each sums every SHARES-th in
+//            four interleaved sums, then the lanes' sums are added in their order: fixed
 
 struct Params {
     count: u32, // physical elements of one part / 4
@@ -18,6 +19,42 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a workgroup
 override QUADS: u32 = 1u;  // vec4 a lane: 1, or 4 so that a software adapter reads 512 bytes of a part in a row
+override SHARES: u32 = 1u; // lanes that share the parts of a vec4, where QUADS is 1
+
+var<workgroup> sums: array<vec4<f32>, WIDTH>;
+
+fn shared_parts(group: u32, lane: u32) {
+    let across = WIDTH / SHARES;
+    let i = group * across + lane % across;
+    let inside = i < params.count;
+    var a = vec4(0.0);
+    var b = vec4(0.0);
+    var c = vec4(0.0);
+    var d = vec4(0.0);
+    if inside {
+        let hop = SHARES * params.count;
+        var g = lane / across;
+        for (; g + 3u * SHARES < params.parts; g += 4u * SHARES) {
+            let at = g * params.count + i;
+            a += part[at];
+            b += part[at + hop];
+            c += part[at + 2u * hop];
+            d += part[at + 3u * hop];
+        }
+        if g < params.parts { a += part[g * params.count + i]; }
+        if g + SHARES < params.parts { b += part[(g + SHARES) * params.count + i]; }
+        if g + 2u * SHARES < params.parts { c += part[(g + 2u * SHARES) * params.count + i]; }
+    }
+    sums[lane] = (a + b) + (c + d);
+    workgroupBarrier();
+    if lane < across && inside {
+        var sum = sums[lane];
+        for (var share = 1u; share < SHARES; share++) {
+            sum += sums[share * across + lane];
+        }
+        out[i] = sum;
+    }
+}
 
 @compute @workgroup_size(WIDTH)
 fn sum_parts(
@@ -25,6 +62,10 @@ fn sum_parts(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    if SHARES > 1u {
+        shared_parts(group.x + group.y * groups.x, lane);
+        return;
+    }
     let i = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     if i >= params.count {
         return;

@@ -1,9 +1,9 @@
 //! Sum of partial results in their order. Shapes: `part (parts, …)` → `out (…)`, any shape of as many elements a part.
 
-use super::flat::flat_grid;
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result};
+use crate::gpu::recording::grid;
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
@@ -24,8 +24,10 @@ pub static SHADER: Shader = Shader {
     params: size_of::<Params>(),
     bindings: &[read("part"), write("out")],
     variants: &[
-        Variant::base("64", &[("WIDTH", 64.0), ("QUADS", 1.0)]),
-        Variant::base("8", &[("WIDTH", 8.0), ("QUADS", 4.0)]),
+        Variant::base("64", &[("WIDTH", 64.0), ("QUADS", 1.0), ("SHARES", 1.0)]),
+        Variant::base("8", &[("WIDTH", 8.0), ("QUADS", 4.0), ("SHARES", 1.0)]),
+        Variant::base("256/4", &[("WIDTH", 256.0), ("QUADS", 1.0), ("SHARES", 4.0)]),
+        Variant::base("256/16", &[("WIDTH", 256.0), ("QUADS", 1.0), ("SHARES", 16.0)]),
     ],
 };
 
@@ -42,7 +44,9 @@ pub fn record(recording: &mut Recording, part: &Tensor, out: &Tensor) -> Result<
         return Err(Error::Shape(format!("sum_parts: part {} is not a list of {}", part.shape, out.shape)));
     }
     let p = Params { count: (out.shape.physical() / 4) as u32, parts: parts as u32 };
-    recording.dispatch(&SHADER, p, &[part, out], flat_grid(recording, &SHADER, p.count as usize), cost(p))
+    let [width, quads, shares] = ["WIDTH", "QUADS", "SHARES"].map(|name| recording.variant(&SHADER).constant(name));
+    let groups = grid((p.count as usize * shares as usize).div_ceil(quads as usize), width);
+    recording.dispatch(&SHADER, p, &[part, out], groups, cost(p))
 }
 
 /// The least work: every part read once, one addition an element.
