@@ -25,6 +25,14 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+
+// x normalised plus the residual, where that is above 0. Not max(): it may turn NaN into 0 and hide that the weights have
+// diverged.
+fn passed(x: vec4<f32>, residual: vec4<f32>, mean: vec4<f32>, scale: vec4<f32>, bias: vec4<f32>) -> vec4<f32> {
+    let value = fma(x - mean, scale, bias) + residual;
+    return select(value, vec4(0.0), value <= vec4(0.0));
+}
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_add_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -38,10 +46,27 @@ fn batch_norm_add_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
     let mean = stats[column];
     let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
     let bias = affine[column];
-    for (var row = first + lane / params.tile; row < end; row += lanes) {
+    var row = first + lane / params.tile;
+    if LOADS == 4u {
+        let hop = lanes * params.quads;
+        for (; row + 3u * lanes < end; row += 4u * lanes) {
+            let i = row * params.quads + column;
+            let x_a = x[i];
+            let r_a = residual[i];
+            let x_b = x[i + hop];
+            let r_b = residual[i + hop];
+            let x_c = x[i + 2u * hop];
+            let r_c = residual[i + 2u * hop];
+            let x_d = x[i + 3u * hop];
+            let r_d = residual[i + 3u * hop];
+            out[i] = passed(x_a, r_a, mean, scale, bias);
+            out[i + hop] = passed(x_b, r_b, mean, scale, bias);
+            out[i + 2u * hop] = passed(x_c, r_c, mean, scale, bias);
+            out[i + 3u * hop] = passed(x_d, r_d, mean, scale, bias);
+        }
+    }
+    for (; row < end; row += lanes) {
         let i = row * params.quads + column;
-        let value = fma(x[i] - mean, scale, bias) + residual[i];
-        // Not max(): it may turn NaN into 0 and hide that the weights have diverged.
-        out[i] = select(value, vec4(0.0), value <= vec4(0.0));
+        out[i] = passed(x[i], residual[i], mean, scale, bias);
     }
 }

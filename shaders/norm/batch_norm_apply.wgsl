@@ -29,6 +29,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -46,7 +47,22 @@ fn batch_norm_apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     }
     let shift = params.factor0 * affine[column];
     // x - mean before the scale: exact where |mean| is large against the deviation.
-    for (var row = first + lane / params.tile; row < end; row += lanes) {
+    var row = first + lane / params.tile;
+    if LOADS == 4u {
+        let hop = lanes * params.quads;
+        for (; row + 3u * lanes < end; row += 4u * lanes) {
+            let i = row * params.quads + column;
+            let a = x[i];
+            let b = x[i + hop];
+            let c = x[i + 2u * hop];
+            let d = x[i + 3u * hop];
+            out[i] = fma(a - mean, scale, shift);
+            out[i + hop] = fma(b - mean, scale, shift);
+            out[i + 2u * hop] = fma(c - mean, scale, shift);
+            out[i + 3u * hop] = fma(d - mean, scale, shift);
+        }
+    }
+    for (; row < end; row += lanes) {
         let i = row * params.quads + column;
         out[i] = fma(x[i] - mean, scale, shift);
     }

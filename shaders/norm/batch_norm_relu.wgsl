@@ -24,6 +24,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+
+// x normalised, where that is above 0. Not max(): it may turn NaN into 0 and hide that the weights have diverged.
+fn passed(x: vec4<f32>, mean: vec4<f32>, scale: vec4<f32>, bias: vec4<f32>) -> vec4<f32> {
+    let value = fma(x - mean, scale, bias);
+    return select(value, vec4(0.0), value <= vec4(0.0));
+}
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -37,10 +44,23 @@ fn batch_norm_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let mean = stats[column];
     let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
     let bias = affine[column];
-    for (var row = first + lane / params.tile; row < end; row += lanes) {
+    var row = first + lane / params.tile;
+    if LOADS == 4u {
+        let hop = lanes * params.quads;
+        for (; row + 3u * lanes < end; row += 4u * lanes) {
+            let i = row * params.quads + column;
+            let a = x[i];
+            let b = x[i + hop];
+            let c = x[i + 2u * hop];
+            let d = x[i + 3u * hop];
+            out[i] = passed(a, mean, scale, bias);
+            out[i + hop] = passed(b, mean, scale, bias);
+            out[i + 2u * hop] = passed(c, mean, scale, bias);
+            out[i + 3u * hop] = passed(d, mean, scale, bias);
+        }
+    }
+    for (; row < end; row += lanes) {
         let i = row * params.quads + column;
-        let value = fma(x[i] - mean, scale, bias);
-        // Not max(): it may turn NaN into 0 and hide that the weights have diverged.
-        out[i] = select(value, vec4(0.0), value <= vec4(0.0));
+        out[i] = passed(x[i], mean, scale, bias);
     }
 }

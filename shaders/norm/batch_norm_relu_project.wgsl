@@ -26,6 +26,22 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+
+// The columns' constants.
+struct Map {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    bias: vec4<f32>,
+    level: vec4<f32>,
+    slope: vec4<f32>,
+}
+
+fn projected(x: vec4<f32>, u: vec4<f32>, map: Map) -> vec4<f32> {
+    let off = x - map.mean;
+    let passed = select(vec4(0.0), u, fma(off, map.scale, map.bias) > vec4(0.0));
+    return map.scale * (passed - map.level - off * map.slope);
+}
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_relu_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -44,10 +60,28 @@ fn batch_norm_relu_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(loc
     let bias = affine[column];
     let level = sums[column] / n;
     let slope = sums[params.quads + column] / (root * n);
-    for (var row = first + lane / params.tile; row < end; row += lanes) {
+    let map = Map(mean, scale, bias, level, slope);
+    var row = first + lane / params.tile;
+    if LOADS == 4u {
+        let hop = lanes * params.quads;
+        for (; row + 3u * lanes < end; row += 4u * lanes) {
+            let i = row * params.quads + column;
+            let x_a = x[i];
+            let u_a = u[i];
+            let x_b = x[i + hop];
+            let u_b = u[i + hop];
+            let x_c = x[i + 2u * hop];
+            let u_c = u[i + 2u * hop];
+            let x_d = x[i + 3u * hop];
+            let u_d = u[i + 3u * hop];
+            out[i] = projected(x_a, u_a, map);
+            out[i + hop] = projected(x_b, u_b, map);
+            out[i + 2u * hop] = projected(x_c, u_c, map);
+            out[i + 3u * hop] = projected(x_d, u_d, map);
+        }
+    }
+    for (; row < end; row += lanes) {
         let i = row * params.quads + column;
-        let off = x[i] - mean;
-        let passed = select(vec4(0.0), u[i], fma(off, scale, bias) > vec4(0.0));
-        out[i] = scale * (passed - level - off * slope);
+        out[i] = projected(x[i], u[i], map);
     }
 }

@@ -8,7 +8,7 @@
 // Shapes     x (rows, C) -> partial (G, 2, C) -> out (2, C): row 0 mean, row 1 variance; C padded, handled as vec4
 // Dispatch   mode 0: (G, tiles, 1), group (g, t) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (1, tiles, 1)
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in two interleaved sums, then a tree over row lanes: fixed
+// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
 
 struct Params {
@@ -25,12 +25,31 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (G, 2, C); mode 1: (2, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 2u;  // rows that a lane loads before it uses the first: 2 or 4
 
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
 
 fn slab_size(g: u32) -> f32 {
     return f32(min(params.slab, params.rows - g * params.slab));
+}
+
+// A slab as a lane of `merge_held` keeps it; past the last one of no size.
+struct Slab {
+    size: f32,
+    mean: vec4<f32>,
+    squares: vec4<f32>,
+}
+
+fn slab_at(g: u32, column: u32) -> Slab {
+    let held = min(g, params.slabs - 1u);
+    let at = 2u * held * params.quads + column;
+    return Slab(select(0.0, slab_size(held), g < params.slabs), x[at], x[at + params.quads]);
+}
+
+fn squares_about(slab: Slab, mean: vec4<f32>) -> vec4<f32> {
+    let off = slab.mean - mean;
+    return select(vec4(0.0), fma(slab.size * off, off, slab.squares), slab.size > 0.0);
 }
 
 fn reduce_slab(g: u32, column: u32, lane: u32) {
@@ -41,11 +60,33 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
     var k = vec4(0.0);
     var sum_a = vec4(0.0);
     var sum_b = vec4(0.0);
+    var sum_c = vec4(0.0);
+    var sum_d = vec4(0.0);
     var square_a = vec4(0.0);
     var square_b = vec4(0.0);
+    var square_c = vec4(0.0);
+    var square_d = vec4(0.0);
     if inside {
         k = x[first * params.quads + column];
         var row = first + lane / params.tile;
+        if LOADS == 4u {
+            let hop = lanes * params.quads;
+            for (; row + 3u * lanes < end; row += 4u * lanes) {
+                let i = row * params.quads + column;
+                let a = x[i] - k;
+                let b = x[i + hop] - k;
+                let c = x[i + 2u * hop] - k;
+                let d = x[i + 3u * hop] - k;
+                sum_a += a;
+                sum_b += b;
+                sum_c += c;
+                sum_d += d;
+                square_a = fma(a, a, square_a);
+                square_b = fma(b, b, square_b);
+                square_c = fma(c, c, square_c);
+                square_d = fma(d, d, square_d);
+            }
+        }
         for (; row + lanes < end; row += 2u * lanes) {
             let a = x[row * params.quads + column] - k;
             let b = x[(row + lanes) * params.quads + column] - k;
@@ -60,8 +101,8 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
             square_a = fma(a, a, square_a);
         }
     }
-    first_sum[lane] = sum_a + sum_b;
-    second_sum[lane] = square_a + square_b;
+    first_sum[lane] = (sum_a + sum_b) + (sum_c + sum_d);
+    second_sum[lane] = (square_a + square_b) + (square_c + square_d);
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
         let n = f32(end - first);
@@ -103,11 +144,36 @@ fn merge_slabs(column: u32, lane: u32) {
     }
 }
 
+// The same with all slabs of a lane loaded before the first is used: 512 slabs are 4 for each of 256 / 2 lanes.
+fn merge_held(column: u32, lane: u32) {
+    let lanes = WIDTH / params.tile;
+    let start = lane / params.tile;
+    let inner = min(column, params.quads - 1u);
+    let k = x[inner];
+    let a = slab_at(start, inner);
+    let b = slab_at(start + lanes, inner);
+    let c = slab_at(start + 2u * lanes, inner);
+    let d = slab_at(start + 3u * lanes, inner);
+    first_sum[lane] = (a.size * (a.mean - k) + b.size * (b.mean - k)) + (c.size * (c.mean - k) + d.size * (d.mean - k));
+    second_sum[lane] = vec4(0.0);
+    fold_columns(lane, params.tile);
+    let mean = k + first_sum[lane % params.tile] / f32(params.rows);
+    workgroupBarrier(); // every lane has read the total before the next sums overwrite it
+    second_sum[lane] = (squares_about(a, mean) + squares_about(b, mean)) + (squares_about(c, mean) + squares_about(d, mean));
+    fold_columns(lane, params.tile);
+    if lane < params.tile && column < params.quads {
+        out[column] = mean;
+        out[params.quads + column] = second_sum[lane] / f32(params.rows);
+    }
+}
+
 @compute @workgroup_size(WIDTH)
 fn batch_norm_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let column = group.y * params.tile + lane % params.tile;
     if params.mode == 0u {
         reduce_slab(group.x, column, lane);
+    } else if LOADS == 4u {
+        merge_held(column, lane);
     } else {
         merge_slabs(column, lane);
     }

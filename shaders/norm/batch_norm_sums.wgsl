@@ -7,7 +7,7 @@
 // Shapes     x, u (rows, C), stats (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
 // Dispatch   (G, tiles, 1): group (g, t) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in two interleaved sums, then a tree over row lanes: fixed
+// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ
 
 struct Params {
@@ -29,6 +29,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (G, 2, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 2u;  // rows that a lane loads before it uses the first: 2 or 4
 
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
@@ -42,11 +43,37 @@ fn batch_norm_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let inside = column < params.quads;
     var plain_a = vec4(0.0);
     var plain_b = vec4(0.0);
+    var plain_c = vec4(0.0);
+    var plain_d = vec4(0.0);
     var against_a = vec4(0.0);
     var against_b = vec4(0.0);
+    var against_c = vec4(0.0);
+    var against_d = vec4(0.0);
     if inside {
         let mean = params.centre * stats[column];
         var row = first + lane / params.tile;
+        if LOADS == 4u {
+            let hop = lanes * params.quads;
+            for (; row + 3u * lanes < end; row += 4u * lanes) {
+                let i = row * params.quads + column;
+                let u_a = u[i];
+                let u_b = u[i + hop];
+                let u_c = u[i + 2u * hop];
+                let u_d = u[i + 3u * hop];
+                let x_a = x[i];
+                let x_b = x[i + hop];
+                let x_c = x[i + 2u * hop];
+                let x_d = x[i + 3u * hop];
+                plain_a += u_a;
+                plain_b += u_b;
+                plain_c += u_c;
+                plain_d += u_d;
+                against_a = fma(u_a, x_a - mean, against_a);
+                against_b = fma(u_b, x_b - mean, against_b);
+                against_c = fma(u_c, x_c - mean, against_c);
+                against_d = fma(u_d, x_d - mean, against_d);
+            }
+        }
         for (; row + lanes < end; row += 2u * lanes) {
             let i = row * params.quads + column;
             let j = i + lanes * params.quads;
@@ -61,8 +88,8 @@ fn batch_norm_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             against_a = fma(u[i], x[i] - mean, against_a);
         }
     }
-    first_sum[lane] = plain_a + plain_b;
-    second_sum[lane] = against_a + against_b;
+    first_sum[lane] = (plain_a + plain_b) + (plain_c + plain_d);
+    second_sum[lane] = (against_a + against_b) + (against_c + against_d);
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
         var r = vec4(1.0);

@@ -20,6 +20,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
 
 @compute @workgroup_size(WIDTH)
 fn add_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -31,7 +32,22 @@ fn add_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     let first = group.x * params.slab;
     let end = min(first + params.slab, params.rows);
     let value = bias[column];
-    for (var row = first + lane / params.tile; row < end; row += lanes) {
+    var row = first + lane / params.tile;
+    if LOADS == 4u {
+        let hop = lanes * params.quads;
+        for (; row + 3u * lanes < end; row += 4u * lanes) {
+            let i = row * params.quads + column;
+            let a = x[i];
+            let b = x[i + hop];
+            let c = x[i + 2u * hop];
+            let d = x[i + 3u * hop];
+            out[i] = a + value;
+            out[i + hop] = b + value;
+            out[i + 2u * hop] = c + value;
+            out[i + 3u * hop] = d + value;
+        }
+    }
+    for (; row < end; row += lanes) {
         let i = row * params.quads + column;
         out[i] = x[i] + value;
     }

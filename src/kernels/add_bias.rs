@@ -1,6 +1,6 @@
 //! A bias added to every row. Shapes: `x (…, C)`, `bias (C)` → `out (…, C)`.
 
-use super::columns::{Columns, WIDTHS};
+use super::columns::{Columns, PASSES};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
@@ -27,7 +27,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("bias"), write("out")],
-    variants: WIDTHS,
+    variants: PASSES,
 };
 
 /// The registry's entry.
@@ -41,8 +41,8 @@ pub fn record(recording: &mut Recording, x: &Tensor, bias: &Tensor, out: &Tensor
     bias.expect("add_bias: bias (C)", &[x.shape.last()])?;
     out.expect("add_bias: out, as x", x.shape.sizes())?;
     let c = Columns::of(&x.shape);
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(&SHADER).constant(name));
+    let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32 };
     let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
     recording.dispatch(&SHADER, p, &[x, bias, out], groups, cost(p))

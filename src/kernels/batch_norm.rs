@@ -40,8 +40,8 @@ pub(super) fn pass(
     [operations, moved]: [u64; 2],
 ) -> Result<()> {
     let c = Columns::of(&x.shape);
-    let width = recording.variant(shader).constant("WIDTH");
-    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(shader).constant(name));
+    let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
     let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
     recording.dispatch(shader, p, tensors, groups, p.cost(operations, moved))

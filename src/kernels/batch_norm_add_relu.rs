@@ -2,7 +2,7 @@
 //! Shapes: `x, residual (…, C)`, `stats (2, C)`, `affine (2, C)` → `out (…, C)`. Source: He et al., 2016, figure 2.
 
 use super::batch_norm::{self, Form};
-use super::columns::WIDTHS;
+use super::columns::PASSES;
 use super::{Case, Kernel, batch_norm_apply, batch_norm_stats, relu};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
@@ -15,7 +15,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), read("residual"), write("out")],
-    variants: WIDTHS,
+    variants: PASSES,
 };
 
 /// The registry's entry.

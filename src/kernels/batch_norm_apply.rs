@@ -2,7 +2,7 @@
 //! Shapes: `x (…, C)`, `stats (2, C)`, `affine (2, C)` → `out (…, C)`. Source: Ioffe and Szegedy, 2015, algorithm 1.
 
 use super::batch_norm::{self, Form};
-use super::columns::{Columns, WIDTHS};
+use super::columns::{Columns, PASSES};
 use super::{Case, Kernel, batch_norm_stats, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
@@ -39,7 +39,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), write("out")],
-    variants: WIDTHS,
+    variants: PASSES,
 };
 
 /// The registry's entry.
@@ -54,8 +54,8 @@ pub fn record(recording: &mut Recording, form: Form, [x, stats, affine]: [&Tenso
     batch_norm::expect_rows("batch_norm_apply: affine", affine, x)?;
     out.expect("batch_norm_apply: out, as x", x.shape.sizes())?;
     let c = Columns::of(&x.shape);
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(&SHADER).constant(name));
+    let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,

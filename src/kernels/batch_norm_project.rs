@@ -2,7 +2,7 @@
 //! Shapes: `x, u (…, C)`, `stats, sums, affine (2, C)` → `out (…, C)`. Source: Ioffe and Szegedy, 2015, section 3.
 
 use super::batch_norm::{self, Form};
-use super::columns::WIDTHS;
+use super::columns::PASSES;
 use super::{Case, Kernel, batch_norm_stats, batch_norm_sums};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
@@ -15,7 +15,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("u"), read("sums"), read("affine"), write("out")],
-    variants: WIDTHS,
+    variants: PASSES,
 };
 
 /// The registry's entry.

@@ -3,7 +3,7 @@
 //! Source: Ioffe and Szegedy, 2015, section 3.
 
 use super::batch_norm::{self, Form, Masked};
-use super::columns::{Columns, WIDTHS};
+use super::columns::{Columns, SUMS};
 use super::{Case, Kernel, batch_norm_sums, shared, sum_rows};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
@@ -16,7 +16,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::COLUMNS],
     params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), read("u"), write("out")],
-    variants: WIDTHS,
+    variants: SUMS,
 };
 
 /// The registry's entry.
@@ -40,15 +40,16 @@ pub fn record(
     u.expect("batch_norm_relu_sums: u, as x", x.shape.sizes())?;
     partial.expect("batch_norm_relu_sums: partial", batch_norm_sums::scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
-    let tile = c.tile(recording.variant(&SHADER).constant("WIDTH"));
+    let width = recording.variant(&SHADER).constant("WIDTH");
+    let (tile, slab, slabs) = (c.tile(width), c.slab(width), c.slabs(width));
     let p =
-        batch_norm::Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: c.slab as u32, eps };
+        batch_norm::Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
     // Both tensors read once; two sums, one subtraction, two multiply-adds and one comparison a value.
     let cost = p.cost(7, 2);
-    let first = if c.slabs == 1 { out } else { partial };
-    recording.dispatch(&SHADER, p, &[x, stats, affine, u, first], [c.slabs as u32, c.tiles(tile), 1], cost)?;
-    if c.slabs > 1 {
-        sum_rows::fold(recording, partial, c.slabs, 2 * c.quads, 1.0, out)?;
+    let first = if slabs == 1 { out } else { partial };
+    recording.dispatch(&SHADER, p, &[x, stats, affine, u, first], [slabs as u32, c.tiles(tile), 1], cost)?;
+    if slabs > 1 {
+        sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Mean and biased variance of each channel. Shapes: `x (…, C)` → `out (2, C)`: row 0 mean, row 1 variance.
 //! Source: Chan, Golub and LeVeque, 1979 (merging of slabs).
 
-use super::columns::{Columns, WIDTHS};
+use super::columns::{Columns, SUMS};
 use super::{Case, Kernel, batch_norm, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
@@ -32,7 +32,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::COLUMNS],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: WIDTHS,
+    variants: SUMS,
 };
 
 /// The registry's entry.
@@ -40,7 +40,7 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
 /// The shape of the slabs' statistics that [`record`] needs.
 pub fn scratch(x: &Shape) -> Shape {
-    Shape::new(&[Columns::of(x).slabs, 2, x.last()])
+    Shape::new(&[Columns::of(x).most_slabs(), 2, x.last()])
 }
 
 /// Records the statistics of `x (…, C)`.
@@ -52,16 +52,16 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
     partial.expect("batch_norm_stats: partial", scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let tile = c.tile(width);
+    let (tile, slabs) = (c.tile(width), c.slabs(width) as u32);
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,
         tile: tile as u32,
-        slab: c.slab as u32,
-        slabs: c.slabs as u32,
+        slab: c.slab(width) as u32,
+        slabs,
         mode: 0,
     };
-    recording.dispatch(&SHADER, p, &[x, partial], [c.slabs as u32, c.tiles(tile), 1], cost(p))?;
+    recording.dispatch(&SHADER, p, &[x, partial], [slabs, c.tiles(tile), 1], cost(p))?;
     let tile = c.narrow_tile(width);
     let p = Params { tile: tile as u32, mode: 1, ..p };
     recording.dispatch(&SHADER, p, &[partial, out], [1, c.tiles(tile), 1], cost(p))

@@ -2,7 +2,7 @@
 //! input. Shapes: `x, u (…, C)`, `stats (2, C)` → `out (2, C)`. Source: Ioffe and Szegedy, 2015, section 3.
 
 use super::batch_norm::{self, Form};
-use super::columns::{Columns, WIDTHS};
+use super::columns::{Columns, SUMS};
 use super::{Case, Kernel, batch_norm_stats, params, shared, sum_rows};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
@@ -39,7 +39,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::COLUMNS],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("u"), write("out")],
-    variants: WIDTHS,
+    variants: SUMS,
 };
 
 /// The registry's entry.
@@ -47,7 +47,7 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
 /// The shape of the slabs' sums that [`record`] needs.
 pub fn scratch(x: &Shape) -> Shape {
-    Shape::new(&[Columns::of(x).slabs, 2, x.last()])
+    Shape::new(&[Columns::of(x).most_slabs(), 2, x.last()])
 }
 
 /// Records `out = (f₀ Σ u, f₁ r Σ u (x − mean))` for a form `(eps, centre, [f₀, f₁])`.
@@ -66,22 +66,23 @@ pub fn record(
     u.expect("batch_norm_sums: u, as x", x.shape.sizes())?;
     partial.expect("batch_norm_sums: partial", scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
-    let tile = c.tile(recording.variant(&SHADER).constant("WIDTH"));
+    let width = recording.variant(&SHADER).constant("WIDTH");
+    let (tile, slabs) = (c.tile(width), c.slabs(width));
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,
         tile: tile as u32,
-        slab: c.slab as u32,
+        slab: c.slab(width) as u32,
         scaled: u32::from(form.eps.is_some()),
         centre: f32::from(u8::from(form.centre)),
         eps: form.eps.unwrap_or(0.0),
         factor0: form.factors[0],
         factor1: form.factors[1],
     };
-    let first = if c.slabs == 1 { out } else { partial };
-    recording.dispatch(&SHADER, p, &[x, stats, u, first], [c.slabs as u32, c.tiles(tile), 1], cost(p))?;
-    if c.slabs > 1 {
-        sum_rows::fold(recording, partial, c.slabs, 2 * c.quads, 1.0, out)?;
+    let first = if slabs == 1 { out } else { partial };
+    recording.dispatch(&SHADER, p, &[x, stats, u, first], [slabs as u32, c.tiles(tile), 1], cost(p))?;
+    if slabs > 1 {
+        sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ fn dispatch(
 ) -> Result<()> {
     let c = Columns::new(rows, out.shape.stride() / 4);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slab) = (c.tile(width), c.stretch(width));
+    let (tile, slab) = (c.tile(width), c.stretch(width, 1));
     let p = Params { rows: rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, factor };
     let groups = [rows.div_ceil(slab) as u32, c.tiles(tile), images as u32];
     recording.dispatch(&SHADER, p, &[b, out], groups, cost(p, images))

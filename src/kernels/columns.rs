@@ -5,7 +5,11 @@ use crate::gpu::Variant;
 
 /// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
 const SLAB_QUADS: usize = 4096;
-/// Most slabs: the second stage of a reduction is one group a tile.
+/// Lanes from which on a group's width is a GPU's: slabs of [`LOADS`] values a lane, so that hundreds of processors get some.
+const WIDE: u32 = 256;
+/// Vec4 values that a lane of such a group has under way at once.
+const LOADS: usize = 4;
+/// Most slabs: the second stage of a reduction is one group a tile. `batch_norm_stats` counts on it.
 const MOST_SLABS: usize = 512;
 /// Widest tile: 1 KiB of a row.
 const WIDEST: usize = 64;
@@ -22,6 +26,23 @@ pub const WIDTHS: &[Variant] = &[
     Variant::base("8", &[("WIDTH", 8.0)]),
 ];
 
+/// Lanes a group of a pass that reduces nothing, and rows that a lane loads before it uses the first.
+pub const PASSES: &[Variant] = &[
+    Variant::base("64", &[("WIDTH", 64.0), ("LOADS", 1.0)]),
+    Variant::base("256", &[("WIDTH", 256.0), ("LOADS", 1.0)]),
+    Variant::base("8", &[("WIDTH", 8.0), ("LOADS", 1.0)]),
+    Variant::base("128x4", &[("WIDTH", 128.0), ("LOADS", 4.0)]),
+    Variant::base("256x4", &[("WIDTH", 256.0), ("LOADS", 4.0)]),
+];
+
+/// Lanes a group of a reduction, and rows that a lane loads before it uses the first.
+pub const SUMS: &[Variant] = &[
+    Variant::base("64", &[("WIDTH", 64.0), ("LOADS", 2.0)]),
+    Variant::base("256", &[("WIDTH", 256.0), ("LOADS", 2.0)]),
+    Variant::base("8", &[("WIDTH", 8.0), ("LOADS", 2.0)]),
+    Variant::base("256x4", &[("WIDTH", 256.0), ("LOADS", 4.0)]),
+];
+
 /// A tensor as rows of vec4 values.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
@@ -29,10 +50,6 @@ pub struct Columns {
     pub rows: usize,
     /// Vec4 values a row.
     pub quads: usize,
-    /// Rows a slab in a two-stage reduction; independent of the variant, as scratch shapes must be.
-    pub slab: usize,
-    /// Number of such slabs.
-    pub slabs: usize,
 }
 
 impl Columns {
@@ -43,8 +60,23 @@ impl Columns {
 
     /// Of `rows` rows of `quads` vec4 values.
     pub fn new(rows: usize, quads: usize) -> Self {
-        let slab = SLAB_QUADS.div_ceil(quads).max(rows.div_ceil(MOST_SLABS)).min(rows);
-        Self { rows, quads, slab, slabs: rows.div_ceil(slab) }
+        Self { rows, quads }
+    }
+
+    /// Rows a slab in a two-stage reduction by groups of `width` lanes.
+    pub fn slab(&self, width: u32) -> usize {
+        let least = if width < WIDE { SLAB_QUADS } else { LOADS * width as usize };
+        least.div_ceil(self.quads).max(self.rows.div_ceil(MOST_SLABS)).min(self.rows)
+    }
+
+    /// Number of such slabs.
+    pub fn slabs(&self, width: u32) -> usize {
+        self.rows.div_ceil(self.slab(width))
+    }
+
+    /// As many as there are for any width: scratch shapes are independent of the variant.
+    pub fn most_slabs(&self) -> usize {
+        self.slabs(WIDE)
     }
 
     /// Columns of a group of `width` lanes: a power of two, no wider than needed.
@@ -54,13 +86,13 @@ impl Columns {
 
     /// Columns of a group that folds slabs: narrow, so that most lanes stand for rows.
     pub fn narrow_tile(&self, width: u32) -> usize {
-        self.tile(width).min(4)
+        self.tile(width).min(if width < WIDE { 4 } else { 2 })
     }
 
-    /// Rows a group of `width` lanes takes where nothing is reduced.
-    pub fn stretch(&self, width: u32) -> usize {
+    /// Rows a group of `width` lanes takes where nothing is reduced and a lane loads so many rows at once.
+    pub fn stretch(&self, width: u32, loads: u32) -> usize {
         let lanes = width as usize / self.tile(width);
-        let rows = LANE_ROWS.max(GROUP_QUADS / width as usize);
+        let rows = if loads > 1 { loads as usize } else { LANE_ROWS.max(GROUP_QUADS / width as usize) };
         (lanes * rows).max(self.rows.div_ceil(65_535))
     }
 
@@ -79,12 +111,15 @@ mod tests {
         for rows in [1, 63, 4096, 4097, 524_288, 3_211_264, 40_000_000] {
             for quads in [1, 3, 4, 16, 65, 512] {
                 let c = Columns::new(rows, quads);
-                assert!(c.slabs <= MOST_SLABS && c.slab * c.slabs >= rows, "{c:?}");
-                assert!(c.slab * (c.slabs - 1) < rows, "an empty slab: {c:?}");
-                for width in [8, 64, 256] {
+                for width in [8, 64, 128, 256] {
+                    let (slab, slabs) = (c.slab(width), c.slabs(width));
+                    assert!(slabs <= MOST_SLABS.min(c.most_slabs()) && slab * slabs >= rows, "{c:?} at {width}");
+                    assert!(slab * (slabs - 1) < rows, "an empty slab: {c:?} at {width}");
                     let tile = c.tile(width);
                     assert!(tile.is_power_of_two() && tile <= width as usize && c.tiles(tile) as usize * tile >= quads);
-                    assert!(rows.div_ceil(c.stretch(width)) <= 65_535, "{c:?} at {width}");
+                    for loads in [1, 4] {
+                        assert!(rows.div_ceil(c.stretch(width, loads)) <= 65_535, "{c:?} at {width}");
+                    }
                 }
             }
         }

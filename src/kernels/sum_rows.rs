@@ -37,7 +37,7 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
 /// The shape of the partial sums that [`record`] needs.
 pub fn scratch(x: &Shape) -> Shape {
-    Shape::new(&[Columns::of(x).slabs, x.last()])
+    Shape::new(&[Columns::of(x).most_slabs(), x.last()])
 }
 
 /// Records `out (C) = factor · Σ x` over all rows of `x (…, C)`.
@@ -48,14 +48,16 @@ pub fn record(recording: &mut Recording, x: &Tensor, factor: f32, partial: &Tens
     out.expect("sum_rows: out (C)", &[x.shape.last()])?;
     partial.expect("sum_rows: partial", scratch(&x.shape).sizes())?;
     let columns = Columns::of(&x.shape);
-    if columns.slabs == 1 {
+    let width = recording.variant(&SHADER).constant("WIDTH");
+    let slabs = columns.slabs(width);
+    if slabs == 1 {
         return fold(recording, x, columns.rows, columns.quads, factor, out);
     }
-    let tile = columns.tile(recording.variant(&SHADER).constant("WIDTH"));
-    let p = params_of(columns.rows, columns.quads, tile, columns.slab, 1.0);
-    let groups = [columns.slabs as u32, columns.tiles(tile), 1];
+    let tile = columns.tile(width);
+    let p = params_of(columns.rows, columns.quads, tile, columns.slab(width), 1.0);
+    let groups = [slabs as u32, columns.tiles(tile), 1];
     recording.dispatch(&SHADER, p, &[x, partial], groups, cost(p, 1))?;
-    fold(recording, partial, columns.slabs, columns.quads, factor, out)
+    fold(recording, partial, slabs, columns.quads, factor, out)
 }
 
 /// Records `out (R, C) = factor · Σ x[r]` over the pixels of each image of `x (R, H, W, C)`.
