@@ -85,7 +85,7 @@ fn a_form_with_another_answer_is_never_taken() {
 fn forms_for_gpus_stand_their_trial() {
     let engine = unchecked_engine();
     let forms = choose::for_gpus(&engine);
-    assert_eq!(forms.len(), if engine.cooperative().is_some() { 8 } else { 4 });
+    assert_eq!(forms.len(), if engine.cooperative().is_some() { 11 } else { 4 });
     let failed = trial::failures(&engine, &forms);
     assert!(failed.is_empty(), "{failed:?}");
 }

@@ -4,7 +4,7 @@
 //   dx[r, iy, ix, c] = sum over ky, kx, n of dy[r, iy + padding − ky, ix + padding − kx, n] · w[ky, kx, c, n]
 //
 // Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C); places outside dy count as zero
-// Dispatch   (bands of lines or blocks of images, blocks of COLUMNS channels, fold of x past 65535 groups)
+// Dispatch   (some or all blocks of lines or images, blocks of COLUMNS channels, fold of x past 65535 groups)
 // Tile       a subgroup computes DOWN by ACROSS matrices of SIDE positions by SIDE channels
 // Shared     SIDE outputs of the lines and their border, the weights of TAPS taps, a matrix of sums a subgroup: at most
 //            48 KiB (halo.wgsl); needs cooperative matrices, f16 and subgroups
@@ -25,13 +25,19 @@ struct Params {
     outputs: u32,          // pad4(C) / 4
     kernel_width: u32,     // kw
     taps: u32,             // kh · kw
+    taps_reciprocal: u32,  // 2²⁰ / kw, rounded up
     padding: u32,          // of the turned convolution: kh − 1 − padding
     pitch: u32,            // positions a line: OW + 2 · padding
     band: u32,             // lines of dx a workgroup
     bands: u32,            // bands an image
-    images: u32,           // images a workgroup; 1 unless a band is all of one
+    images: u32,           // images a block; 1 unless a band is all of one
+    blocks: u32,           // bands of all images, or blocks of images
+    turns: u32,            // blocks a workgroup, at most
+    run: u32,              // blocks of the gradient by weights after which sums leave the matrix unit
     image_tiles: u32,      // tiles of SIDE positions of an image's band
-    line_tiles: u32,       // tiles a line where lines are whole tiles, else 0
+    tiles_reciprocal: u32, // 2²⁰ / image_tiles, rounded up
+    tile_pitch: u32,       // positions a line in tiles: of the output where its lines are whole tiles, else pitch
+    tile_reciprocal: u32,  // 2²⁰ / tile_pitch, rounded up
     image_positions: u32,  // positions of an image's part
     image_reciprocal: u32, // 2²⁰ / image_positions, rounded up
     line_reciprocal: u32,  // 2²⁰ / pitch, rounded up
@@ -64,5 +70,5 @@ fn conv2d_input_grad_halo(
     @builtin(subgroup_id) subgroup: u32,
     @builtin(subgroup_invocation_id) sublane: u32,
 ) {
-    halo(group.x + group.z * groups.x, group.y * COLUMNS, lane, subgroup, sublane);
+    halo(group.x + group.z * groups.x, groups.x * groups.z, group.y * COLUMNS, lane, subgroup, sublane);
 }

@@ -25,13 +25,19 @@ struct Params {
     outputs: u32,          // pad4(Cout) / 4
     kernel_width: u32,     // kw
     taps: u32,             // kh · kw
+    taps_reciprocal: u32,  // 2²⁰ / kw, rounded up
     padding: u32,
     pitch: u32,            // positions a line: W + 2 · padding
     band: u32,             // lines of dy a band
     bands: u32,            // bands an image
-    images: u32,           // images a band; 1 unless it is all of one
+    images: u32,           // images a block; 1 unless a band is all of one
+    blocks: u32,           // bands of all images, or blocks of images
+    turns: u32,            // blocks a workgroup, at most
+    run: u32,              // blocks of the gradient by weights after which sums leave the matrix unit
     image_tiles: u32,      // tiles of SIDE positions of an image's band
-    line_tiles: u32,       // tiles a line where lines are whole tiles, else 0
+    tiles_reciprocal: u32, // 2²⁰ / image_tiles, rounded up
+    tile_pitch: u32,       // positions a line in tiles: of the output where its lines are whole tiles, else pitch
+    tile_reciprocal: u32,  // 2²⁰ / tile_pitch, rounded up
     image_positions: u32,  // positions of an image's part
     image_reciprocal: u32, // 2²⁰ / image_positions, rounded up
     line_reciprocal: u32,  // 2²⁰ / pitch, rounded up
@@ -51,6 +57,7 @@ override POSITIONS: u32 = 240u; // room for positions of x
 override TILES: u32 = 8u;       // room for tiles of dy
 override SUBGROUPS: u32 = 4u;   // DOWN · ACROSS · SHARES
 override LANES: u32 = 128u;     // set by the device: SUBGROUPS of its largest
+override SPARE: u32 = 1u;       // set by the device: 1 where subgroups may be smaller
 
 override VECTORS: u32 = DOWN * SIDE / 4u;
 override UPSTREAM: u32 = ACROSS * SIDE / 4u;
@@ -59,33 +66,86 @@ override IMAGE_VECTORS: u32 = POSITIONS * LINE;
 override UPSTREAM_VECTORS: u32 = TILES * SIDE * UPSTREAM_LINE;
 override LOW_IMAGE: u32 = select(2u, IMAGE_VECTORS, SPLIT);
 override LOW_UPSTREAM: u32 = select(2u, UPSTREAM_VECTORS, SPLIT);
-override SUM_VECTORS: u32 = (SUBGROUPS + 1u) * SIDE * QUADS;
+override SUM_VECTORS: u32 = (SUBGROUPS + SPARE) * SIDE * QUADS;
+// Vectors that a lane loads before it uses the first, at most 8.
+override IMAGE_LOADS: u32 = min((POSITIONS * VECTORS + LANES - 1u) / LANES, 8u);
+override UPSTREAM_LOADS: u32 = min((TILES * SIDE * UPSTREAM + LANES - 1u) / LANES, 8u);
 
 var<workgroup> image_high: array<vec4<f16>, IMAGE_VECTORS>;
 var<workgroup> image_low: array<vec4<f16>, LOW_IMAGE>;
 var<workgroup> upstream_high: array<vec4<f16>, UPSTREAM_VECTORS>;
 var<workgroup> upstream_low: array<vec4<f16>, LOW_UPSTREAM>;
-// A matrix of sums of each subgroup on its way out; the last is of those that nobody reads.
+// A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
 var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
 
-fn image_at(place: Place) -> vec4<f32> {
-    return select(vec4(0.0), x[place.at], place.inside);
+alias Batch = array<vec4<f32>, 8>;
+
+// A block: images and lines.
+struct Block {
+    image: u32,
+    line: u32,
 }
 
-// The i-th vector of the upstream gradient of a band's tiles: zero where a position is none of its own pixels.
-fn upstream_at(i: u32, first_vector: u32, first_image: u32, first_line: u32) -> vec4<f32> {
-    let tile = i / (UPSTREAM * SIDE);
-    let image = tile / params.image_tiles;
-    let position = tile % params.image_tiles * SIDE + i / UPSTREAM % SIDE;
-    let pitch = select(params.pitch, params.out_width, params.line_tiles > 0u);
-    let line = position / pitch;
-    let column = position % pitch;
-    let y = first_line + line;
+fn block_of(index: u32) -> Block {
+    return Block(index / params.bands * params.images, index % params.bands * params.band);
+}
+
+fn image_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
+    let place = place_of(i, first_vector, block.image, block.line);
+    let inside = place.inside && i < count;
+    return select(vec4(0.0), x[select(0u, place.at, inside)], inside);
+}
+
+fn image_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
+    var batch: Batch;
+    for (var j = 0u; j < IMAGE_LOADS; j++) {
+        batch[j] = image_at(lane + j * LANES, count, first_vector, block);
+    }
+    return batch;
+}
+
+fn put_image(i: u32, v: vec4<f32>, scale: f32) {
+    let at = i / VECTORS * LINE + i % VECTORS;
+    if SPLIT {
+        let scaled = v * scale;
+        let upper = high(scaled);
+        image_high[at] = vec4<f16>(upper);
+        image_low[at] = vec4<f16>(scaled - upper);
+    } else {
+        image_high[at] = vec4<f16>(v);
+    }
+}
+
+// The i-th vector of the upstream gradient of a block's tiles: zero where a position is none of its own pixels.
+fn upstream_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
+    let spot = spot_of(i / (UPSTREAM * SIDE), i / UPSTREAM % SIDE);
+    let y = block.line + spot.line;
     let n = first_vector + i % UPSTREAM;
-    let r = first_image + image;
-    let inside = r < params.rows && line < params.band && y < params.out_height && column < params.out_width && n < params.outputs;
-    let at = ((r * params.out_height + y) * params.out_width + column) * params.outputs + n;
+    let r = block.image + spot.image;
+    let inside = i < count && r < params.rows && spot.line < params.band && y < params.out_height
+        && spot.x < params.out_width && n < params.outputs;
+    let at = ((r * params.out_height + y) * params.out_width + spot.x) * params.outputs + n;
     return select(vec4(0.0), dy[select(0u, at, inside)], inside);
+}
+
+fn upstream_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
+    var batch: Batch;
+    for (var j = 0u; j < UPSTREAM_LOADS; j++) {
+        batch[j] = upstream_at(lane + j * LANES, count, first_vector, block);
+    }
+    return batch;
+}
+
+fn put_upstream(i: u32, v: vec4<f32>, scale: f32) {
+    let at = i / UPSTREAM * UPSTREAM_LINE + i % UPSTREAM;
+    if SPLIT {
+        let scaled = v * scale;
+        let upper = high(scaled);
+        upstream_high[at] = vec4<f16>(upper);
+        upstream_low[at] = vec4<f16>(scaled - upper);
+    } else {
+        upstream_high[at] = vec4<f16>(v);
+    }
 }
 
 fn low_image(at: u32, whole: Left) -> Left {
@@ -105,14 +165,13 @@ fn low_upstream(at: u32, whole: Right) -> Right {
 // The product of a tile and a tap, added to a sum; `at` is where the tile's positions begin. Past the last tap the last is computed
 // again and not stored, because matrices ask for uniform control flow.
 fn add_tap(tap: u32, at: u32, high: Right, low: Right, sum: Sum) -> Sum {
-    let t = min(tap, params.taps - 1u);
-    let shifted = at + (t / params.kernel_width * params.pitch + t % params.kernel_width) * LINE;
+    let shifted = at + shift_of(tap);
     let own = coopLoad<Left>(&image_high[shifted], LINE);
     return add_product(own, low_image(shifted, own), high, low, sum);
 }
 
-// The sums of one tap over the shares, stored by all lanes; called after its matrices are in `sums`.
-fn store_tap(tap: u32, first_channel: u32, first_vector: u32, part_index: u32, lane: u32) {
+// The sums of one tap over the shares, stored by all lanes, or with `more` added; called after its matrices are in `sums`.
+fn store_tap(tap: u32, first_channel: u32, first_vector: u32, part_index: u32, more: bool, lane: u32) {
     workgroupBarrier();
     if tap < params.taps {
         for (var i = lane; i < DOWN * ACROSS * SIDE * QUADS; i += LANES) {
@@ -125,7 +184,11 @@ fn store_tap(tap: u32, first_channel: u32, first_vector: u32, part_index: u32, l
             let channel = first_channel + matrix / ACROSS * SIDE + within / QUADS;
             let n = first_vector + matrix % ACROSS * QUADS + within % QUADS;
             if channel < 4u * params.channels && n < params.outputs {
-                part[((part_index * params.taps + tap) * 4u * params.channels + channel) * params.outputs + n] = total;
+                let at = ((part_index * params.taps + tap) * 4u * params.channels + channel) * params.outputs + n;
+                if more {
+                    total += part[at];
+                }
+                part[at] = total;
             }
         }
     }
@@ -150,20 +213,10 @@ fn conv2d_weight_grad_halo(
     let matrix = place / SHARES;
     let own_channel = matrix / ACROSS * QUADS;
     let own_vector = matrix % ACROSS * QUADS;
-    let items = (params.rows + params.images - 1u) / params.images * params.bands;
     let tiles = params.images * params.image_tiles;
-    let image_vectors = params.images * params.image_positions * VECTORS;
-    let upstream_vectors = tiles * SIDE * UPSTREAM;
+    let image_count = params.images * params.image_positions * VECTORS;
+    let upstream_count = tiles * SIDE * UPSTREAM;
 
-    var s0 = Sum();
-    var s1 = Sum();
-    var s2 = Sum();
-    var s3 = Sum();
-    var s4 = Sum();
-    var s5 = Sum();
-    var s6 = Sum();
-    var s7 = Sum();
-    var s8 = Sum();
     if SPLIT {
         if lane < 4u {
             atomicStore(&peaks[lane], 0u);
@@ -171,139 +224,141 @@ fn conv2d_weight_grad_halo(
         workgroupBarrier();
     }
     var turn = 0u;
-    for (var item = group.z; item < items; item += params.parts) {
-        let first_image = item / params.bands * params.images;
-        let first_line = item % params.bands * params.band;
-        if SPLIT {
-            var most = 0.0;
-            for (var i = lane; i < image_vectors; i += LANES) {
-                most = max(most, largest(image_at(place_of(i, first_channel / 4u, first_image, first_line))));
-            }
-            most = subgroupMax(most);
-            var most_upstream = 0.0;
-            for (var i = lane; i < upstream_vectors; i += LANES) {
-                most_upstream = max(most_upstream, largest(upstream_at(i, first_vector, first_image, first_line)));
-            }
-            most_upstream = subgroupMax(most_upstream);
-            if sublane == 0u {
-                atomicMax(&peaks[turn], bitcast<u32>(most));
-                atomicMax(&peaks[turn + 1u], bitcast<u32>(most_upstream));
-            }
-        }
-        workgroupBarrier();
+    let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
+    var image = image_batch(lane, image_count, first_channel / 4u, block_of(group.z));
+    var upstream = upstream_batch(lane, upstream_count, first_vector, block_of(group.z));
+    // Matrix units may cut off where float32 would round, so no run is long.
+    for (var run = 0u; run * params.run < params.turns; run++) {
+        var s0 = Sum();
+        var s1 = Sum();
+        var s2 = Sum();
+        var s3 = Sum();
+        var s4 = Sum();
+        var s5 = Sum();
+        var s6 = Sum();
+        var s7 = Sum();
+        var s8 = Sum();
+        // Each scale is the least of the run's blocks so far: sums are scaled by both, and again where one becomes smaller.
         var image_scale = 1.0;
         var upstream_scale = 1.0;
-        if SPLIT {
-            image_scale = scale_of(atomicLoad(&peaks[turn]));
-            upstream_scale = scale_of(atomicLoad(&peaks[turn + 1u]));
-            turn = 2u - turn;
-            if lane < 2u {
-                // All have read these: the next ones begin at zero.
-                atomicStore(&peaks[turn + lane], 0u);
-            }
-        }
-        for (var i = lane; i < image_vectors; i += LANES) {
-            let own = place_of(i, first_channel / 4u, first_image, first_line);
-            let v = image_at(own);
+        for (var turn_of_run = 0u; turn_of_run < params.run; turn_of_run++) {
+            let index = group.z + (run * params.run + turn_of_run) * params.parts;
+            let block = block_of(index);
             if SPLIT {
-                let scaled = v * image_scale;
-                let upper = high(scaled);
-                image_high[own.own] = vec4<f16>(upper);
-                image_low[own.own] = vec4<f16>(scaled - upper);
-            } else {
-                image_high[own.own] = vec4<f16>(v);
+                var most = 0.0;
+                for (var j = 0u; j < IMAGE_LOADS; j++) {
+                    most = max(most, largest(image[j]));
+                }
+                for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
+                    most = max(most, largest(image_at(i, image_count, first_channel / 4u, block)));
+                }
+                most = subgroupMax(most);
+                var most_upstream = 0.0;
+                for (var j = 0u; j < UPSTREAM_LOADS; j++) {
+                    most_upstream = max(most_upstream, largest(upstream[j]));
+                }
+                for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
+                    most_upstream = max(most_upstream, largest(upstream_at(i, upstream_count, first_vector, block)));
+                }
+                most_upstream = subgroupMax(most_upstream);
+                if sublane == 0u {
+                    atomicMax(&peaks[turn], bitcast<u32>(most));
+                    atomicMax(&peaks[turn + 1u], bitcast<u32>(most_upstream));
+                }
             }
-        }
-        for (var i = lane; i < upstream_vectors; i += LANES) {
-            let own = i / UPSTREAM * UPSTREAM_LINE + i % UPSTREAM;
-            let v = upstream_at(i, first_vector, first_image, first_line);
+            workgroupBarrier();
             if SPLIT {
-                let scaled = v * upstream_scale;
-                let upper = high(scaled);
-                upstream_high[own] = vec4<f16>(upper);
-                upstream_low[own] = vec4<f16>(scaled - upper);
-            } else {
-                upstream_high[own] = vec4<f16>(v);
+                let image_now = scale_of(atomicLoad(&peaks[turn]));
+                let upstream_now = scale_of(atomicLoad(&peaks[turn + 1u]));
+                turn = 2u - turn;
+                if lane < 2u {
+                    // All have read these: the next ones begin at zero.
+                    atomicStore(&peaks[turn + lane], 0u);
+                }
+                let image_next = select(min(image_scale, image_now), image_now, turn_of_run == 0u);
+                let upstream_next = select(min(upstream_scale, upstream_now), upstream_now, turn_of_run == 0u);
+                let again = select((image_next / image_scale) * (upstream_next / upstream_scale), 1.0, turn_of_run == 0u);
+                image_scale = image_next;
+                upstream_scale = upstream_next;
+                s0 = s0 * again;
+                s1 = s1 * again;
+                s2 = s2 * again;
+                s3 = s3 * again;
+                s4 = s4 * again;
+                s5 = s5 * again;
+                s6 = s6 * again;
+                s7 = s7 * again;
+                s8 = s8 * again;
             }
-        }
-        workgroupBarrier();
-        var p0 = Sum();
-        var p1 = Sum();
-        var p2 = Sum();
-        var p3 = Sum();
-        var p4 = Sum();
-        var p5 = Sum();
-        var p6 = Sum();
-        var p7 = Sum();
-        var p8 = Sum();
-        if !SPLIT {
-            p0 = s0;
-            p1 = s1;
-            p2 = s2;
-            p3 = s3;
-            p4 = s4;
-            p5 = s5;
-            p6 = s6;
-            p7 = s7;
-            p8 = s8;
-        }
-        for (var tile = share; tile < tiles; tile += SHARES) {
-            let at = first_position(tile) * LINE + own_channel;
-            let beside = tile * SIDE * UPSTREAM_LINE + own_vector;
-            let upper = coopLoadT<Right>(&upstream_high[beside], UPSTREAM_LINE);
-            let lower = low_upstream(beside, upper);
-            p0 = add_tap(first_tap, at, upper, lower, p0);
-            p1 = add_tap(first_tap + 1u, at, upper, lower, p1);
-            p2 = add_tap(first_tap + 2u, at, upper, lower, p2);
-            p3 = add_tap(first_tap + 3u, at, upper, lower, p3);
-            p4 = add_tap(first_tap + 4u, at, upper, lower, p4);
-            p5 = add_tap(first_tap + 5u, at, upper, lower, p5);
-            p6 = add_tap(first_tap + 6u, at, upper, lower, p6);
-            p7 = add_tap(first_tap + 7u, at, upper, lower, p7);
-            p8 = add_tap(first_tap + 8u, at, upper, lower, p8);
+            for (var j = 0u; j < IMAGE_LOADS; j++) {
+                let i = lane + j * LANES;
+                if i < image_count {
+                    put_image(i, image[j], image_scale);
+                }
+            }
+            for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
+                put_image(i, image_at(i, image_count, first_channel / 4u, block), image_scale);
+            }
+            for (var j = 0u; j < UPSTREAM_LOADS; j++) {
+                let i = lane + j * LANES;
+                if i < upstream_count {
+                    put_upstream(i, upstream[j], upstream_scale);
+                }
+            }
+            for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
+                put_upstream(i, upstream_at(i, upstream_count, first_vector, block), upstream_scale);
+            }
+            workgroupBarrier();
+            // What comes next is under way while matrices are multiplied; past the last block it is zero.
+            image = image_batch(lane, image_count, first_channel / 4u, block_of(index + params.parts));
+            upstream = upstream_batch(lane, upstream_count, first_vector, block_of(index + params.parts));
+            for (var tile = share; tile < tiles; tile += SHARES) {
+                let at = first_position(tile) * LINE + own_channel;
+                let beside = tile * SIDE * UPSTREAM_LINE + own_vector;
+                let upper = coopLoadT<Right>(&upstream_high[beside], UPSTREAM_LINE);
+                let lower = low_upstream(beside, upper);
+                s0 = add_tap(first_tap, at, upper, lower, s0);
+                s1 = add_tap(first_tap + 1u, at, upper, lower, s1);
+                s2 = add_tap(first_tap + 2u, at, upper, lower, s2);
+                s3 = add_tap(first_tap + 3u, at, upper, lower, s3);
+                s4 = add_tap(first_tap + 4u, at, upper, lower, s4);
+                s5 = add_tap(first_tap + 5u, at, upper, lower, s5);
+                s6 = add_tap(first_tap + 6u, at, upper, lower, s6);
+                s7 = add_tap(first_tap + 7u, at, upper, lower, s7);
+                s8 = add_tap(first_tap + 8u, at, upper, lower, s8);
+            }
+            workgroupBarrier();
         }
         if SPLIT {
             let unscale = (1.0 / image_scale) * (1.0 / upstream_scale);
-            s0 = s0 + p0 * unscale;
-            s1 = s1 + p1 * unscale;
-            s2 = s2 + p2 * unscale;
-            s3 = s3 + p3 * unscale;
-            s4 = s4 + p4 * unscale;
-            s5 = s5 + p5 * unscale;
-            s6 = s6 + p6 * unscale;
-            s7 = s7 + p7 * unscale;
-            s8 = s8 + p8 * unscale;
-        } else {
-            s0 = p0;
-            s1 = p1;
-            s2 = p2;
-            s3 = p3;
-            s4 = p4;
-            s5 = p5;
-            s6 = p6;
-            s7 = p7;
-            s8 = p8;
+            s0 = s0 * unscale;
+            s1 = s1 * unscale;
+            s2 = s2 * unscale;
+            s3 = s3 * unscale;
+            s4 = s4 * unscale;
+            s5 = s5 * unscale;
+            s6 = s6 * unscale;
+            s7 = s7 * unscale;
+            s8 = s8 * unscale;
         }
-        workgroupBarrier();
-    }
 
-    let own = min(subgroup, SUBGROUPS) * SIDE * QUADS;
-    coopStoreT(s0, &sums[own], QUADS);
-    store_tap(first_tap, first_channel, first_vector, group.z, lane);
-    coopStoreT(s1, &sums[own], QUADS);
-    store_tap(first_tap + 1u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s2, &sums[own], QUADS);
-    store_tap(first_tap + 2u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s3, &sums[own], QUADS);
-    store_tap(first_tap + 3u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s4, &sums[own], QUADS);
-    store_tap(first_tap + 4u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s5, &sums[own], QUADS);
-    store_tap(first_tap + 5u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s6, &sums[own], QUADS);
-    store_tap(first_tap + 6u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s7, &sums[own], QUADS);
-    store_tap(first_tap + 7u, first_channel, first_vector, group.z, lane);
-    coopStoreT(s8, &sums[own], QUADS);
-    store_tap(first_tap + 8u, first_channel, first_vector, group.z, lane);
+        coopStoreT(s0, &sums[own], QUADS);
+        store_tap(first_tap, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s1, &sums[own], QUADS);
+        store_tap(first_tap + 1u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s2, &sums[own], QUADS);
+        store_tap(first_tap + 2u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s3, &sums[own], QUADS);
+        store_tap(first_tap + 3u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s4, &sums[own], QUADS);
+        store_tap(first_tap + 4u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s5, &sums[own], QUADS);
+        store_tap(first_tap + 5u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s6, &sums[own], QUADS);
+        store_tap(first_tap + 6u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s7, &sums[own], QUADS);
+        store_tap(first_tap + 7u, first_channel, first_vector, group.z, run > 0u, lane);
+        coopStoreT(s8, &sums[own], QUADS);
+        store_tap(first_tap + 8u, first_channel, first_vector, group.z, run > 0u, lane);
+    }
 }

@@ -21,10 +21,10 @@ override LINE: u32 = VECTORS + 2u;
 // drivers lay such variables one after the other.
 var<workgroup> peaks: array<atomic<u32>, 4>;
 
-// The power of two that takes a value of these bits to between 2¹⁴ and 2¹⁵.
+// The power of two that takes a value of these bits to between 2¹⁴ and 2¹⁵; 2¹²⁶ for zero, 1 for what is not finite.
 fn scale_of(bits: u32) -> f32 {
     let exponent = bits >> 23u;
-    return select(bitcast<f32>(clamp(268u - exponent, 1u, 253u) << 23u), 1.0, exponent == 0u || exponent == 255u);
+    return select(bitcast<f32>(min(268u - exponent, 253u) << 23u), 1.0, exponent == 255u);
 }
 
 // The nearest numbers of 11 bits, told by their bits: a driver may take a conversion there and back for nothing.
@@ -68,13 +68,29 @@ fn place_of(i: u32, first_vector: u32, first_image: u32, first_line: u32) -> Pla
     return Place(position * LINE + i % VECTORS, select(0u, at, inside), inside);
 }
 
-// The first position of a workgroup's tile of SIDE positions: whole tiles of each line, or one after the other.
+// A tile of SIDE positions, or one of them: which image's, and where on its band's lines.
+struct Spot {
+    image: u32,
+    line: u32,
+    x: u32,
+}
+
+fn spot_of(tile: u32, row: u32) -> Spot {
+    let image = (tile * params.tiles_reciprocal) >> 20u;
+    let position = (tile - image * params.image_tiles) * SIDE + row;
+    let line = (position * params.tile_reciprocal) >> 20u;
+    return Spot(image, line, position - line * params.tile_pitch);
+}
+
+// The first position of a tile.
 fn first_position(tile: u32) -> u32 {
-    let image = tile / params.image_tiles;
-    let own = tile % params.image_tiles;
-    var at = own * SIDE;
-    if params.line_tiles > 0u {
-        at = own / params.line_tiles * params.pitch + own % params.line_tiles * SIDE;
-    }
-    return image * params.image_positions + at;
+    let spot = spot_of(tile, 0u);
+    return spot.image * params.image_positions + spot.line * params.pitch + spot.x;
+}
+
+// How far a tap lies from the first, in vectors; past the last tap, of the last.
+fn shift_of(tap: u32) -> u32 {
+    let own = min(tap, params.taps - 1u);
+    let ky = (own * params.taps_reciprocal) >> 20u;
+    return (ky * params.pitch + own - ky * params.kernel_width) * LINE;
 }

@@ -9,6 +9,7 @@ use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
 use crate::bench::{self, Comparison, Options, Report, Row};
+use crate::kernels::ceilings;
 
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -121,6 +122,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         ..defaults
     };
     output::print(&format!("adapter: {}\n", engine.describe()))?;
+    if !matches!(args.part, Part::Export) {
+        ceilings::wake(&engine)?;
+    }
     if let Some(folder) = &args.folder {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
         return bench::export(&engine, &options, &args.step, &mut |name, checkpoint| {
@@ -166,6 +170,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         rows,
     };
     let kept = args.keep.as_ref().map(|folder| folder.join(format!("{}.json", bench::compare::file_stem(&engine))));
+    if let Some(folder) = &args.keep {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
+    }
     for path in args.json.iter().chain(&kept) {
         write(&report, path)?;
     }

@@ -136,6 +136,7 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     };
     let (steps, warm_up) = (args.steps as usize, args.warm_up as usize);
     let options = Options { steps, warm_up, clock, ..Options::default() };
+    ceilings::wake(&engine)?;
     let (profile, trace) = profile::profile(&engine, &mut trainer, &options)?;
     output::print(&summary(&what, &profile))?;
     for (table, by) in [(Table::Kernel, By::Kernel), (Table::Layer, By::Layer), (Table::Node, By::Node)] {
@@ -362,6 +363,7 @@ fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: O
     args.adjust(&mut device);
     let engine = open(&device, variants)?;
     let sampling = Sampling { repeats: args.steps as usize, seconds: 0.02 };
+    ceilings::wake(&engine)?;
     let before = ceilings::ceilings(&engine, sampling)?;
     let found = forms(&engine, name, args.shape.as_deref(), sampling)?;
     let roofline = Roofline::of(&before.or_faster(ceilings::ceilings(&engine, sampling)?));

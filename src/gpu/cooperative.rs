@@ -43,11 +43,12 @@ fn lanes(spans: u32, lines: u32, largest: u32) -> u32 {
     (4 * spans * largest).max(lines)
 }
 
-/// The override constants of a variant on an adapter with subgroups of at most `largest` lanes.
-pub fn constants(variant: &Variant, largest: u32) -> Vec<(&'static str, f64)> {
+/// The override constants of a variant on an adapter with subgroups of `smallest` to `largest` lanes.
+pub fn constants(variant: &Variant, [smallest, largest]: [u32; 2]) -> Vec<(&'static str, f64)> {
     let mut constants = variant.constants.to_vec();
     if let Some(subgroups) = variant.sets("SUBGROUPS") {
         constants.push(("LANES", f64::from(subgroups * largest)));
+        constants.push(("SPARE", f64::from(u8::from(smallest < largest))));
     } else if variant.needs.contains(NEEDS) {
         let [side, down, across, spans] = ["SIDE", "DOWN", "ACROSS", "SPANS"].map(|name| variant.constant(name));
         constants.push(("LANES", f64::from(lanes(spans, side * (4 * down + spans * across), largest))));
@@ -80,7 +81,7 @@ mod tests {
     fn lanes_suffice_for_subgroups_and_loads() {
         const CONSTANTS: &[(&str, f64)] = &[("SIDE", 16.0), ("DOWN", 1.0), ("ACROSS", 4.0), ("SPANS", 1.0)];
         let lanes = |needs, largest| {
-            let all = constants(&Variant::needing("4x4", CONSTANTS, needs), largest);
+            let all = constants(&Variant::needing("4x4", CONSTANTS, needs), [8, largest]);
             all.iter().find(|(name, _)| *name == "LANES").map(|(_, value)| *value)
         };
         assert_eq!([8, 32, 64].map(|n| lanes(NEEDS, n)), [Some(128.0), Some(128.0), Some(256.0)]);

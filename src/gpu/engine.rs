@@ -420,7 +420,8 @@ impl Engine {
 
     /// The override constants that a pipeline is built of on this device.
     pub fn constants(&self, build: Build) -> Vec<(&'static str, f64)> {
-        cooperative::constants(&build.shader.variants[build.variant], cooperative::largest_subgroup(&self.info))
+        let sizes = [self.info.subgroup_min_size, cooperative::largest_subgroup(&self.info)];
+        cooperative::constants(&build.shader.variants[build.variant], sizes)
     }
 
     fn build(&self, build: Build) -> Result<Pipeline> {

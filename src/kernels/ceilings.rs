@@ -1,9 +1,11 @@
 //! What an adapter can do at most, measured on it: a register-only loop of multiply-adds, and a copy.
 
+use std::time::{Duration, Instant};
+
 use super::{choose, copy, fma_loop};
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::timing::{Sampling, timed};
-use crate::gpu::{Cost, Engine, Program, Recording, Tensor};
+use crate::gpu::{Cost, Engine, Program, Recording, Tensor, readback};
 
 /// A kernel that reaches a ceiling.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +58,8 @@ const MOST_LANES: usize = 1 << 24;
 const ROUNDS: u32 = 256;
 /// Seconds from which on what a GPU takes to begin does not count.
 const ENOUGH: f64 = 2e-3;
+/// How long [`wake`] takes.
+const AWAKE: Duration = Duration::from_secs(1);
 
 /// What measures them: multiply-adds in registers, and a copy. On a GPU each is made larger until a run takes 2 ms, so that
 /// neither the start of a dispatch nor a cache stands for it, as far as the adapter's limits and memory allow.
@@ -84,6 +88,25 @@ fn multiply_adds(engine: &Engine) -> Result<Recording> {
         let out = engine.tensor("lanes", Shape::new(&[lanes]), DType::F32)?;
         recorded(engine, |r| fma_loop::record(r, ROUNDS, 0.5, 0.25, &out))
     })
+}
+
+/// Keeps a GPU busy for a second: one that had nothing to do runs at a fraction of its clock (an H200 at 345 of 1,980 MHz), and
+/// takes some tenths of a second of work to leave that. What is timed before says nothing.
+///
+/// # Errors
+/// When the adapter has no room, or fails.
+pub fn wake(engine: &Engine) -> Result<()> {
+    if is_software(engine) {
+        return Ok(());
+    }
+    let out = engine.tensor("lanes", Shape::new(&[LANES]), DType::F32)?;
+    let program = Program::new(engine, &recorded(engine, |r| fma_loop::record(r, ROUNDS, 0.5, 0.25, &out))?)?;
+    let start = Instant::now();
+    while start.elapsed() < AWAKE {
+        program.run(engine, 100)?;
+        readback::wait(engine)?;
+    }
+    Ok(())
 }
 
 /// The sizes of a ceiling's recording in words.

@@ -90,6 +90,13 @@ pub fn built_in(engine: &Engine) -> Variants {
         }
     }
     if !software {
+        // Groups of 256 lanes, with four loads under way a lane where it loads rows, and the parts of an output shared out.
+        for shader in STREAMING {
+            let named = |name: &str| shader.variants.iter().position(|v| v.name == name);
+            let rows = shader.variants[0].sets("LOADS").and_then(|_| named("256x4"));
+            let place = rows.or_else(|| named("256/16")).or_else(|| named("256"));
+            chosen.insert(shader.name, place.expect("its variants are those of flat, columns or sum_parts"));
+        }
         let failed = failures(engine);
         let sound = |(shader, _): &(&Shader, usize)| failed.iter().all(|(name, _)| *name != shader.name);
         chosen.kernels.extend(for_gpus(engine).into_iter().filter(sound).map(|(shader, form)| (shader.name, form)));

@@ -1,5 +1,7 @@
 //! What the convolutions of stride 1 on cooperative matrices share: their variants, and how an image is shared out.
 
+use std::cmp::Reverse;
+
 use super::conv2d::{Geometry, fold};
 use super::{Case, conv2d, conv2d_weight_grad_halo, params};
 use crate::base::Result;
@@ -27,6 +29,8 @@ params! {
         pub kernel_width: u32,
         /// kh · kw.
         pub taps: u32,
+        /// 2²⁰ / kw, rounded up.
+        pub taps_reciprocal: u32,
         /// Zeros on each side.
         pub padding: u32,
         /// Positions a line, borders included.
@@ -35,12 +39,22 @@ params! {
         pub band: u32,
         /// Bands an image.
         pub bands: u32,
-        /// Images a workgroup; 1 unless a band is all of one.
+        /// Images a block; 1 unless a band is all of one.
         pub images: u32,
+        /// Bands of all images, or blocks of images.
+        pub blocks: u32,
+        /// Blocks a workgroup, at most.
+        pub turns: u32,
+        /// Blocks of the gradient by the weights after which sums leave the matrix unit.
+        pub run: u32,
         /// Tiles of an image's band.
         pub image_tiles: u32,
-        /// Tiles a line where lines are whole tiles, else 0.
-        pub line_tiles: u32,
+        /// 2²⁰ / `image_tiles`, rounded up.
+        pub tiles_reciprocal: u32,
+        /// Positions a line in tiles: of the output where its lines are whole tiles, else `pitch`.
+        pub tile_pitch: u32,
+        /// 2²⁰ / `tile_pitch`, rounded up.
+        pub tile_reciprocal: u32,
         /// Positions of an image's part.
         pub image_positions: u32,
         /// 2²⁰ / `image_positions`, rounded up.
@@ -58,17 +72,17 @@ params! {
 const TILES: usize = 4;
 /// Variants of one side: the choice by shape, the forms with split factors, those with rounded ones.
 const GROUP: usize = 1 + 2 * TILES;
-/// Room for positions of the image's part.
-const POSITIONS: usize = 240;
+/// Workgroups that fill a GPU: eight for each of a large one's 132 processors.
+const MOST: usize = 1056;
 
 macro_rules! halo {
-    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $subgroups:literal, $taps:literal)),+
+    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $subgroups:literal, $taps:literal, $positions:literal)),+
         ; $turned:literal) => { &[$(
         Variant::needing(
             $name,
             &[
                 ("SIDE", $side), ("SPLIT", $split), ("DOWN", $down), ("ACROSS", $across), ("SUBGROUPS", $subgroups),
-                ("TAPS", $taps), ("TURNED", $turned),
+                ("TAPS", $taps), ("POSITIONS", $positions), ("TURNED", $turned),
             ],
             cooperative::NEEDS,
         ),
@@ -78,24 +92,24 @@ macro_rules! halo {
 macro_rules! variants {
     ($turned:literal) => {
         halo!(
-            ("16 by shape", 16.0, 1.0, 2.0, 1.0, 4.0, 9.0),
-            ("16 128x16", 16.0, 1.0, 2.0, 1.0, 4.0, 9.0),
-            ("16 128x32", 16.0, 1.0, 2.0, 2.0, 4.0, 3.0),
-            ("16 160x32", 16.0, 1.0, 2.0, 2.0, 5.0, 3.0),
-            ("16 128x64", 16.0, 1.0, 2.0, 4.0, 4.0, 3.0),
-            ("16 128x16 half", 16.0, 0.0, 2.0, 1.0, 4.0, 9.0),
-            ("16 128x32 half", 16.0, 0.0, 2.0, 2.0, 4.0, 9.0),
-            ("16 160x32 half", 16.0, 0.0, 2.0, 2.0, 5.0, 9.0),
-            ("16 128x64 half", 16.0, 0.0, 2.0, 4.0, 4.0, 3.0),
-            ("8 by shape", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0),
-            ("8 64x16", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0),
-            ("8 64x32", 8.0, 1.0, 2.0, 4.0, 4.0, 3.0),
-            ("8 80x32", 8.0, 1.0, 2.0, 4.0, 5.0, 3.0),
-            ("8 128x32", 8.0, 1.0, 2.0, 4.0, 8.0, 3.0),
-            ("8 64x16 half", 8.0, 0.0, 2.0, 2.0, 4.0, 9.0),
-            ("8 64x32 half", 8.0, 0.0, 2.0, 4.0, 4.0, 3.0),
-            ("8 80x32 half", 8.0, 0.0, 2.0, 4.0, 5.0, 3.0),
-            ("8 128x32 half", 8.0, 0.0, 2.0, 4.0, 8.0, 3.0);
+            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 8.0, 9.0, 208.0),
+            ("16 128x16", 16.0, 1.0, 1.0, 1.0, 8.0, 9.0, 208.0),
+            ("16 256x16", 16.0, 1.0, 2.0, 1.0, 8.0, 3.0, 344.0),
+            ("16 128x32", 16.0, 1.0, 1.0, 2.0, 8.0, 3.0, 184.0),
+            ("16 160x32", 16.0, 1.0, 1.0, 2.0, 10.0, 3.0, 208.0),
+            ("16 128x16 half", 16.0, 0.0, 2.0, 1.0, 4.0, 9.0, 208.0),
+            ("16 128x16 of 8 half", 16.0, 0.0, 1.0, 1.0, 8.0, 3.0, 208.0),
+            ("16 128x32 half", 16.0, 0.0, 2.0, 2.0, 4.0, 3.0, 184.0),
+            ("16 160x32 half", 16.0, 0.0, 2.0, 2.0, 5.0, 3.0, 208.0),
+            ("8 by shape", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0, 240.0),
+            ("8 64x16", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0, 240.0),
+            ("8 64x32", 8.0, 1.0, 2.0, 4.0, 4.0, 3.0, 240.0),
+            ("8 80x32", 8.0, 1.0, 2.0, 4.0, 5.0, 3.0, 240.0),
+            ("8 128x32", 8.0, 1.0, 2.0, 4.0, 8.0, 3.0, 240.0),
+            ("8 64x16 half", 8.0, 0.0, 2.0, 2.0, 4.0, 9.0, 240.0),
+            ("8 64x32 half", 8.0, 0.0, 2.0, 4.0, 4.0, 3.0, 240.0),
+            ("8 80x32 half", 8.0, 0.0, 2.0, 4.0, 5.0, 3.0, 240.0),
+            ("8 128x32 half", 8.0, 0.0, 2.0, 4.0, 8.0, 3.0, 240.0);
             $turned
         )
     };
@@ -116,7 +130,8 @@ pub fn memory(variant: &Variant) -> u32 {
     let (columns, line) = (across * side, side + 8);
     let weights = if variant.constant("TURNED") > 0 { columns * line } else { side * (columns + 8) };
     let kept = if variant.constant("SPLIT") > 0 { 2 } else { 1 };
-    2 * kept * (POSITIONS as u32 * line + taps * weights) + 4 * (subgroups + 1) * side * side + 16
+    let sums = (subgroups + 1) * side * side;
+    2 * kept * (variant.constant("POSITIONS") * line + taps * weights) + 4 * sums + 48
 }
 
 /// A convolution of stride 1, as the kernels see it.
@@ -146,6 +161,14 @@ impl Seen {
         Some(Self { rows, source: [oh, ow, n], output: [h, w, c], kernel: g.kernel, padding })
     }
 
+    /// Whether a form is worth it that nobody named or measured, by what an H200 showed beside the tiles: at least three quarters of
+    /// its positions (`room` a block) are pixels, few channels leave most of a matrix empty, and one matrix of columns at a time
+    /// stages the image too often.
+    fn pays(&self, p: &Params, room: usize, blocks: usize, across: usize) -> bool {
+        let pixels = self.rows * self.output[0] * self.output[1];
+        4 * pixels >= 3 * p.blocks as usize * room && self.source[2] >= 8 && (across > 1 || blocks == 1)
+    }
+
     /// How a workgroup with room for `tiles` tiles of `side` outputs and for `positions` of the source takes it; none when a line
     /// does not fit.
     pub fn shared_out(&self, side: usize, tiles: usize, positions: usize) -> Option<Params> {
@@ -169,6 +192,7 @@ impl Seen {
         let band = out_height.div_ceil(bands);
         let (image_tiles, image_positions) = of_band(band);
         let images = if bands > 1 { 1 } else { (tiles / image_tiles).min(positions / image_positions).min(self.rows) };
+        let tile_pitch = if line_tiles > 0 { out_width } else { pitch };
         let reciprocal = |n: usize| (1_usize << 20).div_ceil(n) as u32;
         Some(Params {
             rows: self.rows as u32,
@@ -180,13 +204,19 @@ impl Seen {
             outputs: outputs.div_ceil(4) as u32,
             kernel_width: kw as u32,
             taps: (kh * kw) as u32,
+            taps_reciprocal: reciprocal(kw),
             padding: self.padding as u32,
             pitch: pitch as u32,
             band: band as u32,
             bands: bands as u32,
             images: images as u32,
+            blocks: (self.rows.div_ceil(images) * bands) as u32,
+            turns: 1,
+            run: 1,
             image_tiles: image_tiles as u32,
-            line_tiles: line_tiles as u32,
+            tiles_reciprocal: reciprocal(image_tiles),
+            tile_pitch: tile_pitch as u32,
+            tile_reciprocal: reciprocal(tile_pitch),
             image_positions: image_positions as u32,
             image_reciprocal: reciprocal(image_positions),
             line_reciprocal: reciprocal(pitch),
@@ -194,11 +224,6 @@ impl Seen {
             parts: 1,
         })
     }
-}
-
-/// Bands of all images, or blocks of images.
-pub(super) fn groups(p: &Params) -> usize {
-    (p.rows.div_ceil(p.images) * p.bands) as usize
 }
 
 /// The form that suits a shape, with its parameters: variant `asked`, or where that stands for the choice by shape the one that
@@ -209,19 +234,22 @@ fn chosen(shader: &Shader, forms: &Variants, seen: &Seen) -> Option<(usize, Para
     // A named form that rounds stands for its fellow that does not where that is not allowed.
     let rounded = if forms.half && (place == 0 || place > TILES) { TILES } else { 0 };
     let places = if place == 0 { 1..=TILES } else { (place - 1) % TILES + 1..=(place - 1) % TILES + 1 };
-    let forms = places.filter_map(|place| {
-        let index = first + place + rounded;
+    let forms = places.filter_map(|form| {
+        let index = first + form + rounded;
         let variant = &shader.variants[index];
-        let [side, down, across, subgroups] =
-            ["SIDE", "DOWN", "ACROSS", "SUBGROUPS"].map(|name| variant.constant(name) as usize);
-        let p = seen.shared_out(side, down * subgroups, POSITIONS)?;
+        let [side, down, across, subgroups, positions] =
+            ["SIDE", "DOWN", "ACROSS", "SUBGROUPS", "POSITIONS"].map(|name| variant.constant(name) as usize);
+        let p = seen.shared_out(side, down * subgroups, positions)?;
         let columns = across * side;
         let blocks = seen.output[2].div_ceil(columns);
-        // The image's part takes about as long as one more matrix of columns.
-        let work = groups(&p) * down * subgroups * blocks * (columns + 16);
-        Some((work, index, p))
+        if place == 0 && !seen.pays(&p, down * subgroups * side, blocks, across) {
+            return None;
+        }
+        // The image's part takes about as long as one and a half more matrices of columns; of two that compute as much, the larger tile.
+        let work = p.blocks as usize * down * subgroups * blocks * (columns + 24);
+        Some(((work, Reverse(down * subgroups), index), p))
     });
-    forms.min_by_key(|&(work, index, _)| (work, index)).map(|(_, index, p)| (index, p))
+    forms.min_by_key(|&(rank, _)| rank).map(|((.., index), p)| (index, p))
 }
 
 /// Records a convolution (`source` is x), or with a shader of [`TURNED`] the gradient by its input (`source` is dy), if a form
@@ -240,18 +268,21 @@ pub(super) fn record(
         return None;
     }
     let seen = Seen::of(geometry, shader.variants[0].constant("TURNED") > 0)?;
-    let (index, p) = chosen(shader, forms, &seen)?;
+    let (index, mut p) = chosen(shader, forms, &seen)?;
     let variant = &shader.variants[index];
     let columns = (variant.constant("ACROSS") * variant.constant("SIDE")) as usize;
-    let [across, folds] = fold(groups(&p));
+    // Where all weights lie in workgroup memory at once, a workgroup goes on with other blocks.
+    let [side, taps] = ["SIDE", "TAPS"].map(|name| variant.constant(name));
+    let once = 4 * p.channels <= side && p.taps <= taps;
+    let [across, folds] = fold(if once { MOST.min(p.blocks as usize) } else { p.blocks as usize });
+    p.turns = p.blocks.div_ceil(across * folds);
     let grid = [across, seen.output[2].div_ceil(columns) as u32, folds];
     Some(recording.dispatch_variant(shader, index, p, &[source, w, output], grid, geometry.cost()))
 }
 
 /// Whether a form can compute a convolution, or with `turned` its gradient by the input.
 pub(super) fn fits(geometry: &Geometry, turned: bool) -> bool {
-    Seen::of(geometry, turned)
-        .is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 8, POSITIONS).is_some()))
+    Seen::of(geometry, turned).is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 8, 184).is_some()))
 }
 
 /// The cases of factors as they are, where none may be rounded, and those of rounded ones, where they may.
@@ -278,22 +309,24 @@ mod tests {
         let of = |row, half| {
             let forms = Variants { kernels: [("conv2d_halo", 0)].into(), half, ..Variants::default() };
             let seen = Seen::of(&of_row(row), false).unwrap();
-            let (index, p) = chosen(&crate::kernels::conv2d_halo::SHADER, &forms, &seen).unwrap();
-            (FORWARD[index].name, p.images, p.band, p.image_tiles)
+            let found = chosen(&crate::kernels::conv2d_halo::SHADER, &forms, &seen);
+            found.map(|(index, p)| (FORWARD[index].name, p.images, p.band, p.image_tiles))
         };
-        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], false), ("16 128x16", 1, 4, 8));
-        assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), ("16 128x32 half", 1, 8, 8));
-        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), ("16 160x32", 2, 8, 5));
-        assert_eq!(of([64, 56, 56, 64, 3, 3, 64, 1, 1], false).0, "16 128x64");
+        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], false), Some(("16 256x16", 1, 8, 16)));
+        assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), Some(("16 128x32 half", 1, 8, 8)));
+        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), Some(("16 160x32", 2, 8, 5)));
+        assert_eq!(of([64, 56, 56, 64, 3, 3, 64, 1, 1], false), None, "the border of a line or two is too much");
     }
+
+    const MOST_POSITIONS: usize = 512;
 
     /// Quotients by reciprocals are exact for every position.
     #[test]
     fn reciprocals_divide() {
-        for n in 1..=POSITIONS {
+        for n in 1..=MOST_POSITIONS {
             let reciprocal = (1_usize << 20).div_ceil(n);
-            assert!((0..2 * POSITIONS).all(|i| i * reciprocal >> 20 == i / n), "{n}");
-            assert!(2 * POSITIONS * reciprocal < 1 << 32);
+            assert!((0..2 * MOST_POSITIONS).all(|i| (i * reciprocal) >> 20 == i / n), "{n}");
+            assert!(2 * MOST_POSITIONS * reciprocal < 1 << 32);
         }
     }
 }

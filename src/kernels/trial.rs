@@ -7,15 +7,16 @@ use crate::base::compare::compare;
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Recording, Shader, Variants};
 
-/// Sizes off every tile, with edges, rests and more than one round of the inner dimension.
-const CONVOLUTION: &str = "3x13x11x20-24,k3,s1,p1";
+/// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the second of those that forms by
+/// bands of lines take.
+const CONVOLUTIONS: [&str; 2] = ["3x13x11x20-24,k3,s1,p1", "3x14x14x20-24,k3,s1,p1"];
 const MATRICES: [&str; 4] = ["70x50x40", "70x50x40,ta", "70x50x40,tb", "70x50x40,ta,tb"];
 
 /// Those of the named forms that fail, each with what was wrong.
 pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     for (plain, forms) in FORMS {
-        let shapes = if plain.name == "matmul" { MATRICES.as_slice() } else { &[CONVOLUTION] };
+        let shapes = if plain.name == "matmul" { MATRICES.as_slice() } else { CONVOLUTIONS.as_slice() };
         for &(shader, variant) in named.iter().filter(|(named, _)| forms.iter().any(|(s, _)| s.name == named.name)) {
             let ways: &[bool] = match (shader.rounds(), shader.variants.iter().any(|v| v.rounds())) {
                 (true, _) => &[true],
