@@ -53,7 +53,6 @@ struct Params {
 override DOWN: u32 = 1u;        // matrices of input channels a workgroup, one a subgroup
 override ACROSS: u32 = 1u;      // matrices of output channels a workgroup, one a subgroup
 override SHARES: u32 = 4u;      // subgroups that share the tiles of a band
-override POSITIONS: u32 = 240u; // room for positions of x
 override TILES: u32 = 8u;       // room for tiles of dy
 override SUBGROUPS: u32 = 4u;   // DOWN · ACROSS · SHARES
 override LANES: u32 = 128u;     // set by the device: SUBGROUPS of its largest
@@ -62,58 +61,19 @@ override SPARE: u32 = 1u;       // set by the device: 1 where subgroups may be s
 override VECTORS: u32 = DOWN * SIDE / 4u;
 override UPSTREAM: u32 = ACROSS * SIDE / 4u;
 override UPSTREAM_LINE: u32 = UPSTREAM + 2u;
-override IMAGE_VECTORS: u32 = POSITIONS * LINE;
 override UPSTREAM_VECTORS: u32 = TILES * SIDE * UPSTREAM_LINE;
-override LOW_IMAGE: u32 = select(2u, IMAGE_VECTORS, SPLIT);
 override LOW_UPSTREAM: u32 = select(2u, UPSTREAM_VECTORS, SPLIT);
 override SUM_VECTORS: u32 = (SUBGROUPS + SPARE) * SIDE * QUADS;
-// Vectors that a lane loads before it uses the first, at most 8.
-override IMAGE_LOADS: u32 = min((POSITIONS * VECTORS + LANES - 1u) / LANES, 8u);
+// As IMAGE_LOADS.
 override UPSTREAM_LOADS: u32 = min((TILES * SIDE * UPSTREAM + LANES - 1u) / LANES, 8u);
 
-var<workgroup> image_high: array<vec4<f16>, IMAGE_VECTORS>;
-var<workgroup> image_low: array<vec4<f16>, LOW_IMAGE>;
 var<workgroup> upstream_high: array<vec4<f16>, UPSTREAM_VECTORS>;
 var<workgroup> upstream_low: array<vec4<f16>, LOW_UPSTREAM>;
 // A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
 var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
 
-alias Batch = array<vec4<f32>, 8>;
-
-// A block: images and lines.
-struct Block {
-    image: u32,
-    line: u32,
-}
-
-fn block_of(index: u32) -> Block {
-    return Block(index / params.bands * params.images, index % params.bands * params.band);
-}
-
-fn image_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
-    let place = place_of(i, first_vector, block.image, block.line);
-    let inside = place.inside && i < count;
-    return select(vec4(0.0), x[select(0u, place.at, inside)], inside);
-}
-
-fn image_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
-    var batch: Batch;
-    for (var j = 0u; j < IMAGE_LOADS; j++) {
-        batch[j] = image_at(lane + j * LANES, count, first_vector, block);
-    }
-    return batch;
-}
-
-fn put_image(i: u32, v: vec4<f32>, scale: f32) {
-    let at = i / VECTORS * LINE + i % VECTORS;
-    if SPLIT {
-        let scaled = v * scale;
-        let upper = high(scaled);
-        image_high[at] = vec4<f16>(upper);
-        image_low[at] = vec4<f16>(scaled - upper);
-    } else {
-        image_high[at] = vec4<f16>(v);
-    }
+fn source(i: u32) -> vec4<f32> {
+    return x[i];
 }
 
 // The i-th vector of the upstream gradient of a block's tiles: zero where a position is none of its own pixels.

@@ -1,6 +1,7 @@
 // A band of lines of images in workgroup memory, with its border and zeros outside the image, for matrices whose lines are
 // neighbouring positions; and factors as sums of two halves. Appended after a kernel with the geometry of conv2d_halo.wgsl's
-// parameters that declares `override VECTORS` (vectors of 4 channels that a position has here), before what uses it.
+// parameters that declares `override VECTORS` (vectors of 4 channels that a position has here), `override LANES` and
+// `source(at) -> vec4<f32>`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
 // low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
@@ -16,6 +17,16 @@ override SPLIT: bool = true;
 override QUADS: u32 = SIDE / 4u;
 // Vectors from a position to the next: 8 numbers more than are used, so that they begin in different banks.
 override LINE: u32 = VECTORS + 2u;
+override POSITIONS: u32 = 240u; // room for positions
+override IMAGE_VECTORS: u32 = POSITIONS * LINE;
+// Where none is needed 16 bytes, so that what follows begins at a multiple of them.
+override LOW_IMAGE: u32 = select(2u, IMAGE_VECTORS, SPLIT);
+// Vectors that a lane loads before it uses the first, at most 8.
+override IMAGE_LOADS: u32 = min((POSITIONS * VECTORS + LANES - 1u) / LANES, 8u);
+alias Batch = array<vec4<f32>, 8>;
+
+var<workgroup> image_high: array<vec4<f16>, IMAGE_VECTORS>;
+var<workgroup> image_low: array<vec4<f16>, LOW_IMAGE>;
 
 // Bits of the largest absolute values of what is staged. Four words, because matrices have to begin at multiples of 16 bytes and
 // drivers lay such variables one after the other.
@@ -44,28 +55,63 @@ fn add_product(h: Left, l: Left, r: Right, m: Right, sum: Sum) -> Sum {
     return coopMultiplyAdd(h, r, sum);
 }
 
-// Which vectors of channels of which position the i-th vector of the image's part is: where it lies in workgroup memory,
-// and in the image if it lies inside.
+// A block: images, and lines of the output.
+struct Block {
+    image: u32,
+    line: u32,
+}
+
+fn block_of(index: u32) -> Block {
+    return Block(index / params.bands * params.images, index % params.bands * params.band);
+}
+
+// Where a vector lies in a tensor, if it lies inside.
 struct Place {
-    own: u32,
     at: u32,
     inside: bool,
 }
 
-fn place_of(i: u32, first_vector: u32, first_image: u32, first_line: u32) -> Place {
+// The i-th vector of the image's part: which vector of channels of which position.
+fn place_of(i: u32, first_vector: u32, block: Block) -> Place {
     let position = i / VECTORS;
     let channel = first_vector + i % VECTORS;
     // Products with reciprocals, exact for what fits (halo.rs).
     let image = (position * params.image_reciprocal) >> 20u;
     let within = position - image * params.image_positions;
     let line = (within * params.line_reciprocal) >> 20u;
-    let y = i32(first_line + line) - i32(params.padding);
+    let y = i32(block.line + line) - i32(params.padding);
     let x = i32(within - line * params.pitch) - i32(params.padding);
-    let r = first_image + image;
+    let r = block.image + image;
     let inside = y >= 0 && y < i32(params.height) && x >= 0 && x < i32(params.width) && r < params.rows
         && channel < params.channels;
     let at = ((r * params.height + u32(y)) * params.width + u32(x)) * params.channels + channel;
-    return Place(position * LINE + i % VECTORS, select(0u, at, inside), inside);
+    return Place(at, inside);
+}
+
+fn image_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
+    let place = place_of(i, first_vector, block);
+    let inside = place.inside && i < count;
+    return select(vec4(0.0), source(select(0u, place.at, inside)), inside);
+}
+
+fn image_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
+    var batch: Batch;
+    for (var j = 0u; j < IMAGE_LOADS; j++) {
+        batch[j] = image_at(lane + j * LANES, count, first_vector, block);
+    }
+    return batch;
+}
+
+fn put_image(i: u32, v: vec4<f32>, scale: f32) {
+    let at = i / VECTORS * LINE + i % VECTORS;
+    if SPLIT {
+        let scaled = v * scale;
+        let upper = high(scaled);
+        image_high[at] = vec4<f16>(upper);
+        image_low[at] = vec4<f16>(scaled - upper);
+    } else {
+        image_high[at] = vec4<f16>(v);
+    }
 }
 
 // A tile of SIDE positions, or one of them: which image's, and where on its band's lines.

@@ -9,7 +9,6 @@ override DOWN: u32 = 2u;         // matrices of a subgroup, 1 or 2
 override ACROSS: u32 = 1u;       // 1, 2 or 4
 override SUBGROUPS: u32 = 4u;    // below one another
 override TAPS: u32 = 9u;         // taps whose weights lie in workgroup memory at a time
-override POSITIONS: u32 = 240u;  // room for positions
 override LANES: u32 = 128u;      // set by the device: SUBGROUPS of its largest
 override SPARE: u32 = 1u;        // set by the device: 1 where subgroups may be smaller
 
@@ -18,22 +17,17 @@ override COLUMNS: u32 = ACROSS * SIDE;
 // As LINE.
 override WEIGHT_LINE: u32 = select(COLUMNS / 4u + 2u, LINE, TURNED);
 override WEIGHT_LINES: u32 = TAPS * select(SIDE, COLUMNS, TURNED);
-override IMAGE_VECTORS: u32 = POSITIONS * LINE;
 override WEIGHT_VECTORS: u32 = WEIGHT_LINES * WEIGHT_LINE;
-// Where none is needed 16 bytes, so that what follows begins at a multiple of them.
-override LOW_IMAGE: u32 = select(2u, IMAGE_VECTORS, SPLIT);
 override LOW_WEIGHTS: u32 = select(2u, WEIGHT_VECTORS, SPLIT);
 override SUM_VECTORS: u32 = (SUBGROUPS + SPARE) * SIDE * QUADS;
-// Vectors that a lane loads before it uses the first, at most 8.
-override IMAGE_LOADS: u32 = min((POSITIONS * QUADS + LANES - 1u) / LANES, 8u);
+// As IMAGE_LOADS.
 override WEIGHT_LOADS: u32 = min((WEIGHT_LINES * select(COLUMNS / 4u, QUADS, TURNED) + LANES - 1u) / LANES, 8u);
 
-var<workgroup> image_high: array<vec4<f16>, IMAGE_VECTORS>;
-var<workgroup> image_low: array<vec4<f16>, LOW_IMAGE>;
 var<workgroup> weight_high: array<vec4<f16>, WEIGHT_VECTORS>;
 var<workgroup> weight_low: array<vec4<f16>, LOW_WEIGHTS>;
 // A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
 var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
+
 // The i-th vector of the weights of TAPS taps from `tap` on.
 fn weight_place(i: u32, chunk: u32, tap: u32, first_column: u32) -> Place {
     if TURNED {
@@ -43,7 +37,7 @@ fn weight_place(i: u32, chunk: u32, tap: u32, first_column: u32) -> Place {
         let k = chunk * QUADS + i % QUADS;
         let inside = own < params.taps && column < params.columns && k < params.channels;
         let at = ((params.taps - 1u - own) * 4u * params.outputs + column) * params.channels + k;
-        return Place(line * WEIGHT_LINE + i % QUADS, select(0u, at, inside), inside);
+        return Place(at, inside);
     }
     let across = COLUMNS / 4u;
     let line = i / across; // tap and channel
@@ -52,45 +46,7 @@ fn weight_place(i: u32, chunk: u32, tap: u32, first_column: u32) -> Place {
     let column = first_column / 4u + i % across;
     let inside = own < params.taps && column < params.outputs && k < 4u * params.channels;
     let at = (own * 4u * params.channels + k) * params.outputs + column;
-    return Place(line * WEIGHT_LINE + i % across, select(0u, at, inside), inside);
-}
-
-alias Batch = array<vec4<f32>, 8>;
-
-// A block: images and lines of the output.
-struct Block {
-    image: u32,
-    line: u32,
-}
-
-fn block_of(index: u32) -> Block {
-    return Block(index / params.bands * params.images, index % params.bands * params.band);
-}
-
-fn image_at(i: u32, count: u32, chunk: u32, block: Block) -> vec4<f32> {
-    let place = place_of(i, chunk * QUADS, block.image, block.line);
-    let inside = place.inside && i < count;
-    return select(vec4(0.0), source(select(0u, place.at, inside)), inside);
-}
-
-fn image_batch(lane: u32, count: u32, chunk: u32, block: Block) -> Batch {
-    var batch: Batch;
-    for (var j = 0u; j < IMAGE_LOADS; j++) {
-        batch[j] = image_at(lane + j * LANES, count, chunk, block);
-    }
-    return batch;
-}
-
-fn put_image(i: u32, v: vec4<f32>, scale: f32) {
-    let at = i / QUADS * LINE + i % QUADS;
-    if SPLIT {
-        let scaled = v * scale;
-        let upper = high(scaled);
-        image_high[at] = vec4<f16>(upper);
-        image_low[at] = vec4<f16>(scaled - upper);
-    } else {
-        image_high[at] = vec4<f16>(v);
-    }
+    return Place(at, inside);
 }
 
 fn weights_of(i: u32, count: u32, chunk: u32, tap: u32, first_column: u32) -> vec4<f32> {
@@ -200,14 +156,14 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
         var s12 = Sum();
         var s13 = Sum();
         for (var chunk = 0u; chunk < chunks; chunk++) {
-            var image = image_batch(lane, image_count, chunk, block);
+            var image = image_batch(lane, image_count, chunk * QUADS, block);
             if SPLIT {
                 var most = 0.0;
                 for (var j = 0u; j < IMAGE_LOADS; j++) {
                     most = max(most, largest(image[j]));
                 }
                 for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                    most = max(most, largest(image_at(i, image_count, chunk, block)));
+                    most = max(most, largest(image_at(i, image_count, chunk * QUADS, block)));
                 }
                 most = subgroupMax(most);
                 if sublane == 0u {
@@ -231,7 +187,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                put_image(i, image_at(i, image_count, chunk, block), image_scale);
+                put_image(i, image_at(i, image_count, chunk * QUADS, block), image_scale);
             }
             for (var tap = 0u; tap < params.taps; tap += TAPS) {
                 // All weights at once stay for the next block.

@@ -273,7 +273,7 @@ pub mod shared {
     pub const TILE: &str = include_str!("../../shaders/shared/tile.wgsl");
     /// Matrix products in tiles on cooperative matrices: `tile`.
     pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
-    /// Bands of images in workgroup memory and factors in two halves: `place_of`, `first_position`, `high`, `add_product`.
+    /// Bands of images in workgroup memory and factors in two halves: `image_batch`, `put_image`, `first_position`, `add_product`.
     pub const BAND: &str = include_str!("../../shaders/shared/band.wgsl");
     /// Convolutions of stride 1 on cooperative matrices, an image's part in workgroup memory: `halo`.
     pub const HALO: &str = include_str!("../../shaders/shared/halo.wgsl");
