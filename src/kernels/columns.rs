@@ -31,7 +31,6 @@ pub const PASSES: &[Variant] = &[
     Variant::base("64", &[("WIDTH", 64.0), ("LOADS", 1.0)]),
     Variant::base("256", &[("WIDTH", 256.0), ("LOADS", 1.0)]),
     Variant::base("8", &[("WIDTH", 8.0), ("LOADS", 1.0)]),
-    Variant::base("128x4", &[("WIDTH", 128.0), ("LOADS", 4.0)]),
     Variant::base("256x4", &[("WIDTH", 256.0), ("LOADS", 4.0)]),
 ];
 

@@ -36,8 +36,6 @@ macro_rules! variants {
 
 /// Forms of one side and one way to keep factors.
 const TILES: usize = 2;
-/// Variants of one side: the choice by shape, the forms with split factors, those with rounded ones.
-const GROUP: usize = 1 + 2 * TILES;
 
 /// The form is chosen by the shape, or one is named: by the side of its matrices, and its input by its output channels.
 const VARIANTS: &[Variant] = variants!(
@@ -86,12 +84,9 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
     }
     let seen = Seen::of(geometry, false)?;
     let asked = forms.index(&SHADER);
-    let (first, place) = (asked / GROUP * GROUP, asked % GROUP);
-    let rounded = if forms.half && (place == 0 || place > TILES) { TILES } else { 0 };
-    let places = if place == 0 { 1..=TILES } else { (place - 1) % TILES + 1..=(place - 1) % TILES + 1 };
+    let by_shape = asked.is_multiple_of(1 + 2 * TILES);
     let [_, _, _, channels] = geometry.input;
-    let plans = places.filter_map(|form| {
-        let index = first + form + rounded;
+    let plans = halo::candidates(asked, TILES, forms.half).filter_map(|index| {
         let variant = &VARIANTS[index];
         let [side, down, across, positions, tiles] =
             ["SIDE", "DOWN", "ACROSS", "POSITIONS", "TILES"].map(|name| variant.constant(name) as usize);
@@ -107,7 +102,7 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
         let tiled = (params.images * params.image_tiles) as usize;
         let pixels = geometry.output[..3].iter().product::<usize>();
         let pays = tiled >= 4 && 5 * pixels >= 2 * params.blocks as usize * tiled * side && params.taps <= 9;
-        if place == 0 && !(pays && (channels >= 8 || geometry.output[3] <= 16)) {
+        if by_shape && !(pays && (channels >= 8 || geometry.output[3] <= 16)) {
             return None;
         }
         params.parts = parts.min(groups).min(ENOUGH.div_ceil(all)) as u32;

@@ -9,8 +9,6 @@ pub const VARIANTS: &[Variant] = &[
     Variant::base("64", &[("WIDTH", 64.0), ("QUADS", 1.0)]),
     Variant::base("256", &[("WIDTH", 256.0), ("QUADS", 1.0)]),
     Variant::base("8", &[("WIDTH", 8.0), ("QUADS", 64.0)]),
-    Variant::base("256x2", &[("WIDTH", 256.0), ("QUADS", 2.0)]),
-    Variant::base("256x4", &[("WIDTH", 256.0), ("QUADS", 4.0)]),
 ];
 
 /// Groups for `count` vec4 values.

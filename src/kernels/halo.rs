@@ -8,8 +8,7 @@ use crate::base::Result;
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, cooperative};
 
 params! {
-    /// Uniforms of `conv2d_halo.wgsl` and of `conv2d_input_grad_halo.wgsl`; of the latter, sizes are those of the convolution
-    /// that it is.
+    /// Uniforms of the three forms; of the gradient by the input, sizes are those of the convolution that it is.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -121,6 +120,16 @@ pub const FORWARD: &[Variant] = variants!(0.0);
 /// Variants of the gradient by the input.
 pub const TURNED: &[Variant] = variants!(1.0);
 
+/// The variants that `asked` stands for, of groups of a choice by shape, `tiles` forms with split factors and their fellows with
+/// rounded ones: all forms of one kind where it is the choice by shape, else itself, or its fellow where it may not round.
+pub(super) fn candidates(asked: usize, tiles: usize, half: bool) -> impl Iterator<Item = usize> {
+    let group = 1 + 2 * tiles;
+    let (first, place) = (asked / group * group, asked % group);
+    let kind = first + 1 + if half && (place == 0 || place > tiles) { tiles } else { 0 };
+    let forms = if place == 0 { 0..tiles } else { (place - 1) % tiles..(place - 1) % tiles + 1 };
+    forms.map(move |form| kind + form)
+}
+
 /// Bytes of workgroup memory that a variant takes; see `halo.wgsl`.
 pub fn memory(variant: &Variant) -> u32 {
     if variant.sets("SHARES").is_some() {
@@ -230,19 +239,15 @@ impl Seen {
 /// computes least, in vain included. None where no form fits.
 fn chosen(shader: &Shader, forms: &Variants, seen: &Seen) -> Option<(usize, Params)> {
     let asked = forms.index(shader);
-    let (first, place) = (asked / GROUP * GROUP, asked % GROUP);
-    // A named form that rounds stands for its fellow that does not where that is not allowed.
-    let rounded = if forms.half && (place == 0 || place > TILES) { TILES } else { 0 };
-    let places = if place == 0 { 1..=TILES } else { (place - 1) % TILES + 1..=(place - 1) % TILES + 1 };
-    let forms = places.filter_map(|form| {
-        let index = first + form + rounded;
+    let by_shape = asked.is_multiple_of(GROUP);
+    let forms = candidates(asked, TILES, forms.half).filter_map(|index| {
         let variant = &shader.variants[index];
         let [side, down, across, subgroups, positions] =
             ["SIDE", "DOWN", "ACROSS", "SUBGROUPS", "POSITIONS"].map(|name| variant.constant(name) as usize);
         let p = seen.shared_out(side, down * subgroups, positions)?;
         let columns = across * side;
         let blocks = seen.output[2].div_ceil(columns);
-        if place == 0 && !seen.pays(&p, down * subgroups * side, blocks, across) {
+        if by_shape && !seen.pays(&p, down * subgroups * side, blocks, across) {
             return None;
         }
         // The image's part takes about as long as one and a half more matrices of columns; of two that compute as much, the larger tile.
@@ -316,6 +321,25 @@ mod tests {
         assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), Some(("16 128x32 half", 1, 8, 8)));
         assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), Some(("16 160x32", 2, 8, 5)));
         assert_eq!(of([64, 56, 56, 64, 3, 3, 64, 1, 1], false), None, "the border of a line or two is too much");
+    }
+
+    /// The second shape of the trial is there for these forms: the choice by shape must take it, on either side of matrices.
+    #[test]
+    fn the_trial_tries_them() {
+        let shape = of_row([3, 14, 14, 20, 3, 3, 24, 1, 1]);
+        for (asked, half) in [(0, false), (0, true), (GROUP, false), (GROUP, true)] {
+            let forms = Variants { kernels: [("conv2d_halo", asked)].into(), half, ..Variants::default() };
+            let seen = Seen::of(&shape, false).unwrap();
+            assert!(chosen(&crate::kernels::conv2d_halo::SHADER, &forms, &seen).is_some(), "{asked} {half}");
+        }
+    }
+
+    #[test]
+    fn an_asked_form_stands_for_its_kind() {
+        let of = |asked, half| candidates(asked, 4, half).collect::<Vec<_>>();
+        assert_eq!([of(0, false), of(0, true)], [[1, 2, 3, 4], [5, 6, 7, 8]]);
+        assert_eq!([of(2, false), of(2, true), of(6, false), of(6, true)], [[2], [2], [2], [6]]);
+        assert_eq!(of(9, true), [14, 15, 16, 17]);
     }
 
     const MOST_POSITIONS: usize = 512;

@@ -26,7 +26,6 @@ pub static SHADER: Shader = Shader {
     variants: &[
         Variant::base("64", &[("WIDTH", 64.0), ("QUADS", 1.0), ("SHARES", 1.0)]),
         Variant::base("8", &[("WIDTH", 8.0), ("QUADS", 4.0), ("SHARES", 1.0)]),
-        Variant::base("256/4", &[("WIDTH", 256.0), ("QUADS", 1.0), ("SHARES", 4.0)]),
         Variant::base("256/16", &[("WIDTH", 256.0), ("QUADS", 1.0), ("SHARES", 16.0)]),
     ],
 };

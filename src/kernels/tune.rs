@@ -143,7 +143,9 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
     let usual = recorded(known.of_class(&class))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
     for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
-        if shader.variants[variant].rounds() && !half {
+        // Where factors may be rounded, splitting them only takes longer.
+        let split = shader.variants[variant].sets("SPLIT") == Some(1);
+        if if half { split } else { shader.variants[variant].rounds() } {
             continue;
         }
         let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
