@@ -59,16 +59,15 @@ override LANES: u32 = 128u;     // set by the device: SUBGROUPS of its largest
 override SPARE: u32 = 1u;       // set by the device: 1 where subgroups may be smaller
 
 override VECTORS: u32 = DOWN * SIDE / 4u;
+override IMAGE_VECTORS: u32 = POSITIONS * LINE;
 override UPSTREAM: u32 = ACROSS * SIDE / 4u;
-override UPSTREAM_LINE: u32 = UPSTREAM + 2u;
-override UPSTREAM_VECTORS: u32 = TILES * SIDE * UPSTREAM_LINE;
-override LOW_UPSTREAM: u32 = select(2u, UPSTREAM_VECTORS, SPLIT);
+// As LINE; after the image's positions.
+override UPSTREAM_LINE: u32 = KEPT * UPSTREAM + 2u;
+override IMAGE_ROOM: u32 = IMAGE_VECTORS + TILES * SIDE * UPSTREAM_LINE;
 override SUM_VECTORS: u32 = (SUBGROUPS + SPARE) * SIDE * QUADS;
 // As IMAGE_LOADS.
 override UPSTREAM_LOADS: u32 = min((TILES * SIDE * UPSTREAM + LANES - 1u) / LANES, 8u);
 
-var<workgroup> upstream_high: array<vec4<f16>, UPSTREAM_VECTORS>;
-var<workgroup> upstream_low: array<vec4<f16>, LOW_UPSTREAM>;
 // A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
 var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
 
@@ -97,37 +96,27 @@ fn upstream_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Bat
 }
 
 fn put_upstream(i: u32, v: vec4<f32>, scale: f32) {
-    let at = i / UPSTREAM * UPSTREAM_LINE + i % UPSTREAM;
-    if SPLIT {
-        let scaled = v * scale;
-        let upper = high(scaled);
-        upstream_high[at] = vec4<f16>(upper);
-        upstream_low[at] = vec4<f16>(scaled - upper);
-    } else {
-        upstream_high[at] = vec4<f16>(v);
-    }
-}
-
-fn low_image(at: u32, whole: Left) -> Left {
-    if SPLIT {
-        return coopLoad<Left>(&image_low[at], LINE);
-    }
-    return whole;
-}
-
-fn low_upstream(at: u32, whole: Right) -> Right {
-    if SPLIT {
-        return coopLoadT<Right>(&upstream_low[at], UPSTREAM_LINE);
-    }
-    return whole;
+    put_halves(IMAGE_VECTORS + i / UPSTREAM * UPSTREAM_LINE + i % UPSTREAM, UPSTREAM, v, scale);
 }
 
 // The product of a tile and a tap, added to a sum; `at` is where the tile's positions begin. Past the last tap the last is computed
 // again and not stored, because matrices ask for uniform control flow.
 fn add_tap(tap: u32, at: u32, high: Right, low: Right, sum: Sum) -> Sum {
     let shifted = at + shift_of(tap);
-    let own = coopLoad<Left>(&image_high[shifted], LINE);
-    return add_product(own, low_image(shifted, own), high, low, sum);
+    let whole = coopLoad<Left>(&image[shifted], LINE);
+    if SPLIT {
+        let rest = coopLoad<Left>(&image[shifted + VECTORS], LINE);
+        return coopMultiplyAdd(whole, high, coopMultiplyAdd(whole, low, coopMultiplyAdd(rest, high, sum)));
+    }
+    return coopMultiplyAdd(whole, high, sum);
+}
+
+// What is left of the upstream gradient's matrix `at`; of whole numbers nothing, and nobody asks.
+fn low_upstream(at: u32, whole: Right) -> Right {
+    if SPLIT {
+        return coopLoadT<Right>(&image[at + UPSTREAM], UPSTREAM_LINE);
+    }
+    return whole;
 }
 
 // The sums of one tap over the shares, stored by all lanes, or with `more` added; called after its matrices are in `sums`.
@@ -185,7 +174,7 @@ fn conv2d_weight_grad_halo(
     }
     var turn = 0u;
     let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
-    var image = image_batch(lane, image_count, first_channel / 4u, block_of(group.z));
+    var source_batch = image_batch(lane, image_count, first_channel / 4u, block_of(group.z));
     var upstream = upstream_batch(lane, upstream_count, first_vector, block_of(group.z));
     // Matrix units may cut off where float32 would round, so no run is long.
     for (var run = 0u; run * params.run < params.turns; run++) {
@@ -207,7 +196,7 @@ fn conv2d_weight_grad_halo(
             if SPLIT {
                 var most = 0.0;
                 for (var j = 0u; j < IMAGE_LOADS; j++) {
-                    most = max(most, largest(image[j]));
+                    most = max(most, largest(source_batch[j]));
                 }
                 for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
                     most = max(most, largest(image_at(i, image_count, first_channel / 4u, block)));
@@ -253,7 +242,7 @@ fn conv2d_weight_grad_halo(
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
-                    put_image(i, image[j], image_scale);
+                    put_image(i, source_batch[j], image_scale);
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
@@ -270,12 +259,12 @@ fn conv2d_weight_grad_halo(
             }
             workgroupBarrier();
             // What comes next is under way while matrices are multiplied; past the last block it is zero.
-            image = image_batch(lane, image_count, first_channel / 4u, block_of(index + params.parts));
+            source_batch = image_batch(lane, image_count, first_channel / 4u, block_of(index + params.parts));
             upstream = upstream_batch(lane, upstream_count, first_vector, block_of(index + params.parts));
             for (var tile = share; tile < tiles; tile += SHARES) {
                 let at = first_position(tile) * LINE + own_channel;
-                let beside = tile * SIDE * UPSTREAM_LINE + own_vector;
-                let upper = coopLoadT<Right>(&upstream_high[beside], UPSTREAM_LINE);
+                let beside = IMAGE_VECTORS + tile * SIDE * UPSTREAM_LINE + own_vector;
+                let upper = coopLoadT<Right>(&image[beside], UPSTREAM_LINE);
                 let lower = low_upstream(beside, upper);
                 s0 = add_tap(first_tap, at, upper, lower, s0);
                 s1 = add_tap(first_tap + 1u, at, upper, lower, s1);

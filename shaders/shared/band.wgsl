@@ -1,7 +1,7 @@
 // A band of lines of images in workgroup memory, with its border and zeros outside the image, for matrices whose lines are
 // neighbouring positions; and factors as sums of two halves. Appended after a kernel with the geometry of conv2d_halo.wgsl's
-// parameters that declares `override VECTORS` (vectors of 4 channels that a position has here), `override LANES` and
-// `source(at) -> vec4<f32>`, before what uses it.
+// parameters that declares `override VECTORS` (vectors of 4 channels that a position has here), `override IMAGE_ROOM`
+// (vectors of the image's room), `override LANES` and `source(at) -> vec4<f32>`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
 // low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
@@ -15,18 +15,17 @@ alias Sum = coop_mat16x16<f32, C>;
 
 override SPLIT: bool = true;
 override QUADS: u32 = SIDE / 4u;
-// Vectors from a position to the next: 8 numbers more than are used, so that they begin in different banks.
-override LINE: u32 = VECTORS + 2u;
-override POSITIONS: u32 = 240u; // room for positions
-override IMAGE_VECTORS: u32 = POSITIONS * LINE;
-// Where none is needed 16 bytes, so that what follows begins at a multiple of them.
-override LOW_IMAGE: u32 = select(2u, IMAGE_VECTORS, SPLIT);
+// Halves of a factor.
+override KEPT: u32 = select(1u, 2u, SPLIT);
+// Vectors from a position to the next, high halves and then low ones: 8 numbers more than are used, so that they begin in different
+// banks.
+override LINE: u32 = KEPT * VECTORS + 2u;
+override POSITIONS: u32 = 208u; // room for positions
 // Vectors that a lane loads before it uses the first, at most 8.
 override IMAGE_LOADS: u32 = min((POSITIONS * VECTORS + LANES - 1u) / LANES, 8u);
 alias Batch = array<vec4<f32>, 8>;
 
-var<workgroup> image_high: array<vec4<f16>, IMAGE_VECTORS>;
-var<workgroup> image_low: array<vec4<f16>, LOW_IMAGE>;
+var<workgroup> image: array<vec4<f16>, IMAGE_ROOM>;
 
 // Bits of the largest absolute values of what is staged. Four words, because matrices have to begin at multiples of 16 bytes and
 // drivers lay such variables one after the other.
@@ -46,13 +45,6 @@ fn high(v: vec4<f32>) -> vec4<f32> {
 fn largest(v: vec4<f32>) -> f32 {
     let a = abs(v);
     return max(max(a.x, a.y), max(a.z, a.w));
-}
-
-fn add_product(h: Left, l: Left, r: Right, m: Right, sum: Sum) -> Sum {
-    if SPLIT {
-        return coopMultiplyAdd(h, r, coopMultiplyAdd(h, m, coopMultiplyAdd(l, r, sum)));
-    }
-    return coopMultiplyAdd(h, r, sum);
 }
 
 // A block: images, and lines of the output.
@@ -102,16 +94,20 @@ fn image_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch 
     return batch;
 }
 
-fn put_image(i: u32, v: vec4<f32>, scale: f32) {
-    let at = i / VECTORS * LINE + i % VECTORS;
+// A vector in the image's room, what is left of it `apart` vectors on.
+fn put_halves(at: u32, apart: u32, v: vec4<f32>, scale: f32) {
     if SPLIT {
         let scaled = v * scale;
         let upper = high(scaled);
-        image_high[at] = vec4<f16>(upper);
-        image_low[at] = vec4<f16>(scaled - upper);
+        image[at] = vec4<f16>(upper);
+        image[at + apart] = vec4<f16>(scaled - upper);
     } else {
-        image_high[at] = vec4<f16>(v);
+        image[at] = vec4<f16>(v);
     }
+}
+
+fn put_image(i: u32, v: vec4<f32>, scale: f32) {
+    put_halves(i / VECTORS * LINE + i % VECTORS, VECTORS, v, scale);
 }
 
 // A tile of SIDE positions, or one of them: which image's, and where on its band's lines.

@@ -1,126 +1,197 @@
 // Convolutions of stride 1 on cooperative matrices, with the part of an image that a workgroup needs in workgroup memory
 // once for all taps: a band of lines with its border (halo) and zeros outside the image. Positions count through the lines
 // of that part, so a tap is a shift of all of them, and 16 neighbouring positions are the rows of a matrix wherever a line
-// ends; places that lie in the border are computed in vain. Appended after a kernel with the parameters and bindings of
-// conv2d_halo.wgsl, which declares `source(at) -> vec4<f32>`, `weights(at) -> vec4<f32>` and `put(at, value)`, and band.wgsl.
+// ends; places that lie in the border are computed in vain. A subgroup holds the weights of its columns and channels in
+// registers, for all blocks of its workgroup where one chunk is all channels. Appended after a kernel with the parameters and
+// bindings of conv2d_halo.wgsl, which declares `source(at) -> vec4<f32>`, `weights(at) -> vec4<f32>` and `put(at, value)`, and
+// band.wgsl.
 
 override TURNED: bool = false;   // weights transposed and their taps in reverse: the gradient by the input
-override DOWN: u32 = 2u;         // matrices of a subgroup, 1 or 2
-override ACROSS: u32 = 1u;       // 1, 2 or 4
-override SUBGROUPS: u32 = 4u;    // below one another
+override STEPS: u32 = 1u;        // matrices of channels whose weights a subgroup holds, 1 or 2
+override SHARES: u32 = 1u;       // subgroups that share a chunk of channels
+override ACROSS: u32 = 1u;       // subgroups beside one another, a matrix of columns each
+override DOWN: u32 = 1u;         // matrices of positions of a subgroup: 1, 2 or 4
+override SUBGROUPS: u32 = 8u;    // a multiple of ACROSS · SHARES
 override TAPS: u32 = 9u;         // taps whose weights lie in workgroup memory at a time
-override LANES: u32 = 128u;      // set by the device: SUBGROUPS of its largest
+override LANES: u32 = 256u;      // set by the device: SUBGROUPS of its largest
 override SPARE: u32 = 1u;        // set by the device: 1 where subgroups may be smaller
 
-override VECTORS: u32 = QUADS;   // of channels at a time
+override VECTORS: u32 = SHARES * STEPS * QUADS; // of channels at a time, a chunk
 override COLUMNS: u32 = ACROSS * SIDE;
-// As LINE.
-override WEIGHT_LINE: u32 = select(COLUMNS / 4u + 2u, LINE, TURNED);
-override WEIGHT_LINES: u32 = TAPS * select(SIDE, COLUMNS, TURNED);
-override WEIGHT_VECTORS: u32 = WEIGHT_LINES * WEIGHT_LINE;
-override LOW_WEIGHTS: u32 = select(2u, WEIGHT_VECTORS, SPLIT);
+override BESIDE: u32 = ACROSS * SHARES;         // subgroups with the same positions
+override BELOW: u32 = SUBGROUPS / BESIDE;       // tiles at a time
+// Weights pass through the image's room, before the image. As LINE.
+override WEIGHT_QUADS: u32 = select(COLUMNS / 4u, VECTORS, TURNED);
+override WEIGHT_LINE: u32 = KEPT * WEIGHT_QUADS + 2u;
+override TAP_LINES: u32 = select(4u * VECTORS, COLUMNS, TURNED);
+override IMAGE_ROOM: u32 = max(POSITIONS * LINE, TAPS * TAP_LINES * WEIGHT_LINE);
 override SUM_VECTORS: u32 = (SUBGROUPS + SPARE) * SIDE * QUADS;
-// As IMAGE_LOADS.
-override WEIGHT_LOADS: u32 = min((WEIGHT_LINES * select(COLUMNS / 4u, QUADS, TURNED) + LANES - 1u) / LANES, 8u);
+const HELD: u32 = 9u;            // taps whose weights a subgroup holds
+alias Weights = array<Right, 18>;
 
-var<workgroup> weight_high: array<vec4<f16>, WEIGHT_VECTORS>;
-var<workgroup> weight_low: array<vec4<f16>, LOW_WEIGHTS>;
 // A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
 var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
 
-// The i-th vector of the weights of TAPS taps from `tap` on.
-fn weight_place(i: u32, chunk: u32, tap: u32, first_column: u32) -> Place {
+// What is summed at a time: a chunk of channels and up to HELD taps.
+struct Part {
+    chunk: u32,
+    first_tap: u32,
+    last_tap: u32, // the tap after the last
+    count: u32,    // of all parts
+    weight_scale: f32,
+}
+
+// Where a subgroup stands in its workgroup.
+struct Rank {
+    share: u32,
+    across: u32,
+    below: u32,
+}
+
+// The i-th vector of a part's weights from its `t`-th tap on; zero past its last.
+fn weight_at(i: u32, part: Part, t: u32, first_column: u32) -> vec4<f32> {
+    let line = i / WEIGHT_QUADS; // tap, and channel or column
+    let tap = part.first_tap + t + line / TAP_LINES;
+    var at = 0u;
+    var inside = tap < part.last_tap;
     if TURNED {
-        let line = i / QUADS; // tap and column
-        let own = tap + line / COLUMNS;
-        let column = first_column + line % COLUMNS;
-        let k = chunk * QUADS + i % QUADS;
-        let inside = own < params.taps && column < params.columns && k < params.channels;
-        let at = ((params.taps - 1u - own) * 4u * params.outputs + column) * params.channels + k;
-        return Place(at, inside);
-    }
-    let across = COLUMNS / 4u;
-    let line = i / across; // tap and channel
-    let own = tap + line / SIDE;
-    let k = chunk * SIDE + line % SIDE;
-    let column = first_column / 4u + i % across;
-    let inside = own < params.taps && column < params.outputs && k < 4u * params.channels;
-    let at = (own * 4u * params.channels + k) * params.outputs + column;
-    return Place(at, inside);
-}
-
-fn weights_of(i: u32, count: u32, chunk: u32, tap: u32, first_column: u32) -> vec4<f32> {
-    let place = weight_place(i, chunk, tap, first_column);
-    let inside = place.inside && i < count;
-    return select(vec4(0.0), weights(select(0u, place.at, inside)), inside);
-}
-
-fn weight_batch(lane: u32, count: u32, chunk: u32, tap: u32, first_column: u32) -> Batch {
-    var batch: Batch;
-    for (var j = 0u; j < WEIGHT_LOADS; j++) {
-        batch[j] = weights_of(lane + j * LANES, count, chunk, tap, first_column);
-    }
-    return batch;
-}
-
-fn put_weights(i: u32, v: vec4<f32>, scale: f32) {
-    let across = select(COLUMNS / 4u, QUADS, TURNED);
-    let at = i / across * WEIGHT_LINE + i % across;
-    if SPLIT {
-        let scaled = v * scale;
-        let upper = high(scaled);
-        weight_high[at] = vec4<f16>(upper);
-        weight_low[at] = vec4<f16>(scaled - upper);
+        let column = first_column + line % TAP_LINES;
+        let k = part.chunk * VECTORS + i % WEIGHT_QUADS;
+        inside = inside && column < params.columns && k < params.channels;
+        at = ((params.taps - 1u - tap) * 4u * params.outputs + column) * params.channels + k;
     } else {
-        weight_high[at] = vec4<f16>(v);
+        let k = part.chunk * 4u * VECTORS + line % TAP_LINES;
+        let column = first_column / 4u + i % WEIGHT_QUADS;
+        inside = inside && column < params.outputs && k < 4u * params.channels;
+        at = (tap * 4u * params.channels + k) * params.outputs + column;
+    }
+    return select(vec4(0.0), weights(select(0u, at, inside)), inside);
+}
+
+// A matrix of weights: high halves or, `apart` vectors on, low ones.
+fn weights_of(t: u32, step: u32, column: u32, apart: u32) -> Right {
+    if TURNED {
+        return coopLoad<Right>(&image[(t * TAP_LINES + column) * WEIGHT_LINE + step * QUADS + apart], WEIGHT_LINE);
+    }
+    return coopLoadT<Right>(&image[(t * TAP_LINES + step * SIDE) * WEIGHT_LINE + column / 4u + apart], WEIGHT_LINE);
+}
+
+// Weights of TAPS taps from the `t`-th of a part on into the image's room; called by all lanes.
+fn stage(t: u32, part: Part, first_column: u32, lane: u32) {
+    workgroupBarrier();
+    for (var i = lane; i < TAPS * TAP_LINES * WEIGHT_QUADS; i += LANES) {
+        let v = weight_at(i, part, t, first_column);
+        put_halves(i / WEIGHT_QUADS * WEIGHT_LINE + i % WEIGHT_QUADS, WEIGHT_QUADS, v, part.weight_scale);
+    }
+    workgroupBarrier();
+}
+
+// A tap's weights into registers, out of the room, or with TAPS of 1 through it.
+fn hold(
+    t: u32,
+    part: Part,
+    first_column: u32,
+    lane: u32,
+    rank: Rank,
+    high_weights: ptr<function, Weights>,
+    low_weights: ptr<function, Weights>,
+) {
+    if TAPS == 1u {
+        stage(t, part, first_column, lane);
+    }
+    let first = rank.share * STEPS;
+    (*high_weights)[t] = weights_of(t % TAPS, first, rank.across * SIDE, 0u);
+    if SPLIT {
+        (*low_weights)[t] = weights_of(t % TAPS, first, rank.across * SIDE, WEIGHT_QUADS);
+    }
+    if STEPS > 1u {
+        (*high_weights)[HELD + t] = weights_of(t % TAPS, first + 1u, rank.across * SIDE, 0u);
+        if SPLIT {
+            (*low_weights)[HELD + t] = weights_of(t % TAPS, first + 1u, rank.across * SIDE, WEIGHT_QUADS);
+        }
     }
 }
 
-// The sums in `sums`, a matrix of each subgroup, stored by all lanes: `down` and `across` within a subgroup's own.
-fn store_sums(block: Block, first_column: u32, down: u32, across: u32, lane: u32) {
+// A sum with the product of a matrix of the image, which begins at a vector, and one of weights added.
+fn add(at: u32, high_weight: Right, low_weight: Right, sum: Sum) -> Sum {
+    let whole = coopLoadT<Left>(&image[at], LINE);
+    if SPLIT {
+        let rest = coopLoadT<Left>(&image[at + VECTORS], LINE);
+        return coopMultiplyAdd(whole, high_weight, coopMultiplyAdd(whole, low_weight, coopMultiplyAdd(rest, high_weight, sum)));
+    }
+    return coopMultiplyAdd(whole, high_weight, sum);
+}
+
+// A tile's sum with the products of a tap added; `position` is the tile's first, in vectors.
+fn add_tap(
+    t: u32,
+    position: u32,
+    part: Part,
+    high_weights: ptr<function, Weights>,
+    low_weights: ptr<function, Weights>,
+    sum: Sum,
+) -> Sum {
+    let at = position + shift_of(part.first_tap + t);
+    let next = add(at, (*high_weights)[t], (*low_weights)[t], sum);
+    if STEPS > 1u {
+        return add(at + QUADS, (*high_weights)[HELD + t], (*low_weights)[HELD + t], next);
+    }
+    return next;
+}
+
+// A tile's total with a part's products added. With split factors of one part the scales are taken out on the way out.
+fn product(
+    tile: u32,
+    part: Part,
+    rank: Rank,
+    unscale: f32,
+    high_weights: ptr<function, Weights>,
+    low_weights: ptr<function, Weights>,
+    total: Sum,
+) -> Sum {
+    let position = first_position(tile) * LINE + rank.share * STEPS * QUADS;
+    var sum = Sum();
+    if !SPLIT {
+        sum = total;
+    }
+    // Written out, because matrices stay in registers only where their places are known beforehand.
+    sum = add_tap(0u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(1u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(2u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(3u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(4u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(5u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(6u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(7u, position, part, high_weights, low_weights, sum);
+    sum = add_tap(8u, position, part, high_weights, low_weights, sum);
+    if SPLIT && part.count > 1u {
+        return total + sum * unscale;
+    }
+    return sum;
+}
+
+// The sums in `sums`, a matrix of each subgroup, stored by all lanes: of BELOW tiles from `first_tile` on.
+fn store_sums(block: Block, first_tile: u32, tiles: u32, first_column: u32, scale: f32, lane: u32) {
     workgroupBarrier();
-    for (var i = lane; i < SUBGROUPS * SIDE * QUADS; i += LANES) {
-        let tile = i / (SIDE * QUADS) * DOWN + down;
-        let spot = spot_of(tile, i / QUADS % SIDE);
-        let image = block.image + spot.image;
+    for (var i = lane; i < BELOW * SIDE * ACROSS * QUADS; i += LANES) {
+        let quad = i % (ACROSS * QUADS);
+        let row = i / (ACROSS * QUADS) % SIDE;
+        let below = i / (ACROSS * QUADS * SIDE);
+        let spot = spot_of(first_tile + below, row);
+        let r = block.image + spot.image;
         let y = block.line + spot.line;
-        let column = first_column / 4u + across * QUADS + i % QUADS;
-        if spot.image < params.images && image < params.rows && spot.line < params.band && y < params.out_height
+        let column = first_column / 4u + quad;
+        if first_tile + below < tiles && r < params.rows && spot.line < params.band && y < params.out_height
             && spot.x < params.out_width && column < params.outputs {
-            put(((image * params.out_height + y) * params.out_width + spot.x) * params.outputs + column, sums[i]);
+            let at = ((below * ACROSS + quad / QUADS) * SHARES * SIDE + row) * QUADS + quad % QUADS;
+            var total = sums[at];
+            for (var share = 1u; share < SHARES; share++) {
+                total += sums[at + share * SIDE * QUADS];
+            }
+            put(((r * params.out_height + y) * params.out_width + spot.x) * params.outputs + column, total * scale);
         }
     }
     workgroupBarrier();
-}
-
-// What is left of a matrix of the image; of whole numbers nothing, and nobody asks.
-fn low_image(at: u32, whole: Left) -> Left {
-    if SPLIT {
-        return coopLoadT<Left>(&image_low[at], LINE);
-    }
-    return whole;
-}
-
-// Where the weights of the t-th tap here and of a matrix of columns begin.
-fn weights_at(t: u32, across: u32) -> u32 {
-    return select(t * SIDE * WEIGHT_LINE + across * QUADS, (t * COLUMNS + across * SIDE) * WEIGHT_LINE, TURNED);
-}
-
-fn high_weights(t: u32, across: u32) -> Right {
-    if TURNED {
-        return coopLoad<Right>(&weight_high[weights_at(t, across)], WEIGHT_LINE);
-    }
-    return coopLoadT<Right>(&weight_high[weights_at(t, across)], WEIGHT_LINE);
-}
-
-fn low_weights(t: u32, across: u32, whole: Right) -> Right {
-    if !SPLIT {
-        return whole;
-    }
-    if TURNED {
-        return coopLoad<Right>(&weight_low[weights_at(t, across)], WEIGHT_LINE);
-    }
-    return coopLoadT<Right>(&weight_low[weights_at(t, across)], WEIGHT_LINE);
 }
 
 // The outputs of a workgroup: from block `first` on every `step`-th, and the columns from `first_column` on.
@@ -128,13 +199,12 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     // Subgroups past the last (they are smaller than they may be) compute its matrices again, because matrices ask for
     // uniform control flow.
     let place = min(subgroup, SUBGROUPS - 1u);
-    let last = params.images * params.image_tiles - 1u;
-    let above = first_position(min(place * DOWN, last)) * LINE;
-    let below = first_position(min(place * DOWN + DOWN - 1u, last)) * LINE;
-    let image_count = params.images * params.image_positions * QUADS;
-    let weight_count = WEIGHT_LINES * select(COLUMNS / 4u, QUADS, TURNED);
-    let chunks = (params.channels + QUADS - 1u) / QUADS;
+    let rank = Rank(place % SHARES, place / SHARES % ACROSS, place / (SHARES * ACROSS));
     let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
+    let tiles = params.images * params.image_tiles;
+    let image_count = params.images * params.image_positions * VECTORS;
+    let chunks = (params.channels + VECTORS - 1u) / VECTORS;
+    let parts = chunks * ((params.taps + HELD - 1u) / HELD);
 
     if SPLIT {
         if lane < 4u {
@@ -145,190 +215,135 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     var image_turn = 2u;
     var weight_turn = 0u;
     var weight_scale = 1.0;
-    for (var round = 0u; round < params.turns; round++) {
-        let block = block_of(first + round * step);
-        var s00 = Sum();
-        var s01 = Sum();
-        var s02 = Sum();
-        var s03 = Sum();
-        var s10 = Sum();
-        var s11 = Sum();
-        var s12 = Sum();
-        var s13 = Sum();
-        for (var chunk = 0u; chunk < chunks; chunk++) {
-            var image = image_batch(lane, image_count, chunk * QUADS, block);
+    var high_weights: Weights;
+    var low_weights: Weights;
+    var batch = image_batch(lane, image_count, 0u, block_of(first));
+    for (var turn = 0u; turn < params.turns; turn++) {
+        let block = block_of(first + turn * step);
+        var s0 = Sum();
+        var s1 = Sum();
+        var s2 = Sum();
+        var s3 = Sum();
+        for (var p = 0u; p < parts; p++) {
+            let first_tap = p / chunks * HELD;
+            var part = Part(p % chunks, first_tap, min(first_tap + HELD, params.taps), parts, weight_scale);
+            // Weights of all channels and taps stay for the next block.
+            if turn == 0u || parts > 1u {
+                if SPLIT {
+                    var most = 0.0;
+                    for (var i = lane; i < HELD * TAP_LINES * WEIGHT_QUADS; i += LANES) {
+                        most = max(most, largest(weight_at(i, part, 0u, first_column)));
+                    }
+                    most = subgroupMax(most);
+                    if sublane == 0u {
+                        atomicMax(&peaks[weight_turn], bitcast<u32>(most));
+                    }
+                    workgroupBarrier();
+                    weight_scale = scale_of(atomicLoad(&peaks[weight_turn]));
+                    part.weight_scale = weight_scale;
+                    weight_turn = 1u - weight_turn;
+                    if lane == 0u {
+                        // All have read it, a part ago.
+                        atomicStore(&peaks[weight_turn], 0u);
+                    }
+                }
+                if TAPS > 1u {
+                    stage(0u, part, first_column, lane);
+                }
+                hold(0u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(1u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(2u, part, first_column, lane, rank, &high_weights, &low_weights);
+                if TAPS == 3u {
+                    stage(3u, part, first_column, lane);
+                }
+                hold(3u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(4u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(5u, part, first_column, lane, rank, &high_weights, &low_weights);
+                if TAPS == 3u {
+                    stage(6u, part, first_column, lane);
+                }
+                hold(6u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(7u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(8u, part, first_column, lane, rank, &high_weights, &low_weights);
+                workgroupBarrier();
+            }
+            var image_scale = 1.0;
             if SPLIT {
                 var most = 0.0;
                 for (var j = 0u; j < IMAGE_LOADS; j++) {
-                    most = max(most, largest(image[j]));
+                    most = max(most, largest(batch[j]));
                 }
                 for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                    most = max(most, largest(image_at(i, image_count, chunk * QUADS, block)));
+                    most = max(most, largest(image_at(i, image_count, part.chunk * VECTORS, block)));
                 }
                 most = subgroupMax(most);
                 if sublane == 0u {
                     atomicMax(&peaks[image_turn], bitcast<u32>(most));
                 }
-            }
-            workgroupBarrier();
-            var image_scale = 1.0;
-            if SPLIT {
+                workgroupBarrier();
                 image_scale = scale_of(atomicLoad(&peaks[image_turn]));
                 image_turn = 5u - image_turn;
                 if lane == 0u {
-                    // All have read it: the next one begins at zero.
                     atomicStore(&peaks[image_turn], 0u);
                 }
             }
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
-                    put_image(i, image[j], image_scale);
+                    put_image(i, batch[j], image_scale);
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                put_image(i, image_at(i, image_count, chunk * QUADS, block), image_scale);
+                put_image(i, image_at(i, image_count, part.chunk * VECTORS, block), image_scale);
             }
-            for (var tap = 0u; tap < params.taps; tap += TAPS) {
-                // All weights at once stay for the next block.
-                if round == 0u || chunks > 1u || params.taps > TAPS {
-                    var next = weight_batch(lane, weight_count, chunk, tap, first_column);
-                    if SPLIT {
-                        var most = 0.0;
-                        for (var j = 0u; j < WEIGHT_LOADS; j++) {
-                            most = max(most, largest(next[j]));
-                        }
-                        for (var i = lane + WEIGHT_LOADS * LANES; i < weight_count; i += LANES) {
-                            most = max(most, largest(weights_of(i, weight_count, chunk, tap, first_column)));
-                        }
-                        most = subgroupMax(most);
-                        if sublane == 0u {
-                            atomicMax(&peaks[weight_turn], bitcast<u32>(most));
-                        }
-                    }
-                    workgroupBarrier();
-                    if SPLIT {
-                        weight_scale = scale_of(atomicLoad(&peaks[weight_turn]));
-                        weight_turn = 1u - weight_turn;
-                        if lane == 0u {
-                            atomicStore(&peaks[weight_turn], 0u);
-                        }
-                    }
-                    for (var j = 0u; j < WEIGHT_LOADS; j++) {
-                        let i = lane + j * LANES;
-                        if i < weight_count {
-                            put_weights(i, next[j], weight_scale);
-                        }
-                    }
-                    for (var i = lane + WEIGHT_LOADS * LANES; i < weight_count; i += LANES) {
-                        put_weights(i, weights_of(i, weight_count, chunk, tap, first_column), weight_scale);
-                    }
-                }
-                workgroupBarrier();
-                var p00 = Sum();
-                var p01 = Sum();
-                var p02 = Sum();
-                var p03 = Sum();
-                var p10 = Sum();
-                var p11 = Sum();
-                var p12 = Sum();
-                var p13 = Sum();
-                if !SPLIT {
-                    p00 = s00;
-                    p01 = s01;
-                    p02 = s02;
-                    p03 = s03;
-                    p10 = s10;
-                    p11 = s11;
-                    p12 = s12;
-                    p13 = s13;
-                }
-                // Past the last tap weights are zero.
-                for (var t = 0u; t < TAPS; t++) {
-                    let shift = shift_of(tap + t);
-                    let h0 = coopLoadT<Left>(&image_high[above + shift], LINE);
-                    let l0 = low_image(above + shift, h0);
-                    let r0 = high_weights(t, 0u);
-                    let m0 = low_weights(t, 0u, r0);
-                    p00 = add_product(h0, l0, r0, m0, p00);
-                    if ACROSS > 1u {
-                        let r1 = high_weights(t, 1u);
-                        let m1 = low_weights(t, 1u, r1);
-                        p01 = add_product(h0, l0, r1, m1, p01);
-                        if ACROSS > 2u {
-                            let r2 = high_weights(t, 2u);
-                            let m2 = low_weights(t, 2u, r2);
-                            p02 = add_product(h0, l0, r2, m2, p02);
-                            let r3 = high_weights(t, 3u);
-                            let m3 = low_weights(t, 3u, r3);
-                            p03 = add_product(h0, l0, r3, m3, p03);
-                            if DOWN > 1u {
-                                let h1 = coopLoadT<Left>(&image_high[below + shift], LINE);
-                                let l1 = low_image(below + shift, h1);
-                                p10 = add_product(h1, l1, r0, m0, p10);
-                                p11 = add_product(h1, l1, r1, m1, p11);
-                                p12 = add_product(h1, l1, r2, m2, p12);
-                                p13 = add_product(h1, l1, r3, m3, p13);
-                            }
-                        } else if DOWN > 1u {
-                            let h1 = coopLoadT<Left>(&image_high[below + shift], LINE);
-                            let l1 = low_image(below + shift, h1);
-                            p10 = add_product(h1, l1, r0, m0, p10);
-                            p11 = add_product(h1, l1, r1, m1, p11);
-                        }
-                    } else if DOWN > 1u {
-                        let h1 = coopLoadT<Left>(&image_high[below + shift], LINE);
-                        let l1 = low_image(below + shift, h1);
-                        p10 = add_product(h1, l1, r0, m0, p10);
-                    }
-                }
-                if SPLIT {
-                    let unscale = (1.0 / image_scale) * (1.0 / weight_scale);
-                    s00 = s00 + p00 * unscale;
-                    s01 = s01 + p01 * unscale;
-                    s02 = s02 + p02 * unscale;
-                    s03 = s03 + p03 * unscale;
-                    s10 = s10 + p10 * unscale;
-                    s11 = s11 + p11 * unscale;
-                    s12 = s12 + p12 * unscale;
-                    s13 = s13 + p13 * unscale;
-                } else {
-                    s00 = p00;
-                    s01 = p01;
-                    s02 = p02;
-                    s03 = p03;
-                    s10 = p10;
-                    s11 = p11;
-                    s12 = p12;
-                    s13 = p13;
-                }
-            }
-        }
+            workgroupBarrier();
 
-        coopStoreT(s00, &sums[own], QUADS);
-        store_sums(block, first_column, 0u, 0u, lane);
-        if ACROSS > 1u {
-            coopStoreT(s01, &sums[own], QUADS);
-            store_sums(block, first_column, 0u, 1u, lane);
-        }
-        if ACROSS > 2u {
-            coopStoreT(s02, &sums[own], QUADS);
-            store_sums(block, first_column, 0u, 2u, lane);
-            coopStoreT(s03, &sums[own], QUADS);
-            store_sums(block, first_column, 0u, 3u, lane);
-        }
-        if DOWN > 1u {
-            coopStoreT(s10, &sums[own], QUADS);
-            store_sums(block, first_column, 1u, 0u, lane);
-            if ACROSS > 1u {
-                coopStoreT(s11, &sums[own], QUADS);
-                store_sums(block, first_column, 1u, 1u, lane);
-            }
-            if ACROSS > 2u {
-                coopStoreT(s12, &sums[own], QUADS);
-                store_sums(block, first_column, 1u, 2u, lane);
-                coopStoreT(s13, &sums[own], QUADS);
-                store_sums(block, first_column, 1u, 3u, lane);
+            // What comes next is under way while matrices are multiplied; past the last block it is zero.
+            let last = p + 1u == parts;
+            let next_chunk = select((p + 1u) % chunks, 0u, last) * VECTORS;
+            batch = image_batch(lane, image_count, next_chunk, block_of(first + (turn + u32(last)) * step));
+            let unscale = (1.0 / image_scale) * (1.0 / weight_scale);
+            // One round where there are more parts than one: then sums stay in registers till the last.
+            for (var base = 0u; base < tiles; base += DOWN * BELOW) {
+                let tile = base + rank.below;
+                if tile < tiles {
+                    s0 = product(tile, part, rank, unscale, &high_weights, &low_weights, s0);
+                }
+                if DOWN > 1u && tile + BELOW < tiles {
+                    s1 = product(tile + BELOW, part, rank, unscale, &high_weights, &low_weights, s1);
+                }
+                if DOWN > 2u {
+                    if tile + 2u * BELOW < tiles {
+                        s2 = product(tile + 2u * BELOW, part, rank, unscale, &high_weights, &low_weights, s2);
+                    }
+                    if tile + 3u * BELOW < tiles {
+                        s3 = product(tile + 3u * BELOW, part, rank, unscale, &high_weights, &low_weights, s3);
+                    }
+                }
+                if !last {
+                    // The image's room is written again.
+                    workgroupBarrier();
+                    continue;
+                }
+                let scale = select(1.0, unscale, SPLIT && parts == 1u);
+                coopStoreT(s0, &sums[own], QUADS);
+                store_sums(block, base, tiles, first_column, scale, lane);
+                s0 = Sum();
+                if DOWN > 1u && base + BELOW < tiles {
+                    coopStoreT(s1, &sums[own], QUADS);
+                    store_sums(block, base + BELOW, tiles, first_column, scale, lane);
+                    s1 = Sum();
+                }
+                if DOWN > 2u && base + 2u * BELOW < tiles {
+                    coopStoreT(s2, &sums[own], QUADS);
+                    store_sums(block, base + 2u * BELOW, tiles, first_column, scale, lane);
+                    s2 = Sum();
+                }
+                if DOWN > 2u && base + 3u * BELOW < tiles {
+                    coopStoreT(s3, &sums[own], QUADS);
+                    store_sums(block, base + 3u * BELOW, tiles, first_column, scale, lane);
+                    s3 = Sum();
+                }
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Samples of what is timed: medians, spread, and the best one.
 
+use std::time::Instant;
+
 use super::Options;
 use crate::base::Result;
 use crate::gpu::Engine;
 use crate::gpu::clock::{Elapsed, Moment};
-use crate::gpu::timing::median_spread;
+use crate::gpu::timing::{awake, median_spread};
 
 /// What the samples of one thing say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +35,9 @@ impl Sampled {
 /// Samples of `run`, which is told how often to do it: a first time that does not count, because pipelines are compiled,
 /// then `options.repeats` samples of at least `options.sample` seconds.
 pub(super) fn sampled(engine: &Engine, options: &Options, mut run: impl FnMut(usize) -> Result<()>) -> Result<Sampled> {
+    let since = Instant::now();
     run(1)?;
+    awake(engine, since, || run(1))?;
     let mut sample = |times: usize| -> Result<Elapsed> {
         let start = Moment::now(engine);
         run(times)?;

@@ -35,24 +35,26 @@ macro_rules! variants {
 }
 
 /// Forms of one side and one way to keep factors.
-const TILES: usize = 2;
+const TILES: usize = 3;
 
-/// The form is chosen by the shape, or one is named: by the side of its matrices, and its input by its output channels.
+/// The form is chosen by the shape, or one is named: by the side of its matrices, its input by its output channels, and where there
+/// are two by its subgroups.
 const VARIANTS: &[Variant] = variants!(
     ("16 by shape", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0),
     ("16 16x16", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0),
     ("16 32x32", 16.0, 1.0, 2.0, 2.0, 2.0, 120.0, 6.0),
-    ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 8.0, 208.0, 8.0),
+    ("16 32x32 of 4", 16.0, 1.0, 2.0, 2.0, 1.0, 120.0, 6.0),
+    ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 4.0, 208.0, 8.0),
     ("16 32x32 half", 16.0, 0.0, 2.0, 2.0, 2.0, 108.0, 5.0),
+    ("16 32x32 of 4 half", 16.0, 0.0, 2.0, 2.0, 1.0, 108.0, 5.0),
     ("8 by shape", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0),
     ("8 16x16", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0),
+    ("8 16x16 of 8", 8.0, 1.0, 2.0, 2.0, 2.0, 240.0, 8.0),
     ("8 32x32", 8.0, 1.0, 4.0, 4.0, 1.0, 128.0, 6.0),
     ("8 16x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 240.0, 8.0),
+    ("8 16x16 of 4 half", 8.0, 0.0, 2.0, 2.0, 1.0, 240.0, 8.0),
     ("8 32x32 half", 8.0, 0.0, 4.0, 4.0, 1.0, 128.0, 6.0)
 );
-
-/// Workgroups that fill a GPU: about four for each of a large one's 132 processors.
-const ENOUGH: usize = 528;
 
 /// Matrices that are added one after the other in the matrix unit, which loses up to 1.4e-8 of the sum with each (an H200).
 const RUN: u32 = 96;
@@ -61,9 +63,9 @@ const RUN: u32 = 96;
 pub(super) fn memory(variant: &Variant) -> u32 {
     let [side, down, across, subgroups, positions, tiles] =
         ["SIDE", "DOWN", "ACROSS", "SUBGROUPS", "POSITIONS", "TILES"].map(|name| variant.constant(name));
-    let kept = if variant.constant("SPLIT") > 0 { 2 } else { 1 };
-    let staged = positions * (down * side + 8) + tiles * side * (across * side + 8);
-    2 * kept * staged + 4 * (subgroups + 1) * side * side + 48
+    let image = positions * halo::line(variant, down * side);
+    let upstream = tiles * side * halo::line(variant, across * side);
+    8 * (image + upstream) + 4 * (subgroups + 1) * side * side + 16
 }
 
 /// A form with its parameters and its grid.
@@ -105,7 +107,8 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
         if by_shape && !(pays && (channels >= 8 || geometry.output[3] <= 16)) {
             return None;
         }
-        params.parts = parts.min(groups).min(ENOUGH.div_ceil(all)) as u32;
+        // As many as run at a time: each begins and ends with what nothing else hides.
+        params.parts = parts.min(groups).min(halo::resident(variant).div_ceil(all)) as u32;
         params.turns = params.blocks.div_ceil(params.parts);
         let matrices = (params.images * params.image_tiles).div_ceil(variant.constant("SHARES")) * 3;
         let runs = params.turns.div_ceil((RUN / matrices).max(1));

@@ -1,7 +1,5 @@
 //! What the convolutions of stride 1 on cooperative matrices share: their variants, and how an image is shared out.
 
-use std::cmp::Reverse;
-
 use super::conv2d::{Geometry, fold};
 use super::{Case, conv2d, conv2d_weight_grad_halo, params};
 use crate::base::Result;
@@ -71,17 +69,17 @@ params! {
 const TILES: usize = 4;
 /// Variants of one side: the choice by shape, the forms with split factors, those with rounded ones.
 const GROUP: usize = 1 + 2 * TILES;
-/// Workgroups that fill a GPU: eight for each of a large one's 132 processors.
-const MOST: usize = 1056;
+/// Processors of a large GPU.
+const PROCESSORS: usize = 132;
 
 macro_rules! halo {
-    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $subgroups:literal, $taps:literal, $positions:literal)),+
+    ($(($name:literal, $side:literal, $split:literal, $steps:literal, $shares:literal, $across:literal, $down:literal, $taps:literal, $positions:literal)),+
         ; $turned:literal) => { &[$(
         Variant::needing(
             $name,
             &[
-                ("SIDE", $side), ("SPLIT", $split), ("DOWN", $down), ("ACROSS", $across), ("SUBGROUPS", $subgroups),
-                ("TAPS", $taps), ("POSITIONS", $positions), ("TURNED", $turned),
+                ("SIDE", $side), ("SPLIT", $split), ("STEPS", $steps), ("SHARES", $shares), ("ACROSS", $across), ("DOWN", $down),
+                ("SUBGROUPS", 8.0), ("TAPS", $taps), ("POSITIONS", $positions), ("TURNED", $turned),
             ],
             cooperative::NEEDS,
         ),
@@ -91,31 +89,31 @@ macro_rules! halo {
 macro_rules! variants {
     ($turned:literal) => {
         halo!(
-            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 8.0, 9.0, 208.0),
-            ("16 128x16", 16.0, 1.0, 1.0, 1.0, 8.0, 9.0, 208.0),
-            ("16 256x16", 16.0, 1.0, 2.0, 1.0, 8.0, 3.0, 344.0),
-            ("16 128x32", 16.0, 1.0, 1.0, 2.0, 8.0, 3.0, 184.0),
-            ("16 160x32", 16.0, 1.0, 1.0, 2.0, 10.0, 3.0, 208.0),
-            ("16 128x16 half", 16.0, 0.0, 2.0, 1.0, 4.0, 9.0, 208.0),
-            ("16 128x16 of 8 half", 16.0, 0.0, 1.0, 1.0, 8.0, 3.0, 208.0),
-            ("16 128x32 half", 16.0, 0.0, 2.0, 2.0, 4.0, 3.0, 184.0),
-            ("16 160x32 half", 16.0, 0.0, 2.0, 2.0, 5.0, 3.0, 208.0),
-            ("8 by shape", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0, 240.0),
-            ("8 64x16", 8.0, 1.0, 2.0, 2.0, 4.0, 9.0, 240.0),
-            ("8 64x32", 8.0, 1.0, 2.0, 4.0, 4.0, 3.0, 240.0),
-            ("8 80x32", 8.0, 1.0, 2.0, 4.0, 5.0, 3.0, 240.0),
-            ("8 128x32", 8.0, 1.0, 2.0, 4.0, 8.0, 3.0, 240.0),
-            ("8 64x16 half", 8.0, 0.0, 2.0, 2.0, 4.0, 9.0, 240.0),
-            ("8 64x32 half", 8.0, 0.0, 2.0, 4.0, 4.0, 3.0, 240.0),
-            ("8 80x32 half", 8.0, 0.0, 2.0, 4.0, 5.0, 3.0, 240.0),
-            ("8 128x32 half", 8.0, 0.0, 2.0, 4.0, 8.0, 3.0, 240.0);
+            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 9.0, 204.0),
+            ("16 16x16", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 9.0, 204.0),
+            ("16 16x16 wide", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 9.0, 400.0),
+            ("16 32x32", 16.0, 1.0, 2.0, 1.0, 2.0, 2.0, 3.0, 184.0),
+            ("16 64x64", 16.0, 1.0, 2.0, 2.0, 4.0, 4.0, 1.0, 136.0),
+            ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 9.0, 204.0),
+            ("16 16x16 wide half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 9.0, 400.0),
+            ("16 32x32 half", 16.0, 0.0, 2.0, 1.0, 2.0, 2.0, 3.0, 184.0),
+            ("16 64x64 half", 16.0, 0.0, 2.0, 2.0, 4.0, 4.0, 1.0, 136.0),
+            ("8 by shape", 8.0, 1.0, 2.0, 1.0, 2.0, 2.0, 9.0, 240.0),
+            ("8 16x16", 8.0, 1.0, 2.0, 1.0, 2.0, 2.0, 9.0, 240.0),
+            ("8 16x16 wide", 8.0, 1.0, 2.0, 1.0, 2.0, 4.0, 9.0, 340.0),
+            ("8 32x32", 8.0, 1.0, 2.0, 2.0, 4.0, 4.0, 3.0, 184.0),
+            ("8 64x16", 8.0, 1.0, 2.0, 4.0, 2.0, 4.0, 3.0, 104.0),
+            ("8 16x16 half", 8.0, 0.0, 2.0, 1.0, 2.0, 2.0, 9.0, 240.0),
+            ("8 16x16 wide half", 8.0, 0.0, 2.0, 1.0, 2.0, 4.0, 9.0, 340.0),
+            ("8 32x32 half", 8.0, 0.0, 2.0, 2.0, 4.0, 4.0, 3.0, 184.0),
+            ("8 64x16 half", 8.0, 0.0, 2.0, 4.0, 2.0, 4.0, 3.0, 104.0);
             $turned
         )
     };
 }
 
 /// Variants of the convolution: the form is chosen by the shape, or one is named. A form is called by the side of its matrices
-/// and its outputs, positions by channels.
+/// and by its source's channels at a time and its output's.
 pub const FORWARD: &[Variant] = variants!(0.0);
 /// Variants of the gradient by the input.
 pub const TURNED: &[Variant] = variants!(1.0);
@@ -132,15 +130,43 @@ pub(super) fn candidates(asked: usize, tiles: usize, half: bool) -> impl Iterato
 
 /// Bytes of workgroup memory that a variant takes; see `halo.wgsl`.
 pub fn memory(variant: &Variant) -> u32 {
-    if variant.sets("SHARES").is_some() {
+    if variant.sets("TURNED").is_none() {
         return conv2d_weight_grad_halo::memory(variant);
     }
-    let [side, across, subgroups, taps] = ["SIDE", "ACROSS", "SUBGROUPS", "TAPS"].map(|name| variant.constant(name));
-    let (columns, line) = (across * side, side + 8);
-    let weights = if variant.constant("TURNED") > 0 { columns * line } else { side * (columns + 8) };
+    let Form { side, channels, columns, .. } = Form::of(variant);
+    let [taps, positions] = ["TAPS", "POSITIONS"].map(|name| variant.constant(name));
+    let (lines, across) = if variant.constant("TURNED") > 0 { (columns, channels) } else { (channels, columns) };
+    let image = positions * line(variant, channels as u32);
+    let weights = taps * lines as u32 * line(variant, across as u32);
+    8 * image.max(weights) + 4 * (variant.constant("SUBGROUPS") + 1) * (side * side) as u32 + 16
+}
+
+/// Vectors of four halves from one line to the next that holds so many values; see `band.wgsl`.
+pub(super) fn line(variant: &Variant, values: u32) -> u32 {
     let kept = if variant.constant("SPLIT") > 0 { 2 } else { 1 };
-    let sums = (subgroups + 1) * side * side;
-    2 * kept * (variant.constant("POSITIONS") * line + taps * weights) + 4 * sums + 48
+    kept * values / 4 + 2
+}
+
+/// What a workgroup of a form does at a time.
+struct Form {
+    side: usize,
+    /// Channels of a chunk.
+    channels: usize,
+    /// Columns.
+    columns: usize,
+    /// Tiles that its subgroups compute side by side.
+    below: usize,
+    /// Tiles whose sums they can keep.
+    kept: usize,
+}
+
+impl Form {
+    fn of(variant: &Variant) -> Self {
+        let [side, steps, shares, across, down, subgroups] =
+            ["SIDE", "STEPS", "SHARES", "ACROSS", "DOWN", "SUBGROUPS"].map(|name| variant.constant(name) as usize);
+        let below = subgroups / (across * shares);
+        Self { side, channels: side * steps * shares, columns: side * across, below, kept: down * below }
+    }
 }
 
 /// A convolution of stride 1, as the kernels see it.
@@ -168,14 +194,6 @@ impl Seen {
         }
         let padding = (g.kernel[0] - 1).checked_sub(padding).filter(|_| g.kernel[0] == g.kernel[1])?;
         Some(Self { rows, source: [oh, ow, n], output: [h, w, c], kernel: g.kernel, padding })
-    }
-
-    /// Whether a form is worth it that nobody named or measured, by what an H200 showed beside the tiles: at least three quarters of
-    /// its positions (`room` a block) are pixels, few channels leave most of a matrix empty, and one matrix of columns at a time
-    /// stages the image too often.
-    fn pays(&self, p: &Params, room: usize, blocks: usize, across: usize) -> bool {
-        let pixels = self.rows * self.output[0] * self.output[1];
-        4 * pixels >= 3 * p.blocks as usize * room && self.source[2] >= 8 && (across > 1 || blocks == 1)
     }
 
     /// How a workgroup with room for `tiles` tiles of `side` outputs and for `positions` of the source takes it; none when a line
@@ -235,26 +253,65 @@ impl Seen {
     }
 }
 
-/// The form that suits a shape, with its parameters: variant `asked`, or where that stands for the choice by shape the one that
-/// computes least, in vain included. None where no form fits.
-fn chosen(shader: &Shader, forms: &Variants, seen: &Seen) -> Option<(usize, Params)> {
+/// A form with its parameters, and how long its workgroups take.
+struct Plan {
+    variant: usize,
+    params: Params,
+    /// Blocks of columns.
+    blocks: usize,
+    /// Cycles of a processor that all blocks together take, roughly.
+    cycles: usize,
+    /// Chunks of channels and of taps.
+    parts: usize,
+}
+
+/// Most tiles of a block whose sums need not be kept: more have not been tried.
+const MOST_TILES: usize = 32;
+
+impl Plan {
+    fn of(shader: &Shader, variant: usize, seen: &Seen) -> Option<Self> {
+        let chosen = &shader.variants[variant];
+        let Form { side, channels, columns, below, kept } = Form::of(chosen);
+        let [kh, kw] = seen.kernel;
+        let parts = seen.source[2].div_ceil(channels) * (kh * kw).div_ceil(9);
+        let tiles = if parts == 1 { MOST_TILES } else { kept };
+        let params = seen.shared_out(side, tiles, chosen.constant("POSITIONS") as usize)?;
+        let blocks = seen.output[2].div_ceil(columns);
+        // What an H200 took for matrices of 16 x 16 x 16 through nine taps, for the staging of 16 positions by 16 channels and of 16 by 16
+        // weights, and for storing 16 by 16 outputs.
+        let product = if chosen.constant("SPLIT") > 0 { 160 } else { 54 };
+        let [staged, stored] = [80, 40];
+        let count = (params.images * params.image_tiles) as usize;
+        let positions = (params.images * params.image_positions) as usize;
+        let matrices = parts * channels * columns;
+        let products = matrices * count.next_multiple_of(below) * side * product;
+        let weights = if parts > 1 { matrices * 9 * staged * 16 } else { 0 };
+        let block = products + weights + parts * channels * positions * 16 * staged + columns * count * side * 16 * stored;
+        // A workgroup that is alone on its processor waits more.
+        let alone = if resident(chosen) > PROCESSORS { 4 } else { 5 };
+        let cycles = params.blocks as usize * blocks * block * alone / (4 * 4096);
+        Some(Self { variant, params, blocks, cycles, parts })
+    }
+
+    /// Whether it is worth it where nobody named or measured a form, by what an H200 showed beside the tiles: 25 TFLOP/s, or 45 with
+    /// rounded factors, of 132 processors at 1.98 GHz.
+    fn pays(&self, shader: &Shader, seen: &Seen) -> bool {
+        let [kh, kw] = seen.kernel;
+        let [height, width, outputs] = seen.output;
+        let products = seen.rows * height * width * outputs * seen.source[2] * kh * kw;
+        let tiles = if shader.variants[self.variant].constant("SPLIT") > 0 { 48 } else { 86 };
+        seen.source[2] >= 8 && products >= tiles * self.cycles
+    }
+}
+
+/// The form that suits a shape: variant `asked`, or where that stands for the choice by shape the one that takes least time. None
+/// where no form fits.
+fn chosen(shader: &Shader, forms: &Variants, seen: &Seen) -> Option<Plan> {
     let asked = forms.index(shader);
     let by_shape = asked.is_multiple_of(GROUP);
-    let forms = candidates(asked, TILES, forms.half).filter_map(|index| {
-        let variant = &shader.variants[index];
-        let [side, down, across, subgroups, positions] =
-            ["SIDE", "DOWN", "ACROSS", "SUBGROUPS", "POSITIONS"].map(|name| variant.constant(name) as usize);
-        let p = seen.shared_out(side, down * subgroups, positions)?;
-        let columns = across * side;
-        let blocks = seen.output[2].div_ceil(columns);
-        if by_shape && !seen.pays(&p, down * subgroups * side, blocks, across) {
-            return None;
-        }
-        // The image's part takes about as long as one and a half more matrices of columns; of two that compute as much, the larger tile.
-        let work = p.blocks as usize * down * subgroups * blocks * (columns + 24);
-        Some(((work, Reverse(down * subgroups), index), p))
-    });
-    forms.min_by_key(|&(rank, _)| rank).map(|((.., index), p)| (index, p))
+    candidates(asked, TILES, forms.half)
+        .filter_map(|index| Plan::of(shader, index, seen).filter(|plan| !by_shape || plan.pays(shader, seen)))
+        .min_by_key(|plan| (plan.cycles, plan.variant))
 }
 
 /// Records a convolution (`source` is x), or with a shader of [`TURNED`] the gradient by its input (`source` is dy), if a form
@@ -273,21 +330,24 @@ pub(super) fn record(
         return None;
     }
     let seen = Seen::of(geometry, shader.variants[0].constant("TURNED") > 0)?;
-    let (index, mut p) = chosen(shader, forms, &seen)?;
-    let variant = &shader.variants[index];
-    let columns = (variant.constant("ACROSS") * variant.constant("SIDE")) as usize;
-    // Where all weights lie in workgroup memory at once, a workgroup goes on with other blocks.
-    let [side, taps] = ["SIDE", "TAPS"].map(|name| variant.constant(name));
-    let once = 4 * p.channels <= side && p.taps <= taps;
-    let [across, folds] = fold(if once { MOST.min(p.blocks as usize) } else { p.blocks as usize });
+    let Plan { variant, params: mut p, blocks, parts, .. } = chosen(shader, forms, &seen)?;
+    // Where weights stay in registers, a workgroup goes on with other blocks, and as many begin as a processor has room for.
+    let all = p.blocks as usize;
+    let begun = resident(&shader.variants[variant]).div_ceil(blocks);
+    let [across, folds] = fold(if parts == 1 { all.min(begun) } else { all });
     p.turns = p.blocks.div_ceil(across * folds);
-    let grid = [across, seen.output[2].div_ceil(columns) as u32, folds];
-    Some(recording.dispatch_variant(shader, index, p, &[source, w, output], grid, geometry.cost()))
+    let grid = [across, blocks as u32, folds];
+    Some(recording.dispatch_variant(shader, variant, p, &[source, w, output], grid, geometry.cost()))
+}
+
+/// Workgroups that run at a time on a large GPU: one or two a processor, which leaves them 50 KiB of workgroup memory (an H200).
+pub(super) fn resident(variant: &Variant) -> usize {
+    PROCESSORS * ((50 << 10) / memory(variant) as usize).clamp(1, 2)
 }
 
 /// Whether a form can compute a convolution, or with `turned` its gradient by the input.
 pub(super) fn fits(geometry: &Geometry, turned: bool) -> bool {
-    Seen::of(geometry, turned).is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 8, 184).is_some()))
+    Seen::of(geometry, turned).is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 8, 136).is_some()))
 }
 
 /// The cases of factors as they are, where none may be rounded, and those of rounded ones, where they may.
@@ -315,12 +375,14 @@ mod tests {
             let forms = Variants { kernels: [("conv2d_halo", 0)].into(), half, ..Variants::default() };
             let seen = Seen::of(&of_row(row), false).unwrap();
             let found = chosen(&crate::kernels::conv2d_halo::SHADER, &forms, &seen);
-            found.map(|(index, p)| (FORWARD[index].name, p.images, p.band, p.image_tiles))
+            found.map(|plan| (FORWARD[plan.variant].name, plan.params.images, plan.params.band, plan.params.image_tiles))
         };
-        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], false), Some(("16 256x16", 1, 8, 16)));
-        assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), Some(("16 128x32 half", 1, 8, 8)));
-        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), Some(("16 160x32", 2, 8, 5)));
-        assert_eq!(of([64, 56, 56, 64, 3, 3, 64, 1, 1], false), None, "the border of a line or two is too much");
+        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], false), Some(("16 16x16", 1, 4, 8)));
+        assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), Some(("16 32x32 half", 1, 8, 8)));
+        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), Some(("16 64x64", 1, 8, 5)));
+        for shape in [[64, 56, 56, 64, 3, 3, 64, 1, 1], [64, 28, 28, 128, 3, 3, 128, 1, 1], [64, 14, 14, 256, 3, 3, 256, 1, 1], [64, 7, 7, 512, 3, 3, 512, 1, 1]] {
+            println!("{shape:?} {:?} {:?}", of(shape, false), of(shape, true));
+        }
     }
 
     /// The second shape of the trial is there for these forms: the choice by shape must take it, on either side of matrices.

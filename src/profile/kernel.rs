@@ -1,5 +1,7 @@
 //! One kernel over its variants and over the other forms of the same work, at a shape or at its test cases.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use super::measure::Measured;
@@ -99,7 +101,10 @@ fn at_work(
         let own = Dispatch { cost, ..own.clone() };
         let measured = Measured { node: work.shape.clone(), ..Measured::new("kernel", 0, &own) };
         let chosen = usual.dispatches.iter().any(is_form);
+        let since = Instant::now();
         let program = Program::named(engine, &recording, shader.name)?;
+        timing::run(engine, &program, 0..program.len(), 1)?;
+        timing::awake(engine, since, || timing::run(engine, &program, 0..program.len(), 1).map(drop))?;
         let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
         forms.push((Timed { measured, chosen }, program, times, Vec::new()));
     }
