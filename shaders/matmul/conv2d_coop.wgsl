@@ -38,5 +38,5 @@ fn conv2d_coop(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    tile((group.x + group.z * groups.x) * ROWS, group.y * COLUMNS, rounds(), lane, subgroup);
+    tile((group.x + group.z * groups.x) * ROWS, group.y * COLUMNS, steps(), lane, subgroup);
 }

@@ -45,6 +45,6 @@ fn conv2d_input_grad_coop(
     let blocks = (params.channels + COLUMNS - 1u) / COLUMNS;
     let first = (group.x + group.y / blocks * groups.x) * ROWS;
     if first < pixels(phase) {
-        tile(first, group.y % blocks * COLUMNS, rounds(phase), lane, subgroup);
+        tile(first, group.y % blocks * COLUMNS, steps(phase), lane, subgroup);
     }
 }

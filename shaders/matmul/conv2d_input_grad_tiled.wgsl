@@ -40,6 +40,6 @@ fn conv2d_input_grad_tiled(
     let blocks = (params.channels + COLUMNS - 1u) / COLUMNS;
     let first = (group.x + group.y / blocks * groups.x) * ROWS;
     if first < pixels(phase) {
-        tile(first, group.y % blocks * COLUMNS, rounds(phase), lane);
+        tile(first, group.y % blocks * COLUMNS, steps(phase), lane);
     }
 }

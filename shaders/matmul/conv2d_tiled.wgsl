@@ -33,5 +33,5 @@ fn conv2d_tiled(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    tile((group.x + group.z * groups.x) * ROWS, group.y * COLUMNS, rounds(), lane);
+    tile((group.x + group.z * groups.x) * ROWS, group.y * COLUMNS, steps(), lane);
 }

@@ -43,5 +43,5 @@ fn conv2d_weight_grad_coop(
 ) {
     let own = part_of(group.z);
     here = own;
-    tile(group.x * ROWS, group.y * COLUMNS, rounds(own), lane, subgroup);
+    tile(group.x * ROWS, group.y * COLUMNS, steps(own), lane, subgroup);
 }

@@ -35,5 +35,5 @@ struct Params {
 fn conv2d_weight_grad_tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let own = part_of(group.z);
     here = own;
-    tile(group.x * ROWS, group.y * COLUMNS, rounds(own), lane);
+    tile(group.x * ROWS, group.y * COLUMNS, steps(own), lane);
 }

@@ -36,5 +36,5 @@ fn matmul_coop(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    tile(group.x * ROWS, group.y * COLUMNS, rounds(), lane, subgroup);
+    tile(group.x * ROWS, group.y * COLUMNS, steps(), lane, subgroup);
 }

@@ -28,5 +28,5 @@ override TRANSPOSE_B: bool = false;
 
 @compute @workgroup_size(LANES)
 fn matmul_tiled(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    tile(group.x * ROWS, group.y * COLUMNS, rounds(), lane);
+    tile(group.x * ROWS, group.y * COLUMNS, steps(), lane);
 }

@@ -1,6 +1,10 @@
 // Tiles of a matrix product on cooperative matrices (tensor cores, simdgroup matrices): half-precision factors out of
-// workgroup memory, sums in single precision, 32 steps of the inner dimension at a time. Appended after a kernel that uses
-// it with a text of patches, as tile.wgsl.
+// workgroup memory, sums in single precision, 32 steps of the inner dimension a round, of which the next is loaded into
+// registers while one is multiplied. Appended after a kernel that uses it with a text of patches, as tile.wgsl.
+//
+// Factors lie in workgroup memory the way they lie in the buffers, so that vectors go from one to the other as they are: lines
+// of rows or columns where they go along the inner dimension, else lines of steps. What is loaded is zeroed and rounded
+// where it is put down, since doing so earlier would wait for it.
 //
 // A device whose matrices have a side of 8 gets the text with types of that side (gpu/cooperative.rs).
 override SIDE: u32 = 16u;
@@ -8,94 +12,286 @@ alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;
 alias Sum = coop_mat16x16<f32, C>;
 
-// Subgroups lie 4 down and SPANS across; each computes DOWN by ACROSS matrices. Subgroups past 4 · SPANS (they are smaller
-// than they may be) compute the last one's again, because matrices ask for uniform control flow, and nobody reads them.
-override DOWN: u32 = 1u;   // 1 or 2
-override ACROSS: u32 = 4u; // 1, 2 or 4
-override SPANS: u32 = 1u;
-override LANES: u32 = 128u; // set by the device: 4 · SPANS of its largest subgroups, and at least ROWS + COLUMNS
+// Subgroups, each of which computes DOWN by ACROSS matrices. Those past the last (they are smaller than they may be) compute
+// its matrices again, because matrices ask for uniform control flow, and nobody reads them.
+override BELOW: u32 = 2u;   // one another
+override BESIDE: u32 = 2u;  // one another
+override DOWN: u32 = 4u;    // 1, 2 or 4
+override ACROSS: u32 = 4u;  // 1, 2 or 4
+override LANES: u32 = 128u; // set by the device: BELOW · BESIDE of its largest subgroups, a power of two, enough for 4 patches a lane
+override SPARE: u32 = 0u;   // set by the device: 1 where there may be subgroups past the last
 
-override ROWS: u32 = 4u * DOWN * SIDE;
-override COLUMNS: u32 = SPANS * ACROSS * SIDE;
-// Numbers a line: 8 more than are used, so that lines begin in different banks, 16 bytes apart as matrices must.
-override ROW_LINE: u32 = ROWS + 8u;
-override COLUMN_LINE: u32 = COLUMNS + 8u;
-override ROW_NUMBERS: u32 = 32u * ROW_LINE;
-override COLUMN_NUMBERS: u32 = 32u * COLUMN_LINE;
-override SUM_NUMBERS: u32 = (4u * SPANS + 1u) * SIDE * SIDE;
+override ROWS: u32 = BELOW * DOWN * SIDE;
+override COLUMNS: u32 = BESIDE * ACROSS * SIDE;
+override QUADS: u32 = SIDE / 4u;
+// Vectors a line: 2 more than are used, so that lines begin in different banks, 16 bytes apart as matrices must.
+override ROW_LINE: u32 = select(ROWS / 4u, 8u, ROWS_ALONG_K) + 2u;
+override COLUMN_LINE: u32 = select(COLUMNS / 4u, 8u, COLUMNS_ALONG_K) + 2u;
+override ROW_VECTORS: u32 = select(32u, ROWS, ROWS_ALONG_K) * ROW_LINE;
+override COLUMN_VECTORS: u32 = select(32u, COLUMNS, COLUMNS_ALONG_K) * COLUMN_LINE;
+override SUM_VECTORS: u32 = (BELOW * BESIDE + SPARE) * SIDE * QUADS;
 
-// One line a step; numbers alone, because Metal loads no matrix from vectors.
-var<workgroup> row_tile: array<f16, ROW_NUMBERS>;
-var<workgroup> column_tile: array<f16, COLUMN_NUMBERS>;
-// A matrix of sums of each subgroup on its way out; the last is of those that nobody reads.
-var<workgroup> sum_tile: array<f32, SUM_NUMBERS>;
+// Patches that a lane loads of a round's 2 · ROWS and 2 · COLUMNS: 1, 2 or 4. Of a factor along the inner dimension they are
+// at the same steps, else in the same rows or columns and so many vectors of steps apart.
+override ROW_PATCHES: u32 = (2u * ROWS + LANES - 1u) / LANES;
+override COLUMN_PATCHES: u32 = (2u * COLUMNS + LANES - 1u) / LANES;
+override ROW_STRIDE: u32 = min(4u * LANES / ROWS, 8u);
+override COLUMN_STRIDE: u32 = min(4u * LANES / COLUMNS, 8u);
+// From a patch of a lane to its next, in vectors.
+override ROW_JUMP: u32 = 4u * ROW_LINE * select(ROW_STRIDE, LANES / 8u, ROWS_ALONG_K);
+override COLUMN_JUMP: u32 = 4u * COLUMN_LINE * select(COLUMN_STRIDE, LANES / 8u, COLUMNS_ALONG_K);
 
-fn put_row_step(at: u32, value: vec4<f32>) {
-    let v = vec4<f16>(value);
-    row_tile[at] = v.x;
-    row_tile[at + 1u] = v.y;
-    row_tile[at + 2u] = v.z;
-    row_tile[at + 3u] = v.w;
+var<workgroup> row_tile: array<vec4<f16>, ROW_VECTORS>;
+var<workgroup> column_tile: array<vec4<f16>, COLUMN_VECTORS>;
+// A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
+var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
+
+// What a lane loads of the rows of a round, and the step at which its next round begins.
+struct Rows {
+    p0: RowPatch,
+    p1: RowPatch,
+    p2: RowPatch,
+    p3: RowPatch,
+    inside: u32, // a bit for each vector
+    next: Step,
 }
 
-fn put_column_step(at: u32, value: vec4<f32>) {
-    let v = vec4<f16>(value);
-    column_tile[at] = v.x;
-    column_tile[at + 1u] = v.y;
-    column_tile[at + 2u] = v.z;
-    column_tile[at + 3u] = v.w;
+struct Columns {
+    p0: ColumnPatch,
+    p1: ColumnPatch,
+    p2: ColumnPatch,
+    p3: ColumnPatch,
+    inside: u32,
+    next: Step,
 }
 
-// `line` is the patch's first.
-fn put_rows(line: u32, unit: u32, p: Patch) {
-    let at = line * ROW_LINE + unit / 4u * 4u;
-    put_row_step(at, p.s0);
-    put_row_step(at + ROW_LINE, p.s1);
-    put_row_step(at + 2u * ROW_LINE, p.s2);
-    put_row_step(at + 3u * ROW_LINE, p.s3);
+// Which 4 rows the i-th patch of a round has, and which 4 steps.
+fn row_group(i: u32) -> u32 {
+    return select(i % (ROWS / 4u), i / 8u, ROWS_ALONG_K);
 }
 
-fn put_columns(line: u32, unit: u32, p: Patch) {
-    let at = line * COLUMN_LINE + unit / 4u * 4u;
-    put_column_step(at, p.s0);
-    put_column_step(at + COLUMN_LINE, p.s1);
-    put_column_step(at + 2u * COLUMN_LINE, p.s2);
-    put_column_step(at + 3u * COLUMN_LINE, p.s3);
+fn row_steps(i: u32) -> u32 {
+    return select(i / (ROWS / 4u), i % 8u, ROWS_ALONG_K);
 }
 
-// The sums in sum_tile, stored by all lanes: one matrix of every subgroup, `down` and `across` within its own.
-fn store_sums(row: u32, column: u32, down: u32, across: u32, lane: u32) {
+fn column_group(i: u32) -> u32 {
+    return select(i % (COLUMNS / 4u), i / 8u, COLUMNS_ALONG_K);
+}
+
+fn column_steps(i: u32) -> u32 {
+    return select(i / (COLUMNS / 4u), i % 8u, COLUMNS_ALONG_K);
+}
+
+// Where the j-th patch of a lane has its rows.
+fn rows_of(first: RowPlace, j: u32, row: u32, lane: u32) -> RowPlace {
+    if ROWS_ALONG_K && ROW_PATCHES > j {
+        return row_place(row + 4u * row_group(lane + j * LANES));
+    }
+    return first;
+}
+
+fn columns_of(first: ColumnPlace, j: u32, column: u32, lane: u32) -> ColumnPlace {
+    if COLUMNS_ALONG_K && COLUMN_PATCHES > j {
+        return column_place(column + 4u * column_group(lane + j * LANES));
+    }
+    return first;
+}
+
+// The steps of a lane's next patch of a round.
+fn next_of_rows(step: Step) -> Step {
+    if ROWS_ALONG_K {
+        return step;
+    }
+    return next_step(step, ROW_STRIDE);
+}
+
+fn next_of_columns(step: Step) -> Step {
+    if COLUMNS_ALONG_K {
+        return step;
+    }
+    return next_step(step, COLUMN_STRIDE);
+}
+
+fn bits(inside: vec4<bool>, j: u32) -> u32 {
+    return dot(select(vec4(0u), vec4(1u, 2u, 4u, 8u), inside), vec4(1u)) << (4u * j);
+}
+
+fn round_of_rows(a0: RowPlace, a1: RowPlace, a2: RowPlace, a3: RowPlace, first: Step) -> Rows {
+    var rows: Rows;
+    var step = first;
+    rows.p0 = load_rows(a0, step);
+    rows.inside = bits(rows.p0.inside, 0u);
+    if ROW_PATCHES > 1u {
+        step = next_of_rows(step);
+        rows.p1 = load_rows(a1, step);
+        rows.inside |= bits(rows.p1.inside, 1u);
+    }
+    if ROW_PATCHES > 2u {
+        step = next_of_rows(step);
+        rows.p2 = load_rows(a2, step);
+        step = next_of_rows(step);
+        rows.p3 = load_rows(a3, step);
+        rows.inside |= bits(rows.p2.inside, 2u) | bits(rows.p3.inside, 3u);
+    }
+    rows.next = next_step(step, select(ROW_STRIDE, 8u, ROWS_ALONG_K));
+    return rows;
+}
+
+fn round_of_columns(b0: ColumnPlace, b1: ColumnPlace, b2: ColumnPlace, b3: ColumnPlace, first: Step) -> Columns {
+    var columns: Columns;
+    var step = first;
+    columns.p0 = load_columns(b0, step);
+    columns.inside = bits(columns.p0.inside, 0u);
+    if COLUMN_PATCHES > 1u {
+        step = next_of_columns(step);
+        columns.p1 = load_columns(b1, step);
+        columns.inside |= bits(columns.p1.inside, 1u);
+    }
+    if COLUMN_PATCHES > 2u {
+        step = next_of_columns(step);
+        columns.p2 = load_columns(b2, step);
+        step = next_of_columns(step);
+        columns.p3 = load_columns(b3, step);
+        columns.inside |= bits(columns.p2.inside, 2u) | bits(columns.p3.inside, 3u);
+    }
+    columns.next = next_step(step, select(COLUMN_STRIDE, 8u, COLUMNS_ALONG_K));
+    return columns;
+}
+
+fn counted(value: vec4<f16>, inside: u32, bit: u32) -> vec4<f16> {
+    return select(vec4<f16>(), value, (inside >> bit & 1u) == 1u);
+}
+
+fn put_row_patch(at: u32, p: RowPatch, inside: u32, all: bool) {
+    if all {
+        row_tile[at] = vec4<f16>(p.v0);
+        row_tile[at + ROW_LINE] = vec4<f16>(p.v1);
+        row_tile[at + 2u * ROW_LINE] = vec4<f16>(p.v2);
+        row_tile[at + 3u * ROW_LINE] = vec4<f16>(p.v3);
+    } else {
+        row_tile[at] = counted(vec4<f16>(p.v0), inside, 0u);
+        row_tile[at + ROW_LINE] = counted(vec4<f16>(p.v1), inside, 1u);
+        row_tile[at + 2u * ROW_LINE] = counted(vec4<f16>(p.v2), inside, 2u);
+        row_tile[at + 3u * ROW_LINE] = counted(vec4<f16>(p.v3), inside, 3u);
+    }
+}
+
+fn put_column_patch(at: u32, p: ColumnPatch, inside: u32, all: bool) {
+    if all {
+        column_tile[at] = vec4<f16>(p.v0);
+        column_tile[at + COLUMN_LINE] = vec4<f16>(p.v1);
+        column_tile[at + 2u * COLUMN_LINE] = vec4<f16>(p.v2);
+        column_tile[at + 3u * COLUMN_LINE] = vec4<f16>(p.v3);
+    } else {
+        column_tile[at] = counted(vec4<f16>(p.v0), inside, 0u);
+        column_tile[at + COLUMN_LINE] = counted(vec4<f16>(p.v1), inside, 1u);
+        column_tile[at + 2u * COLUMN_LINE] = counted(vec4<f16>(p.v2), inside, 2u);
+        column_tile[at + 3u * COLUMN_LINE] = counted(vec4<f16>(p.v3), inside, 3u);
+    }
+}
+
+// `at` is where the first patch lies; `all` where no vector of the round is outside.
+fn put_rows(at: u32, rows: Rows, all: bool) {
+    put_row_patch(at, rows.p0, rows.inside, all);
+    if ROW_PATCHES > 1u {
+        put_row_patch(at + ROW_JUMP, rows.p1, rows.inside >> 4u, all);
+    }
+    if ROW_PATCHES > 2u {
+        put_row_patch(at + 2u * ROW_JUMP, rows.p2, rows.inside >> 8u, all);
+        put_row_patch(at + 3u * ROW_JUMP, rows.p3, rows.inside >> 12u, all);
+    }
+}
+
+fn put_columns(at: u32, columns: Columns, all: bool) {
+    put_column_patch(at, columns.p0, columns.inside, all);
+    if COLUMN_PATCHES > 1u {
+        put_column_patch(at + COLUMN_JUMP, columns.p1, columns.inside >> 4u, all);
+    }
+    if COLUMN_PATCHES > 2u {
+        put_column_patch(at + 2u * COLUMN_JUMP, columns.p2, columns.inside >> 8u, all);
+        put_column_patch(at + 3u * COLUMN_JUMP, columns.p3, columns.inside >> 12u, all);
+    }
+}
+
+// The matrix of rows from `row` on (of the tile) and 4 · `k` steps into the round.
+fn left(row: u32, k: u32) -> Left {
+    if ROWS_ALONG_K {
+        return coopLoadT<Left>(&row_tile[row * ROW_LINE + k], ROW_LINE);
+    }
+    return coopLoad<Left>(&row_tile[4u * k * ROW_LINE + row / 4u], ROW_LINE);
+}
+
+// The matrix of columns from `column` on.
+fn right(column: u32, k: u32) -> Right {
+    if COLUMNS_ALONG_K {
+        return coopLoad<Right>(&column_tile[column * COLUMN_LINE + k], COLUMN_LINE);
+    }
+    return coopLoadT<Right>(&column_tile[4u * k * COLUMN_LINE + column / 4u], COLUMN_LINE);
+}
+
+// The same where there is a second of a subgroup, else `other`, and nobody asks.
+fn second(column: u32, k: u32, other: Right) -> Right {
+    if ACROSS > 1u {
+        return right(column, k);
+    }
+    return other;
+}
+
+// And a third and a fourth.
+fn further(column: u32, k: u32, other: Right) -> Right {
+    if ACROSS > 2u {
+        return right(column, k);
+    }
+    return other;
+}
+
+// A matrix of sums of every subgroup, `down` and `across` within its own, through workgroup memory and stored by all lanes.
+fn store_sums(sum: Sum, row: u32, column: u32, down: u32, across: u32, lane: u32, subgroup: u32) {
+    coopStoreT(sum, &sums[min(subgroup, BELOW * BESIDE + SPARE - 1u) * SIDE * QUADS], QUADS);
     workgroupBarrier();
-    let vectors = SIDE * SIDE / 4u;
-    for (var i = lane; i < 4u * SPANS * vectors; i += LANES) {
-        let subgroup = i / vectors;
-        let m = (subgroup / SPANS * DOWN + down) * SIDE + i % vectors / (SIDE / 4u);
-        let n = (subgroup % SPANS * ACROSS + across) * SIDE + i % (SIDE / 4u) * 4u;
-        let at = 4u * i;
-        store(row + m, column + n, vec4(sum_tile[at], sum_tile[at + 1u], sum_tile[at + 2u], sum_tile[at + 3u]));
+    for (var i = lane; i < BELOW * BESIDE * SIDE * QUADS; i += LANES) {
+        let owner = i / (SIDE * QUADS);
+        let m = (owner / BESIDE * DOWN + down) * SIDE + i / QUADS % SIDE;
+        let n = (owner % BESIDE * ACROSS + across) * SIDE + i % QUADS * 4u;
+        store(row + m, column + n, sums[i]);
     }
     workgroupBarrier();
 }
 
-// The tile whose first output is (row, column), summed over `rounds` of 16 steps and stored; called by all lanes of a
-// workgroup. A lane loads patches of rows, or of columns, or none.
-fn tile(row: u32, column: u32, rounds: u32, lane: u32, subgroup: u32) {
-    let unit = select(lane - ROWS, lane, lane < ROWS);
-    let of_rows = lane < ROWS;
-    let of_columns = !of_rows && unit < COLUMNS;
-    let rows = row_place(row + unit / 4u * 4u);
-    let columns = column_place(column + unit / 4u * 4u);
-    let line = lane % 4u * 4u;
-    var step = first_step(lane % 4u);
-    var p0 = Patch();
-    var p1 = Patch();
-    if of_rows { p0 = load_rows(rows, step); } else if of_columns { p0 = load_columns(columns, step); }
-    step = next_step(step);
-    if of_rows { p1 = load_rows(rows, step); } else if of_columns { p1 = load_columns(columns, step); }
+// The tile whose first output is (row, column), summed over `steps` and stored; called by all lanes of a workgroup.
+fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
+    let of_rows = 2u * ROWS >= LANES || lane < 2u * ROWS;
+    let of_columns = 2u * COLUMNS >= LANES || lane < 2u * COLUMNS;
+    let a0 = row_place(row + 4u * row_group(lane));
+    let a1 = rows_of(a0, 1u, row, lane);
+    let a2 = rows_of(a0, 2u, row, lane);
+    let a3 = rows_of(a0, 3u, row, lane);
+    let b0 = column_place(column + 4u * column_group(lane));
+    let b1 = columns_of(b0, 1u, column, lane);
+    let b2 = columns_of(b0, 2u, column, lane);
+    let b3 = columns_of(b0, 3u, column, lane);
+    let row_at = select(
+        4u * row_steps(lane) * ROW_LINE + row_group(lane),
+        4u * row_group(lane) * ROW_LINE + row_steps(lane),
+        ROWS_ALONG_K,
+    );
+    let column_at = select(
+        4u * column_steps(lane) * COLUMN_LINE + column_group(lane),
+        4u * column_group(lane) * COLUMN_LINE + column_steps(lane),
+        COLUMNS_ALONG_K,
+    );
+    var rows: Rows;
+    var columns: Columns;
+    if of_rows {
+        rows = round_of_rows(a0, a1, a2, a3, first_step(row_steps(lane)));
+    }
+    if of_columns {
+        columns = round_of_columns(b0, b1, b2, b3, first_step(column_steps(lane)));
+    }
 
-    let place = min(subgroup, 4u * SPANS - 1u);
-    let first_row = place / SPANS * DOWN * SIDE;
-    let first_column = place % SPANS * ACROSS * SIDE;
+    let place = min(subgroup, BELOW * BESIDE - 1u);
+    let own_row = place / BESIDE * DOWN * SIDE;
+    let own_column = place % BESIDE * ACROSS * SIDE;
     var s00 = Sum();
     var s01 = Sum();
     var s02 = Sum();
@@ -104,69 +300,110 @@ fn tile(row: u32, column: u32, rounds: u32, lane: u32, subgroup: u32) {
     var s11 = Sum();
     var s12 = Sum();
     var s13 = Sum();
-    for (var round = 0u; round < rounds; round += 2u) {
+    var s20 = Sum();
+    var s21 = Sum();
+    var s22 = Sum();
+    var s23 = Sum();
+    var s30 = Sum();
+    var s31 = Sum();
+    var s32 = Sum();
+    var s33 = Sum();
+    for (var step = 0u; step < steps; step += 32u) {
+        let all = step + 32u <= steps;
         workgroupBarrier();
         if of_rows {
-            put_rows(line, unit, p0);
-            put_rows(line + 16u, unit, p1);
-        } else if of_columns {
-            put_columns(line, unit, p0);
-            put_columns(line + 16u, unit, p1);
+            put_rows(row_at, rows, ROWS_INSIDE && all);
+        }
+        if of_columns {
+            put_columns(column_at, columns, all);
         }
         workgroupBarrier();
-        if round + 2u < rounds {
-            step = next_step(step);
-            if of_rows { p0 = load_rows(rows, step); } else if of_columns { p0 = load_columns(columns, step); }
-            step = next_step(step);
-            if of_rows { p1 = load_rows(rows, step); } else if of_columns { p1 = load_columns(columns, step); }
+        if step + 32u < steps {
+            if of_rows {
+                rows = round_of_rows(a0, a1, a2, a3, rows.next);
+            }
+            if of_columns {
+                columns = round_of_columns(b0, b1, b2, b3, columns.next);
+            }
         }
-        for (var k = 0u; k < 32u; k += SIDE) {
-            let above = k * ROW_LINE + first_row;
-            let beside = k * COLUMN_LINE + first_column;
-            let l0 = coopLoad<Left>(&row_tile[above], ROW_LINE);
-            let r0 = coopLoadT<Right>(&column_tile[beside], COLUMN_LINE);
+        for (var k = 0u; k < 8u; k += QUADS) {
+            let r0 = right(own_column, k);
+            let r1 = second(own_column + SIDE, k, r0);
+            let r2 = further(own_column + 2u * SIDE, k, r0);
+            let r3 = further(own_column + 3u * SIDE, k, r0);
+            let l0 = left(own_row, k);
             s00 = coopMultiplyAdd(l0, r0, s00);
             if ACROSS > 1u {
-                let r1 = coopLoadT<Right>(&column_tile[beside + SIDE], COLUMN_LINE);
                 s01 = coopMultiplyAdd(l0, r1, s01);
+            }
+            if ACROSS > 2u {
+                s02 = coopMultiplyAdd(l0, r2, s02);
+                s03 = coopMultiplyAdd(l0, r3, s03);
+            }
+            if DOWN > 1u {
+                let l1 = left(own_row + SIDE, k);
+                s10 = coopMultiplyAdd(l1, r0, s10);
+                if ACROSS > 1u {
+                    s11 = coopMultiplyAdd(l1, r1, s11);
+                }
                 if ACROSS > 2u {
-                    let r2 = coopLoadT<Right>(&column_tile[beside + 2u * SIDE], COLUMN_LINE);
-                    let r3 = coopLoadT<Right>(&column_tile[beside + 3u * SIDE], COLUMN_LINE);
-                    s02 = coopMultiplyAdd(l0, r2, s02);
-                    s03 = coopMultiplyAdd(l0, r3, s03);
-                    if DOWN > 1u {
-                        let l1 = coopLoad<Left>(&row_tile[above + SIDE], ROW_LINE);
-                        s10 = coopMultiplyAdd(l1, r0, s10);
-                        s11 = coopMultiplyAdd(l1, r1, s11);
-                        s12 = coopMultiplyAdd(l1, r2, s12);
-                        s13 = coopMultiplyAdd(l1, r3, s13);
-                    }
+                    s12 = coopMultiplyAdd(l1, r2, s12);
+                    s13 = coopMultiplyAdd(l1, r3, s13);
+                }
+            }
+            if DOWN > 2u {
+                let l2 = left(own_row + 2u * SIDE, k);
+                s20 = coopMultiplyAdd(l2, r0, s20);
+                if ACROSS > 1u {
+                    s21 = coopMultiplyAdd(l2, r1, s21);
+                }
+                if ACROSS > 2u {
+                    s22 = coopMultiplyAdd(l2, r2, s22);
+                    s23 = coopMultiplyAdd(l2, r3, s23);
+                }
+                let l3 = left(own_row + 3u * SIDE, k);
+                s30 = coopMultiplyAdd(l3, r0, s30);
+                if ACROSS > 1u {
+                    s31 = coopMultiplyAdd(l3, r1, s31);
+                }
+                if ACROSS > 2u {
+                    s32 = coopMultiplyAdd(l3, r2, s32);
+                    s33 = coopMultiplyAdd(l3, r3, s33);
                 }
             }
         }
     }
 
-    let own = min(subgroup, 4u * SPANS) * SIDE * SIDE;
-    coopStoreT(s00, &sum_tile[own], SIDE);
-    store_sums(row, column, 0u, 0u, lane);
+    store_sums(s00, row, column, 0u, 0u, lane, subgroup);
     if ACROSS > 1u {
-        coopStoreT(s01, &sum_tile[own], SIDE);
-        store_sums(row, column, 0u, 1u, lane);
+        store_sums(s01, row, column, 0u, 1u, lane, subgroup);
     }
     if ACROSS > 2u {
-        coopStoreT(s02, &sum_tile[own], SIDE);
-        store_sums(row, column, 0u, 2u, lane);
-        coopStoreT(s03, &sum_tile[own], SIDE);
-        store_sums(row, column, 0u, 3u, lane);
+        store_sums(s02, row, column, 0u, 2u, lane, subgroup);
+        store_sums(s03, row, column, 0u, 3u, lane, subgroup);
     }
     if DOWN > 1u {
-        coopStoreT(s10, &sum_tile[own], SIDE);
-        store_sums(row, column, 1u, 0u, lane);
-        coopStoreT(s11, &sum_tile[own], SIDE);
-        store_sums(row, column, 1u, 1u, lane);
-        coopStoreT(s12, &sum_tile[own], SIDE);
-        store_sums(row, column, 1u, 2u, lane);
-        coopStoreT(s13, &sum_tile[own], SIDE);
-        store_sums(row, column, 1u, 3u, lane);
+        store_sums(s10, row, column, 1u, 0u, lane, subgroup);
+        if ACROSS > 1u {
+            store_sums(s11, row, column, 1u, 1u, lane, subgroup);
+        }
+        if ACROSS > 2u {
+            store_sums(s12, row, column, 1u, 2u, lane, subgroup);
+            store_sums(s13, row, column, 1u, 3u, lane, subgroup);
+        }
+    }
+    if DOWN > 2u {
+        store_sums(s20, row, column, 2u, 0u, lane, subgroup);
+        store_sums(s30, row, column, 3u, 0u, lane, subgroup);
+        if ACROSS > 1u {
+            store_sums(s21, row, column, 2u, 1u, lane, subgroup);
+            store_sums(s31, row, column, 3u, 1u, lane, subgroup);
+        }
+        if ACROSS > 2u {
+            store_sums(s22, row, column, 2u, 2u, lane, subgroup);
+            store_sums(s23, row, column, 2u, 3u, lane, subgroup);
+            store_sums(s32, row, column, 3u, 2u, lane, subgroup);
+            store_sums(s33, row, column, 3u, 3u, lane, subgroup);
+        }
     }
 }

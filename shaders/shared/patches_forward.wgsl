@@ -1,6 +1,17 @@
 // The factors of a convolution as a matrix product: rows are output pixels, the inner dimension is taps and channels,
 // columns are output channels. Appended after a kernel with conv2d.wgsl's parameters and bindings, patch.wgsl, taps.wgsl.
 
+// As they lie in memory (gpu/elements.rs).
+alias x_element = vec4<f32>;
+alias w_element = vec4<f32>;
+alias RowVector = x_element;
+alias ColumnVector = w_element;
+
+const ROWS_ALONG_K = true;
+const COLUMNS_ALONG_K = false;
+// Places outside the image count as zero.
+const ROWS_INSIDE = false;
+
 fn tap_vectors() -> u32 {
     return params.channels;
 }
@@ -9,18 +20,19 @@ fn taps_across() -> u32 {
     return params.kernel_width;
 }
 
-// Rounds of 16 steps.
-fn rounds() -> u32 {
-    return (params.kernel_height * params.kernel_width * params.channels + 3u) / 4u;
+// Steps of the inner dimension.
+fn steps() -> u32 {
+    return 4u * params.kernel_height * params.kernel_width * params.channels;
 }
 
-// The first input place under the kernel: image offset in pixels, row, column.
+// The first input place under the kernel: its pixel in x, row, column.
 fn corner(pixel: u32) -> vec3<i32> {
     let p = min(pixel, params.rows * params.out_height * params.out_width - 1u);
     let ox = p % params.out_width;
     let oy = (p / params.out_width) % params.out_height;
     let r = p / (params.out_width * params.out_height);
-    return vec3(i32(r * params.height * params.width), vec2<i32>(vec2(oy, ox) * params.stride) - i32(params.padding));
+    let place = vec2<i32>(vec2(oy, ox) * params.stride) - i32(params.padding);
+    return vec3(i32(r * params.height * params.width) + place.x * i32(params.width) + place.y, place);
 }
 
 // The corners of 4 pixels.
@@ -35,17 +47,19 @@ fn row_place(m: u32) -> RowPlace {
     return RowPlace(corner(m), corner(m + 1u), corner(m + 2u), corner(m + 3u));
 }
 
-// 4 channels under a tap; zero outside the image and past the last tap.
-fn under(corner: vec3<i32>, step: Step) -> vec4<f32> {
-    let iy = corner.y + i32(step.y);
-    let ix = corner.z + i32(step.x);
-    let inside = iy >= 0 && iy < i32(params.height) && ix >= 0 && ix < i32(params.width) && step.y < params.kernel_height;
-    let at = select(0u, u32(corner.x + iy * i32(params.width) + ix) * params.channels + step.c, inside);
-    return kept(inside, x[at]);
+// Whether a tap lies inside the image; not past the last tap.
+fn in_image(corner: vec3<i32>, step: Step) -> bool {
+    // What is negative is large.
+    return u32(corner.y + i32(step.y)) < params.height && u32(corner.z + i32(step.x)) < params.width
+        && step.y < params.kernel_height;
 }
 
-fn load_rows(place: RowPlace, step: Step) -> Patch {
-    return across(under(place.p0, step), under(place.p1, step), under(place.p2, step), under(place.p3, step));
+fn load_rows(place: RowPlace, step: Step) -> RowPatch {
+    let tap = i32(step.y * params.width + step.x);
+    let pixels = vec4(place.p0.x, place.p1.x, place.p2.x, place.p3.x) + tap;
+    let inside = vec4(in_image(place.p0, step), in_image(place.p1, step), in_image(place.p2, step), in_image(place.p3, step));
+    let at = select(vec4(0u), vec4<u32>(pixels) * params.channels + step.c, inside);
+    return RowPatch(x_element(x[at.x]), x_element(x[at.y]), x_element(x[at.z]), x_element(x[at.w]), inside);
 }
 
 // A vector of output channels.
@@ -58,15 +72,16 @@ fn column_place(n: u32) -> ColumnPlace {
     return ColumnPlace(min(n / 4u, params.outputs - 1u));
 }
 
-fn load_columns(place: ColumnPlace, step: Step) -> Patch {
+fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
     let counts = step.y < params.kernel_height;
     let k = ((step.y * params.kernel_width + step.x) * params.channels + step.c) * 4u * params.outputs;
     let at = select(0u, k, counts) + place.n;
-    return Patch(
-        kept(counts, w[at]),
-        kept(counts, w[at + params.outputs]),
-        kept(counts, w[at + 2u * params.outputs]),
-        kept(counts, w[at + 3u * params.outputs]),
+    return ColumnPatch(
+        w_element(w[at]),
+        w_element(w[at + params.outputs]),
+        w_element(w[at + 2u * params.outputs]),
+        w_element(w[at + 3u * params.outputs]),
+        vec4(counts),
     );
 }
 

@@ -2,6 +2,17 @@
 // inner dimension is the taps that meet them and their outputs, columns are input channels. Appended after a kernel with
 // conv2d_input_grad.wgsl's parameters and bindings, patch.wgsl, taps.wgsl; the kernel sets `here` first.
 
+// As they lie in memory (gpu/elements.rs).
+alias dy_element = vec4<f32>;
+alias w_element = vec4<f32>;
+alias RowVector = dy_element;
+alias ColumnVector = w_element;
+
+const ROWS_ALONG_K = true;
+const COLUMNS_ALONG_K = true;
+// Places outside the image count as zero.
+const ROWS_INSIDE = false;
+
 // The pixels of a phase: every stride-th row and column from `start` on. They have the same taps.
 struct Phase {
     start: vec2<u32>,     // first row, first column
@@ -35,17 +46,18 @@ fn taps_across() -> u32 {
     return max(here.taps.y, 1u);
 }
 
-// Rounds of 16 steps.
-fn rounds(phase: Phase) -> u32 {
-    return (phase.taps.x * phase.taps.y * params.outputs + 3u) / 4u;
+// Steps of the inner dimension.
+fn steps(phase: Phase) -> u32 {
+    return 4u * phase.taps.x * phase.taps.y * params.outputs;
 }
 
-// Image offset in output pixels, and oy, ox under the first tap.
+// The output pixel under the first tap, and its oy, ox.
 fn corner(pixel: u32) -> vec3<i32> {
     let p = min(pixel, pixels(here) - 1u);
     let i = vec2((p / here.size.y) % here.size.x, p % here.size.y);
     let r = p / (here.size.x * here.size.y);
-    return vec3(i32(r * params.out_height * params.out_width), here.place + vec2<i32>(i));
+    let place = here.place + vec2<i32>(i);
+    return vec3(i32(r * params.out_height * params.out_width) + place.x * i32(params.out_width) + place.y, place);
 }
 
 // The corners of 4 pixels.
@@ -64,17 +76,19 @@ fn counts(step: Step) -> bool {
     return step.y < here.taps.x && step.x < here.taps.y;
 }
 
-// 4 outputs that a tap leads to; zero outside and past the last tap.
-fn under(corner: vec3<i32>, step: Step) -> vec4<f32> {
-    let oy = corner.y - i32(step.y);
-    let ox = corner.z - i32(step.x);
-    let inside = oy >= 0 && oy < i32(params.out_height) && ox >= 0 && ox < i32(params.out_width) && counts(step);
-    let at = select(0u, u32(corner.x + oy * i32(params.out_width) + ox) * params.outputs + step.c, inside);
-    return kept(inside, dy[at]);
+// Whether a tap leads to an output pixel; not past the last tap.
+fn in_image(corner: vec3<i32>, step: Step) -> bool {
+    // What is negative is large.
+    return u32(corner.y - i32(step.y)) < params.out_height && u32(corner.z - i32(step.x)) < params.out_width
+        && counts(step);
 }
 
-fn load_rows(place: RowPlace, step: Step) -> Patch {
-    return across(under(place.p0, step), under(place.p1, step), under(place.p2, step), under(place.p3, step));
+fn load_rows(place: RowPlace, step: Step) -> RowPatch {
+    let tap = i32(step.y * params.out_width + step.x);
+    let pixels = vec4(place.p0.x, place.p1.x, place.p2.x, place.p3.x) - tap;
+    let inside = vec4(in_image(place.p0, step), in_image(place.p1, step), in_image(place.p2, step), in_image(place.p3, step));
+    let at = select(vec4(0u), vec4<u32>(pixels) * params.outputs + step.c, inside);
+    return RowPatch(dy_element(dy[at.x]), dy_element(dy[at.y]), dy_element(dy[at.z]), dy_element(dy[at.w]), inside);
 }
 
 // 4 input channels, a multiple of 4.
@@ -87,15 +101,16 @@ fn column_place(c: u32) -> ColumnPlace {
     return ColumnPlace(min(c, (params.channels + 3u) / 4u * 4u - 4u));
 }
 
-fn load_columns(place: ColumnPlace, step: Step) -> Patch {
+fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
     let k = here.first_tap + vec2(step.y, step.x) * params.stride;
     let row = (k.x * params.kernel_width + k.y) * ((params.channels + 3u) / 4u * 4u) + place.c;
     let at = select(0u, row * params.outputs + step.c, counts(step));
-    return across(
-        kept(counts(step), w[at]),
-        kept(counts(step), w[at + params.outputs]),
-        kept(counts(step), w[at + 2u * params.outputs]),
-        kept(counts(step), w[at + 3u * params.outputs]),
+    return ColumnPatch(
+        w_element(w[at]),
+        w_element(w[at + params.outputs]),
+        w_element(w[at + 2u * params.outputs]),
+        w_element(w[at + 3u * params.outputs]),
+        vec4(counts(step)),
     );
 }
 

@@ -1,9 +1,20 @@
 // The factors of a matrix product. Appended after a kernel with matmul.wgsl's parameters, bindings and overrides, and
 // patch.wgsl.
 
-// Rounds of 16 steps.
-fn rounds() -> u32 {
-    return (params.inner + 15u) / 16u;
+// As they lie in memory (gpu/elements.rs).
+alias a_element = vec4<f32>;
+alias b_element = vec4<f32>;
+alias RowVector = a_element;
+alias ColumnVector = b_element;
+
+override ROWS_ALONG_K: bool = !TRANSPOSE_A;
+override COLUMNS_ALONG_K: bool = TRANSPOSE_B;
+// Before the last step rows are inside everywhere, as columns are.
+const ROWS_INSIDE = true;
+
+// Steps of the inner dimension.
+fn steps() -> u32 {
+    return params.inner;
 }
 
 // 4 steps of the inner dimension, in vectors of 4.
@@ -15,22 +26,17 @@ fn first_step(vector: u32) -> Step {
     return Step(vector);
 }
 
-fn next_step(step: Step) -> Step {
-    return Step(step.k + 4u);
+fn next_step(step: Step, vectors: u32) -> Step {
+    return Step(step.k + vectors);
 }
 
-// A vector of a, zero outside.
-fn load_a(row: u32, column: u32) -> vec4<f32> {
-    let inside = row < params.a_rows && column < params.a_stride;
-    let at = select(0u, row * params.a_stride + column, inside);
-    return kept(inside, a[at]);
+// Rows past the last are computed again, and zero where they are stored.
+fn in_a(line: u32, vector: u32) -> u32 {
+    return min(line, params.a_rows - 1u) * params.a_stride + min(vector, params.a_stride - 1u);
 }
 
-// A vector of b, zero outside.
-fn load_b(row: u32, column: u32) -> vec4<f32> {
-    let inside = row < params.b_rows && column < params.b_stride;
-    let at = select(0u, row * params.b_stride + column, inside);
-    return kept(inside, b[at]);
+fn in_b(line: u32, vector: u32) -> u32 {
+    return min(line, params.b_rows - 1u) * params.b_stride + min(vector, params.b_stride - 1u);
 }
 
 // A multiple of 4.
@@ -42,13 +48,17 @@ fn row_place(m: u32) -> RowPlace {
     return RowPlace(m);
 }
 
-fn load_rows(place: RowPlace, step: Step) -> Patch {
-    let m = place.m;
-    if TRANSPOSE_A {
-        let k = 4u * step.k;
-        return Patch(load_a(k, m / 4u), load_a(k + 1u, m / 4u), load_a(k + 2u, m / 4u), load_a(k + 3u, m / 4u));
-    }
-    return across(load_a(m, step.k), load_a(m + 1u, step.k), load_a(m + 2u, step.k), load_a(m + 3u, step.k));
+fn load_rows(place: RowPlace, step: Step) -> RowPatch {
+    let line = select(place.m, 4u * step.k, TRANSPOSE_A);
+    let vector = select(step.k, place.m / 4u, TRANSPOSE_A);
+    let lines = vec4(line) + vec4(0u, 1u, 2u, 3u) < vec4(params.a_rows);
+    return RowPatch(
+        a_element(a[in_a(line, vector)]),
+        a_element(a[in_a(line + 1u, vector)]),
+        a_element(a[in_a(line + 2u, vector)]),
+        a_element(a[in_a(line + 3u, vector)]),
+        select(vec4(vector < params.a_stride), lines, TRANSPOSE_A),
+    );
 }
 
 // A multiple of 4.
@@ -60,19 +70,25 @@ fn column_place(n: u32) -> ColumnPlace {
     return ColumnPlace(n);
 }
 
-fn load_columns(place: ColumnPlace, step: Step) -> Patch {
-    let n = place.n;
-    if !TRANSPOSE_B {
-        let k = 4u * step.k;
-        return Patch(load_b(k, n / 4u), load_b(k + 1u, n / 4u), load_b(k + 2u, n / 4u), load_b(k + 3u, n / 4u));
-    }
-    return across(load_b(n, step.k), load_b(n + 1u, step.k), load_b(n + 2u, step.k), load_b(n + 3u, step.k));
+fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
+    let line = select(4u * step.k, place.n, TRANSPOSE_B);
+    let vector = select(place.n / 4u, step.k, TRANSPOSE_B);
+    let lines = vec4(line) + vec4(0u, 1u, 2u, 3u) < vec4(params.b_rows);
+    return ColumnPatch(
+        b_element(b[in_b(line, vector)]),
+        b_element(b[in_b(line + 1u, vector)]),
+        b_element(b[in_b(line + 2u, vector)]),
+        b_element(b[in_b(line + 3u, vector)]),
+        select(lines, vec4(vector < params.b_stride), TRANSPOSE_B),
+    );
 }
 
-// Columns past N are pads and stay zero.
+// Rows and columns that a factor lacks are zero, and columns past N are pads and stay zero.
 fn store(m: u32, n: u32, value: vec4<f32>) {
     if m < params.rows && n < params.columns {
+        let columns = select(params.columns, min(params.columns, params.b_rows), TRANSPOSE_B);
+        let end = select(0u, columns, TRANSPOSE_A || m < params.a_rows);
         let at = m * ((params.columns + 3u) / 4u) + n / 4u;
-        out[at] = select(vec4(0.0), value, vec4(n) + vec4(0u, 1u, 2u, 3u) < vec4(params.columns));
+        out[at] = select(vec4(0.0), value, vec4(n) + vec4(0u, 1u, 2u, 3u) < vec4(end));
     }
 }

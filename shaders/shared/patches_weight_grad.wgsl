@@ -2,6 +2,17 @@
 // dimension is the output pixels of a part, columns are output channels. Appended after a kernel with
 // conv2d_weight_grad.wgsl's parameters and bindings, and patch.wgsl; the kernel sets `here` first.
 
+// As they lie in memory (gpu/elements.rs).
+alias x_element = vec4<f32>;
+alias dy_element = vec4<f32>;
+alias RowVector = x_element;
+alias ColumnVector = dy_element;
+
+const ROWS_ALONG_K = false;
+const COLUMNS_ALONG_K = false;
+// Places outside the image count as zero.
+const ROWS_INSIDE = false;
+
 // The pixels of a part: whole lines (r, oy).
 struct Part {
     index: u32,
@@ -20,9 +31,9 @@ fn slots() -> u32 {
     return params.kernel_height * params.kernel_width * params.channels;
 }
 
-// Rounds of 16 steps.
-fn rounds(part: Part) -> u32 {
-    return (part.end - part.first + 15u) / 16u;
+// Steps of the inner dimension.
+fn steps(part: Part) -> u32 {
+    return part.end - part.first;
 }
 
 // An output pixel: its number, and where it lies.
@@ -67,8 +78,8 @@ fn first_step(vector: u32) -> Step {
     return moved(Step(here.first, line / params.out_height, line % params.out_height, 0u), 4u * vector);
 }
 
-fn next_step(step: Step) -> Step {
-    return moved(step, 16u);
+fn next_step(step: Step, vectors: u32) -> Step {
+    return moved(step, 4u * vectors);
 }
 
 // A tap relative to the pixel, and a vector of its channels.
@@ -86,20 +97,35 @@ fn row_place(m: u32) -> RowPlace {
     return RowPlace(i32(k / params.kernel_width) - padding, i32(k % params.kernel_width) - padding, i % params.channels);
 }
 
-// 4 channels under the tap at a pixel; zero outside the image and past the part's last pixel.
-fn under(place: RowPlace, step: Step) -> vec4<f32> {
-    let iy = i32(step.oy * params.stride) + place.ky;
-    let ix = i32(step.ox * params.stride) + place.kx;
-    let inside = iy >= 0 && iy < i32(params.height) && ix >= 0 && ix < i32(params.width) && step.p < here.end;
-    let pixel = u32((i32(step.r * params.height) + iy) * i32(params.width) + ix);
-    let at = select(0u, pixel * params.channels + place.c, inside);
-    return kept(inside, x[at]);
+// Where 4 channels lie under the tap at a pixel.
+struct Spot {
+    at: u32,
+    inside: bool, // not outside the image, and not past the part's last pixel
 }
 
-fn load_rows(place: RowPlace, step: Step) -> Patch {
+fn under(place: RowPlace, step: Step) -> Spot {
+    let iy = i32(step.oy * params.stride) + place.ky;
+    let ix = i32(step.ox * params.stride) + place.kx;
+    // What is negative is large.
+    let inside = u32(iy) < params.height && u32(ix) < params.width && step.p < here.end;
+    let pixel = u32((i32(step.r * params.height) + iy) * i32(params.width) + ix);
+    return Spot(select(0u, pixel * params.channels + place.c, inside), inside);
+}
+
+fn load_rows(place: RowPlace, step: Step) -> RowPatch {
     let s1 = after(step);
     let s2 = after(s1);
-    return Patch(under(place, step), under(place, s1), under(place, s2), under(place, after(s2)));
+    let p0 = under(place, step);
+    let p1 = under(place, s1);
+    let p2 = under(place, s2);
+    let p3 = under(place, after(s2));
+    return RowPatch(
+        x_element(x[p0.at]),
+        x_element(x[p1.at]),
+        x_element(x[p2.at]),
+        x_element(x[p3.at]),
+        vec4(p0.inside, p1.inside, p2.inside, p3.inside),
+    );
 }
 
 // A vector of output channels.
@@ -112,18 +138,15 @@ fn column_place(n: u32) -> ColumnPlace {
     return ColumnPlace(min(n / 4u, params.outputs - 1u));
 }
 
-fn upstream(p: u32, n: u32) -> vec4<f32> {
-    let counts = p < here.end;
-    let at = select(0u, p, counts) * params.outputs + n;
-    return kept(counts, dy[at]);
-}
-
-fn load_columns(place: ColumnPlace, step: Step) -> Patch {
-    return Patch(
-        upstream(step.p, place.n),
-        upstream(step.p + 1u, place.n),
-        upstream(step.p + 2u, place.n),
-        upstream(step.p + 3u, place.n),
+fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
+    let pixels = vec4(step.p) + vec4(0u, 1u, 2u, 3u);
+    let at = min(pixels, vec4(here.end - 1u)) * params.outputs + place.n;
+    return ColumnPatch(
+        dy_element(dy[at.x]),
+        dy_element(dy[at.y]),
+        dy_element(dy[at.z]),
+        dy_element(dy[at.w]),
+        pixels < vec4(here.end),
     );
 }
 

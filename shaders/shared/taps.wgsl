@@ -25,7 +25,6 @@ fn first_step(vector: u32) -> Step {
     return carried(Step(0u, 0u, vector));
 }
 
-// 4 vectors on.
-fn next_step(step: Step) -> Step {
-    return carried(Step(step.y, step.x, step.c + 4u));
+fn next_step(step: Step, vectors: u32) -> Step {
+    return carried(Step(step.y, step.x, step.c + vectors));
 }

@@ -1,7 +1,8 @@
 // Tiles of a matrix product for GPUs: a workgroup computes ROWS by COLUMNS sums out of workgroup memory, 16 steps of the
 // inner dimension at a time, and loads the next 16 into registers meanwhile. Appended after a kernel that uses it with a
 // text of patches (patches_*.wgsl), which says what the factors are: `Step`, `first_step`, `next_step`, `RowPlace`,
-// `row_place`, `load_rows`, `ColumnPlace`, `column_place`, `load_columns`, `store`.
+// `row_place`, `load_rows`, `ColumnPlace`, `column_place`, `load_columns`, `store`. Both lie in workgroup memory a line a
+// step; a patch is turned in registers where that asks for it.
 
 override ROWS: u32 = 64u;     // 64 or 128
 override COLUMNS: u32 = 64u;  // 16, 32 or 64
@@ -66,6 +67,41 @@ fn add_line(sums: Sums, line: u32, lane: u32) -> Sums {
     return s;
 }
 
+// 4 steps of the inner dimension (s0 to s3) by 4 neighbouring rows or columns.
+struct Patch {
+    s0: vec4<f32>,
+    s1: vec4<f32>,
+    s2: vec4<f32>,
+    s3: vec4<f32>,
+}
+
+// The patch of 4 vectors, those that are not inside as zero (whatever they are); `along_k` where each has 4 steps.
+fn patch_of(v: Patch, inside: vec4<bool>, along_k: bool) -> Patch {
+    let r0 = select(vec4(0.0), v.s0, inside.x);
+    let r1 = select(vec4(0.0), v.s1, inside.y);
+    let r2 = select(vec4(0.0), v.s2, inside.z);
+    let r3 = select(vec4(0.0), v.s3, inside.w);
+    if !along_k {
+        return Patch(r0, r1, r2, r3);
+    }
+    return Patch(
+        vec4(r0.x, r1.x, r2.x, r3.x),
+        vec4(r0.y, r1.y, r2.y, r3.y),
+        vec4(r0.z, r1.z, r2.z, r3.z),
+        vec4(r0.w, r1.w, r2.w, r3.w),
+    );
+}
+
+fn rows_at(place: RowPlace, step: Step) -> Patch {
+    let p = load_rows(place, step);
+    return patch_of(Patch(vec4<f32>(p.v0), vec4<f32>(p.v1), vec4<f32>(p.v2), vec4<f32>(p.v3)), p.inside, ROWS_ALONG_K);
+}
+
+fn columns_at(place: ColumnPlace, step: Step) -> Patch {
+    let p = load_columns(place, step);
+    return patch_of(Patch(vec4<f32>(p.v0), vec4<f32>(p.v1), vec4<f32>(p.v2), vec4<f32>(p.v3)), p.inside, COLUMNS_ALONG_K);
+}
+
 fn put_rows(unit: u32, p: Patch) {
     let at = unit % 4u * ROW_LINE + unit / 4u;
     row_tile[at] = p.s0;
@@ -82,12 +118,13 @@ fn put_columns(unit: u32, p: Patch) {
     column_tile[at + 12u * COLUMN_LINE] = p.s3;
 }
 
-// The tile whose first output is (row, column), summed over rounds of 16 steps and stored; called by all lanes of a
+// The tile whose first output is (row, column), summed over `steps` in rounds of 16 and stored; called by all lanes of a
 // workgroup.
 //
 // A lane loads up to two patches of rows and one of columns, all at the same 4 of the 16 steps: of 4 lanes next to one
 // another each reads other parts of the same lines of memory.
-fn tile(row: u32, column: u32, rounds: u32, lane: u32) {
+fn tile(row: u32, column: u32, steps: u32, lane: u32) {
+    let rounds = (steps + 15u) / 16u;
     let second = lane + LANES;
     let two = LANES < ROWS && second < ROWS;
     let rows0 = row_place(row + lane / 4u * 4u);
@@ -97,9 +134,9 @@ fn tile(row: u32, column: u32, rounds: u32, lane: u32) {
     var r0 = Patch();
     var r1 = Patch();
     var c0 = Patch();
-    if lane < ROWS { r0 = load_rows(rows0, step); }
-    if two { r1 = load_rows(rows1, step); }
-    if lane < COLUMNS { c0 = load_columns(columns0, step); }
+    if lane < ROWS { r0 = rows_at(rows0, step); }
+    if two { r1 = rows_at(rows1, step); }
+    if lane < COLUMNS { c0 = columns_at(columns0, step); }
 
     var sums = Sums();
     for (var round = 0u; round < rounds; round++) {
@@ -109,10 +146,10 @@ fn tile(row: u32, column: u32, rounds: u32, lane: u32) {
         if lane < COLUMNS { put_columns(lane, c0); }
         workgroupBarrier();
         if round + 1u < rounds {
-            step = next_step(step);
-            if lane < ROWS { r0 = load_rows(rows0, step); }
-            if two { r1 = load_rows(rows1, step); }
-            if lane < COLUMNS { c0 = load_columns(columns0, step); }
+            step = next_step(step, 4u);
+            if lane < ROWS { r0 = rows_at(rows0, step); }
+            if two { r1 = rows_at(rows1, step); }
+            if lane < COLUMNS { c0 = columns_at(columns0, step); }
         }
         for (var line = 0u; line < 16u; line += 4u) {
             sums = add_line(sums, line, lane);

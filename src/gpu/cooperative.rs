@@ -8,17 +8,19 @@ use super::Variant;
 pub const NEEDS: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
-/// Workgroup memory that the largest tile takes is less than this, in bytes; WebGPU promises 16,384.
-const MEMORY: u32 = 32 << 10;
+/// Workgroup memory that the largest tile of a side takes is no more than this, in bytes; WebGPU promises 16,384.
+const fn room(side: u32) -> u32 {
+    if side == 16 { 40 << 10 } else { 32 << 10 }
+}
 
 /// The side of the adapter's square matrices with f16 factors and f32 sums; `None` without any that can be used. Vulkan
 /// lists 16, Metal 8: naga would write either for both.
 pub fn side(adapter: &wgpu::Adapter) -> Option<u32> {
     let (info, limits) = (adapter.get_info(), adapter.limits());
-    let lanes = lanes(2, 0, largest_subgroup(&info));
-    let room = limits.max_compute_workgroup_storage_size >= MEMORY
-        && limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) >= lanes;
-    listed(&adapter.cooperative_matrix_properties()).filter(|_| adapter.features().contains(NEEDS) && room)
+    let lanes = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+    let able = adapter.features().contains(NEEDS) && lanes >= 8 * largest_subgroup(&info);
+    listed(&adapter.cooperative_matrix_properties())
+        .filter(|&side| able && limits.max_compute_workgroup_storage_size >= room(side))
 }
 
 /// Lanes of the largest subgroup. wgpu says 64 for Metal, whose simdgroups have 32.
@@ -37,10 +39,26 @@ pub fn sized(text: &str, side: u32) -> String {
     text.replace("coop_mat16x16", &format!("coop_mat{side}x{side}"))
 }
 
-/// Lanes of a workgroup: 4 · `spans` subgroups as large as they may be, since a driver chooses within the adapter's
-/// range (where it takes smaller ones, half of them repeat others' work), and one for each of a tile's `lines` (rows and columns), which it loads.
-fn lanes(spans: u32, lines: u32, largest: u32) -> u32 {
-    (4 * spans * largest).max(lines)
+/// Rows and columns of the outputs of a tile on matrices.
+pub fn sizes(variant: &Variant) -> [u32; 2] {
+    let [side, below, beside, down, across] =
+        ["SIDE", "BELOW", "BESIDE", "DOWN", "ACROSS"].map(|name| variant.constant(name));
+    [below * down * side, beside * across * side]
+}
+
+/// Bytes of workgroup memory that such a tile takes at most, whichever way its factors go; see `cooperative.wgsl`.
+pub fn memory(variant: &Variant) -> u32 {
+    let factor = |lines: u32| (2 * lines * (32 + 8)).max(2 * 32 * (lines + 8));
+    let [rows, columns] = sizes(variant).map(factor);
+    let [side, below, beside] = ["SIDE", "BELOW", "BESIDE"].map(|name| variant.constant(name));
+    rows + columns + 4 * (below * beside + 1) * side * side
+}
+
+/// Lanes of a workgroup: `subgroups` as large as they may be, since a driver chooses within the adapter's range (where it takes
+/// smaller ones, the others repeat the last one's work), and one for each two of a tile's rows and columns, since a lane loads
+/// at most 4 patches of each.
+fn lanes(subgroups: u32, sizes: [u32; 2], largest: u32) -> u32 {
+    (subgroups * largest).max(sizes[0] / 2).max(sizes[1] / 2)
 }
 
 /// The override constants of a variant on an adapter with subgroups of `smallest` to `largest` lanes.
@@ -50,8 +68,10 @@ pub fn constants(variant: &Variant, [smallest, largest]: [u32; 2]) -> Vec<(&'sta
         constants.push(("LANES", f64::from(subgroups * largest)));
         constants.push(("SPARE", f64::from(u8::from(smallest < largest))));
     } else if variant.needs.contains(NEEDS) {
-        let [side, down, across, spans] = ["SIDE", "DOWN", "ACROSS", "SPANS"].map(|name| variant.constant(name));
-        constants.push(("LANES", f64::from(lanes(spans, side * (4 * down + spans * across), largest))));
+        let subgroups = variant.constant("BELOW") * variant.constant("BESIDE");
+        let lanes = lanes(subgroups, sizes(variant), largest);
+        constants.push(("LANES", f64::from(lanes)));
+        constants.push(("SPARE", f64::from(u8::from(lanes > subgroups * smallest))));
     }
     constants
 }
@@ -79,13 +99,17 @@ mod tests {
 
     #[test]
     fn lanes_suffice_for_subgroups_and_loads() {
-        const CONSTANTS: &[(&str, f64)] = &[("SIDE", 16.0), ("DOWN", 1.0), ("ACROSS", 4.0), ("SPANS", 1.0)];
-        let lanes = |needs, largest| {
-            let all = constants(&Variant::needing("4x4", CONSTANTS, needs), [8, largest]);
-            all.iter().find(|(name, _)| *name == "LANES").map(|(_, value)| *value)
+        const CONSTANTS: &[(&str, f64)] =
+            &[("SIDE", 16.0), ("BELOW", 2.0), ("BESIDE", 2.0), ("DOWN", 4.0), ("ACROSS", 4.0)];
+        let set = |needs, sizes| {
+            let all = constants(&Variant::needing("128x128", CONSTANTS, needs), sizes);
+            ["LANES", "SPARE"].map(|name| all.iter().find(|(n, _)| *n == name).map(|(_, value)| *value))
         };
-        assert_eq!([8, 32, 64].map(|n| lanes(NEEDS, n)), [Some(128.0), Some(128.0), Some(256.0)]);
-        assert_eq!(lanes(wgpu::Features::SHADER_F16, 32), None);
+        let of = |lanes, spare| [Some(lanes), Some(spare)];
+        assert_eq!(set(NEEDS, [32, 32]), of(128.0, 0.0));
+        assert_eq!(set(NEEDS, [32, 64]), of(256.0, 1.0));
+        assert_eq!(set(NEEDS, [8, 8]), of(64.0, 1.0), "two rows a lane");
+        assert_eq!(set(wgpu::Features::SHADER_F16, [32, 32]), [None; 2]);
         assert_eq!(sized("alias Sum = coop_mat16x16<f32, C>;", 8), "alias Sum = coop_mat8x8<f32, C>;");
     }
 }

@@ -53,10 +53,15 @@ struct Elements {
     /// The value at an index.
     load: Box<dyn Fn(&str) -> String>,
     store: &'static str,
+    /// A type of the text that is what the array's elements are.
+    named: Option<String>,
 }
 
 /// A text with the arrays of `halves` kept in half precision, and those of `texels` in textures. `words`: other arrays of
 /// `vec4<f32>` are read and written in 64-bit words, and halves in words too.
+///
+/// A text that declares `alias x_element = vec4<f32>;` and reads `x_element(x[…])` gets the elements of `x` as they lie in memory:
+/// halves stay halves, unless they are in words or in a texture.
 pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> String {
     let mut text = text.to_owned();
     let [mut wide, mut packed, mut half, mut textures] = [false; 4];
@@ -68,6 +73,7 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
                 declaration: format!("var<storage, {access}> {name}: array<{element}>"),
                 load: Box::new(move |i| format!("{load}({element_of}[{i}])")),
                 store,
+                named: None,
             }
         };
         let elements = match (halves.contains(&name.as_str()), declared.as_str()) {
@@ -95,7 +101,7 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
                 };
                 let declaration = format!("{buffer}var {from}: texture_storage_2d<{format}, read>");
                 let load = move |i: &str| format!("textureLoad({from}, texel(u32({i}))){lane}");
-                Elements { declaration, load: Box::new(load), store }
+                Elements { declaration, load: Box::new(load), store, named: None }
             }
             (false, "vec4<f32>") if words => {
                 wide = true;
@@ -110,7 +116,9 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
             }
             (true, "vec4<f32>") => {
                 half = true;
-                array("vec4<f16>", "vec4<f32>", "vec4<f16>")
+                let named = format!("{name}_element");
+                text = text.replace(&format!("alias {named} = {declared};"), &format!("alias {named} = vec4<f16>;"));
+                Elements { named: Some(named), ..array("vec4<f16>", "vec4<f32>", "vec4<f16>") }
             }
             (true, "f32") => {
                 half = true;
@@ -204,6 +212,7 @@ fn converted(text: &str, head: &str, elements: &Elements) -> String {
                 out += &format!("{element} = {}({value});", elements.store);
                 rest = after;
             }
+            None if elements.named.as_ref().is_some_and(|named| out.ends_with(&format!("{named}("))) => out += &element,
             None => out += &read,
         }
     }
@@ -284,6 +293,10 @@ mod tests {
         assert!(words.ends_with(PACKED));
         assert!(can_be_half(TEXT, "mask") && !can_be_half(TEXT, "place"));
         let sum = "var<storage, read_write> s: array<f32>;\ns[k] += s[0] + 1.0;";
+        let own = "var<storage, read> x: array<vec4<f32>>;\nalias x_element = vec4<f32>;\nlet v = x_element(x[i]) + x[j];";
+        let as_they_lie = "alias x_element = vec4<f16>;\nlet v = x_element(x[i]) + vec4<f32>(x[j]);";
+        assert!(kept_as(own, &["x"], &[], false).ends_with(as_they_lie));
+        assert!(kept_as(own, &["x"], &[], true).contains("alias x_element = vec4<f32>;"));
         assert!(kept_as(sum, &["s"], &[], false).ends_with("s[k] = f16(f32(s[k]) + (f32(s[0]) + 1.0));"));
     }
 }

@@ -1,7 +1,7 @@
 //! Tiles of the products' forms for GPUs: their sizes, and which one suits a shape.
 
 use super::cooperative::TILES;
-use crate::gpu::{Shader, Variant};
+use crate::gpu::{Shader, Variant, cooperative};
 
 /// The sizes of a tile. The first stands for the choice by shape.
 macro_rules! tiles {
@@ -47,7 +47,7 @@ impl Tile {
         let chosen = &shader.variants[variant];
         let constant = |name| chosen.constant(name) as usize;
         let [rows, columns] = if shader.rounds() {
-            [4 * constant("DOWN"), constant("SPANS") * constant("ACROSS")].map(|n| n * constant("SIDE"))
+            cooperative::sizes(chosen).map(|n| n as usize)
         } else {
             ["ROWS", "COLUMNS"].map(constant)
         };
@@ -56,6 +56,11 @@ impl Tile {
 
     fn groups(self, [rows, columns]: [usize; 2], sums: usize) -> usize {
         rows.div_ceil(self.rows) * columns.div_ceil(self.columns) * sums
+    }
+
+    /// Outputs that are computed, those past the edges included.
+    fn outputs(self, sizes: [usize; 2], sums: usize) -> usize {
+        self.groups(sizes, sums) * self.rows * self.columns
     }
 }
 
@@ -73,13 +78,15 @@ pub fn choose(shader: &Shader, asked: usize, forms: usize, sizes: [usize; 2], su
         if place > first {
             return tile(place);
         }
-        let large = tile(first + 1);
-        if sizes[1] >= large.columns && large.groups(sizes, sums) >= ENOUGH / 2 {
-            return large;
-        }
-        // 4 x 1 matrices, 4 x 2, or 4 x 4.
-        let fitting = [4, 3].into_iter().map(|i| tile(first + i)).find(|t| sizes[1] <= t.columns);
-        return fitting.unwrap_or_else(|| tile(first + 2));
+        // Pairs of one width, narrow ones last; what does not fit into the third takes it or the wider.
+        let pair = [7, 5, 3].into_iter().find(|&i| sizes[1] <= tile(first + i).columns);
+        let places = pair.map_or(1..5, |i| i..i + 2);
+        let smallest = tile(first + places.end - 1);
+        let suits = |t: &Tile| {
+            let least = smallest.outputs(sizes, sums);
+            t.groups(sizes, sums) >= ENOUGH / 2 && t.outputs(sizes, sums) <= least + least / 8
+        };
+        return places.map(|i| tile(first + i)).find(suits).unwrap_or(smallest);
     }
     if place > 0 {
         return tile(place);
@@ -111,11 +118,11 @@ mod tests {
         }
         for (place, variant) in conv2d_coop::SHADER.variants.iter().enumerate() {
             let Tile { rows, columns, .. } = Tile::of(&conv2d_coop::SHADER, place);
-            let [side, spans] = ["SIDE", "SPANS"].map(|name| variant.constant(name) as usize);
-            let bytes = 2 * 32 * (rows + 8 + columns + 8) + 4 * (4 * spans + 1) * side * side;
-            assert!(bytes <= 32 << 10, "{}: {bytes} bytes of workgroup memory", variant.name);
-            let name = format!("{side} {}x{}", rows / side, columns / side);
+            let side = variant.constant("SIDE");
+            let name = format!("{side} {rows}x{columns}");
             assert!(place % TILES == 0 || variant.name == name, "{name}");
+            let room = if side == 16 { 40 } else { 32 };
+            assert!(cooperative::memory(variant) <= room << 10, "{name}: workgroup memory");
         }
     }
 
@@ -138,12 +145,17 @@ mod tests {
     fn the_shape_chooses_among_matrices_of_the_side() {
         let shader = &matmul_coop::SHADER;
         let name = |asked, sizes| shader.variants[choose(shader, asked, 4, sizes, 1).variant].name;
-        assert_eq!(name(1, [4096, 4096]), "16 8x8 nt");
-        assert_eq!(name(20, [4096, 4096]), "8 8x8 nn");
-        assert_eq!(name(0, [1 << 15, 64]), "16 4x4 nn");
-        assert_eq!(name(0, [1 << 15, 32]), "16 4x2 nn");
-        assert_eq!(name(20, [1 << 15, 32]), "8 4x4 nn", "4 x 2 matrices of side 8 would have 16 columns");
-        assert_eq!(name(0, [1 << 15, 16]), "16 4x1 nn");
-        assert_eq!(name(8, [1 << 15, 16]), "16 4x4 nn", "as asked");
+        assert_eq!(name(1, [4096, 4096]), "16 256x128 nt");
+        assert_eq!(name(36, [4096, 4096]), "8 128x64 nn");
+        assert_eq!(name(0, [2048, 2048]), "16 128x128 nn", "128 groups of 256 rows do not fill a GPU");
+        assert_eq!(name(0, [1024, 1024]), "16 64x64 nn");
+        assert_eq!(name(0, [1 << 15, 160]), "16 128x64 nn", "128 columns would compute a third in vain");
+        assert_eq!(name(0, [1 << 15, 64]), "16 128x64 nn");
+        assert_eq!(name(0, [1 << 14, 64]), "16 64x64 nn");
+        assert_eq!(name(0, [1 << 17, 32]), "16 128x32 nn");
+        assert_eq!(name(36, [1 << 17, 32]), "8 64x32 nn");
+        assert_eq!(name(0, [1 << 17, 10]), "16 128x16 nn");
+        assert_eq!(name(36, [100, 10]), "8 32x16 nn", "tiles of 8 columns would do the rows twice");
+        assert_eq!(name(12, [1 << 17, 16]), "16 128x64 nn", "as asked");
     }
 }
