@@ -7,7 +7,7 @@ use half::f16;
 use relabel::base::{Array, DType};
 use relabel::gpu::{Engine, Places, Program, Recording, Shader, Tensor, Variants, readback};
 use relabel::kernels::product::offered;
-use relabel::kernels::{Case, REGISTRY, conv2d_coop, conv2d_input_grad_coop, conv2d_weight_grad_coop};
+use relabel::kernels::{Case, REGISTRY, conv2d_coop, conv2d_input_grad_coop, conv2d_weight_grad_coop, matmul_coop};
 use relabel::session;
 use relabel::train::Trainer;
 use relabel::train::checkpoint::Checkpoint;
@@ -361,6 +361,30 @@ fn matrix_units_are_taken_in_half_precision_alone() {
     assert!((first - other).abs() < 5e-3 * first && first != other, "{first} {other}");
     let [end, other] = [&single, &half].map(|steps| steps[15..].iter().map(|s| s.loss).sum::<f64>() / 5.0);
     assert!((end - other).abs() < 0.1 * first && other < first, "{first}: {end} {other}");
+}
+
+/// Products on matrix units take matrices in half precision, and answer what they do for the same values in single precision.
+#[test]
+fn products_on_matrix_units_take_matrices_in_half_precision() {
+    let engine = unchecked_engine();
+    let Some(side) = engine.cooperative() else {
+        eprintln!("no matrix units on this adapter");
+        return;
+    };
+    // Two by two subgroups of two by two matrices: small, since the software adapter compiles large ones for seconds.
+    let name = if side == 16 { "16 64x64 nn" } else { "8 32x32 nn" };
+    let tile = matmul_coop::SHADER.variants.iter().position(|v| v.name == name).unwrap();
+    for case in (matmul_coop::KERNEL.cases)() {
+        let [expected, actual] = [false, true].map(|half| {
+            let force = |r: &mut Recording| r.variants.insert(matmul_coop::SHADER.name, tile);
+            let (tensors, recording) = recorded(&engine, &case, &|_| half, &force);
+            Program::new(&engine, &recording).unwrap().run(&engine, 1).unwrap();
+            values(&engine, &tensors[2])
+        });
+        let largest = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        let within = |(e, a): (&f64, &f64)| (e - a).abs() <= f64::from(f16::EPSILON) * e.abs() + 1e-6 * largest;
+        assert!(expected.iter().zip(&actual).all(within), "{}", case.name);
+    }
 }
 
 /// Half precision halves what a plan keeps of feature maps.

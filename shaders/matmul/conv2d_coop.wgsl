@@ -4,8 +4,8 @@
 //
 // Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout); places outside x count as zero
 // Dispatch   (blocks of ROWS pixels, blocks of COLUMNS output channels, fold of x past 65535 groups)
-// Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 8 matrices of them
-// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 26,624 bytes
+// Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 16 matrices of them
+// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,936 bytes
 //            (cooperative.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each output is summed in one order of ky, kx, c, as the matrix unit adds: the same bits every run
 

@@ -6,8 +6,8 @@
 //
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·kw·pad4(C), Cout); sum_parts.wgsl adds the parts
 // Dispatch   (blocks of ROWS taps and channels, blocks of COLUMNS output channels, parts)
-// Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 8 matrices of them
-// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 26,624 bytes
+// Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 16 matrices of them
+// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,936 bytes
 //            (cooperative.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each part is summed in one order of r, oy, ox, as the matrix unit adds: the same bits every run
 

@@ -37,6 +37,9 @@ override ROW_PATCHES: u32 = (2u * ROWS + LANES - 1u) / LANES;
 override COLUMN_PATCHES: u32 = (2u * COLUMNS + LANES - 1u) / LANES;
 override ROW_STRIDE: u32 = min(4u * LANES / ROWS, 8u);
 override COLUMN_STRIDE: u32 = min(4u * LANES / COLUMNS, 8u);
+// Whether every lane has one.
+override ROWS_FILL: bool = 2u * ROWS >= LANES;
+override COLUMNS_FILL: bool = 2u * COLUMNS >= LANES;
 // From a patch of a lane to its next, in vectors.
 override ROW_JUMP: u32 = 4u * ROW_LINE * select(ROW_STRIDE, LANES / 8u, ROWS_ALONG_K);
 override COLUMN_JUMP: u32 = 4u * COLUMN_LINE * select(COLUMN_STRIDE, LANES / 8u, COLUMNS_ALONG_K);
@@ -112,26 +115,22 @@ fn next_of_columns(step: Step) -> Step {
     return next_step(step, COLUMN_STRIDE);
 }
 
-fn bits(inside: vec4<bool>, j: u32) -> u32 {
-    return dot(select(vec4(0u), vec4(1u, 2u, 4u, 8u), inside), vec4(1u)) << (4u * j);
-}
-
 fn round_of_rows(a0: RowPlace, a1: RowPlace, a2: RowPlace, a3: RowPlace, first: Step) -> Rows {
     var rows: Rows;
     var step = first;
     rows.p0 = load_rows(a0, step);
-    rows.inside = bits(rows.p0.inside, 0u);
+    rows.inside = rows.p0.inside;
     if ROW_PATCHES > 1u {
         step = next_of_rows(step);
         rows.p1 = load_rows(a1, step);
-        rows.inside |= bits(rows.p1.inside, 1u);
+        rows.inside |= rows.p1.inside << 4u;
     }
     if ROW_PATCHES > 2u {
         step = next_of_rows(step);
         rows.p2 = load_rows(a2, step);
         step = next_of_rows(step);
         rows.p3 = load_rows(a3, step);
-        rows.inside |= bits(rows.p2.inside, 2u) | bits(rows.p3.inside, 3u);
+        rows.inside |= (rows.p2.inside << 8u) | (rows.p3.inside << 12u);
     }
     rows.next = next_step(step, select(ROW_STRIDE, 8u, ROWS_ALONG_K));
     return rows;
@@ -141,25 +140,25 @@ fn round_of_columns(b0: ColumnPlace, b1: ColumnPlace, b2: ColumnPlace, b3: Colum
     var columns: Columns;
     var step = first;
     columns.p0 = load_columns(b0, step);
-    columns.inside = bits(columns.p0.inside, 0u);
+    columns.inside = columns.p0.inside;
     if COLUMN_PATCHES > 1u {
         step = next_of_columns(step);
         columns.p1 = load_columns(b1, step);
-        columns.inside |= bits(columns.p1.inside, 1u);
+        columns.inside |= columns.p1.inside << 4u;
     }
     if COLUMN_PATCHES > 2u {
         step = next_of_columns(step);
         columns.p2 = load_columns(b2, step);
         step = next_of_columns(step);
         columns.p3 = load_columns(b3, step);
-        columns.inside |= bits(columns.p2.inside, 2u) | bits(columns.p3.inside, 3u);
+        columns.inside |= (columns.p2.inside << 8u) | (columns.p3.inside << 12u);
     }
     columns.next = next_step(step, select(COLUMN_STRIDE, 8u, COLUMNS_ALONG_K));
     return columns;
 }
 
 fn counted(value: vec4<f16>, inside: u32, bit: u32) -> vec4<f16> {
-    return select(vec4<f16>(), value, (inside >> bit & 1u) == 1u);
+    return select(vec4<f16>(), value, (inside & bit) != 0u);
 }
 
 fn put_row_patch(at: u32, p: RowPatch, inside: u32, all: bool) {
@@ -169,10 +168,10 @@ fn put_row_patch(at: u32, p: RowPatch, inside: u32, all: bool) {
         row_tile[at + 2u * ROW_LINE] = vec4<f16>(p.v2);
         row_tile[at + 3u * ROW_LINE] = vec4<f16>(p.v3);
     } else {
-        row_tile[at] = counted(vec4<f16>(p.v0), inside, 0u);
-        row_tile[at + ROW_LINE] = counted(vec4<f16>(p.v1), inside, 1u);
-        row_tile[at + 2u * ROW_LINE] = counted(vec4<f16>(p.v2), inside, 2u);
-        row_tile[at + 3u * ROW_LINE] = counted(vec4<f16>(p.v3), inside, 3u);
+        row_tile[at] = counted(vec4<f16>(p.v0), inside, 1u);
+        row_tile[at + ROW_LINE] = counted(vec4<f16>(p.v1), inside, 2u);
+        row_tile[at + 2u * ROW_LINE] = counted(vec4<f16>(p.v2), inside, 4u);
+        row_tile[at + 3u * ROW_LINE] = counted(vec4<f16>(p.v3), inside, 8u);
     }
 }
 
@@ -183,10 +182,10 @@ fn put_column_patch(at: u32, p: ColumnPatch, inside: u32, all: bool) {
         column_tile[at + 2u * COLUMN_LINE] = vec4<f16>(p.v2);
         column_tile[at + 3u * COLUMN_LINE] = vec4<f16>(p.v3);
     } else {
-        column_tile[at] = counted(vec4<f16>(p.v0), inside, 0u);
-        column_tile[at + COLUMN_LINE] = counted(vec4<f16>(p.v1), inside, 1u);
-        column_tile[at + 2u * COLUMN_LINE] = counted(vec4<f16>(p.v2), inside, 2u);
-        column_tile[at + 3u * COLUMN_LINE] = counted(vec4<f16>(p.v3), inside, 3u);
+        column_tile[at] = counted(vec4<f16>(p.v0), inside, 1u);
+        column_tile[at + COLUMN_LINE] = counted(vec4<f16>(p.v1), inside, 2u);
+        column_tile[at + 2u * COLUMN_LINE] = counted(vec4<f16>(p.v2), inside, 4u);
+        column_tile[at + 3u * COLUMN_LINE] = counted(vec4<f16>(p.v3), inside, 8u);
     }
 }
 
@@ -260,8 +259,8 @@ fn store_sums(sum: Sum, row: u32, column: u32, down: u32, across: u32, lane: u32
 
 // The tile whose first output is (row, column), summed over `steps` and stored; called by all lanes of a workgroup.
 fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
-    let of_rows = 2u * ROWS >= LANES || lane < 2u * ROWS;
-    let of_columns = 2u * COLUMNS >= LANES || lane < 2u * COLUMNS;
+    let of_rows = ROWS_FILL | (lane < 2u * ROWS);
+    let of_columns = COLUMNS_FILL | (lane < 2u * COLUMNS);
     let a0 = row_place(row + 4u * row_group(lane));
     let a1 = rows_of(a0, 1u, row, lane);
     let a2 = rows_of(a0, 2u, row, lane);

@@ -50,8 +50,8 @@ fn row_place(m: u32) -> RowPlace {
 // Whether a tap lies inside the image; not past the last tap.
 fn in_image(corner: vec3<i32>, step: Step) -> bool {
     // What is negative is large.
-    return u32(corner.y + i32(step.y)) < params.height && u32(corner.z + i32(step.x)) < params.width
-        && step.y < params.kernel_height;
+    let met = (u32(corner.y + i32(step.y)) < params.height) & (u32(corner.z + i32(step.x)) < params.width);
+    return met & (step.y < params.kernel_height);
 }
 
 fn load_rows(place: RowPlace, step: Step) -> RowPatch {
@@ -59,7 +59,7 @@ fn load_rows(place: RowPlace, step: Step) -> RowPatch {
     let pixels = vec4(place.p0.x, place.p1.x, place.p2.x, place.p3.x) + tap;
     let inside = vec4(in_image(place.p0, step), in_image(place.p1, step), in_image(place.p2, step), in_image(place.p3, step));
     let at = select(vec4(0u), vec4<u32>(pixels) * params.channels + step.c, inside);
-    return RowPatch(x_element(x[at.x]), x_element(x[at.y]), x_element(x[at.z]), x_element(x[at.w]), inside);
+    return RowPatch(x_element(x[at.x]), x_element(x[at.y]), x_element(x[at.z]), x_element(x[at.w]), bits(inside));
 }
 
 // A vector of output channels.
@@ -81,7 +81,7 @@ fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
         w_element(w[at + params.outputs]),
         w_element(w[at + 2u * params.outputs]),
         w_element(w[at + 3u * params.outputs]),
-        vec4(counts),
+        select(0u, 15u, counts),
     );
 }
 

@@ -73,14 +73,14 @@ fn row_place(m: u32) -> RowPlace {
 }
 
 fn counts(step: Step) -> bool {
-    return step.y < here.taps.x && step.x < here.taps.y;
+    return (step.y < here.taps.x) & (step.x < here.taps.y);
 }
 
 // Whether a tap leads to an output pixel; not past the last tap.
 fn in_image(corner: vec3<i32>, step: Step) -> bool {
     // What is negative is large.
-    return u32(corner.y - i32(step.y)) < params.out_height && u32(corner.z - i32(step.x)) < params.out_width
-        && counts(step);
+    let met = (u32(corner.y - i32(step.y)) < params.out_height) & (u32(corner.z - i32(step.x)) < params.out_width);
+    return met & counts(step);
 }
 
 fn load_rows(place: RowPlace, step: Step) -> RowPatch {
@@ -88,7 +88,7 @@ fn load_rows(place: RowPlace, step: Step) -> RowPatch {
     let pixels = vec4(place.p0.x, place.p1.x, place.p2.x, place.p3.x) - tap;
     let inside = vec4(in_image(place.p0, step), in_image(place.p1, step), in_image(place.p2, step), in_image(place.p3, step));
     let at = select(vec4(0u), vec4<u32>(pixels) * params.outputs + step.c, inside);
-    return RowPatch(dy_element(dy[at.x]), dy_element(dy[at.y]), dy_element(dy[at.z]), dy_element(dy[at.w]), inside);
+    return RowPatch(dy_element(dy[at.x]), dy_element(dy[at.y]), dy_element(dy[at.z]), dy_element(dy[at.w]), bits(inside));
 }
 
 // 4 input channels, a multiple of 4.
@@ -110,7 +110,7 @@ fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
         w_element(w[at + params.outputs]),
         w_element(w[at + 2u * params.outputs]),
         w_element(w[at + 3u * params.outputs]),
-        vec4(counts(step)),
+        select(0u, 15u, counts(step)),
     );
 }
 

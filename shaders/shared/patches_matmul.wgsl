@@ -51,13 +51,12 @@ fn row_place(m: u32) -> RowPlace {
 fn load_rows(place: RowPlace, step: Step) -> RowPatch {
     let line = select(place.m, 4u * step.k, TRANSPOSE_A);
     let vector = select(step.k, place.m / 4u, TRANSPOSE_A);
-    let lines = vec4(line) + vec4(0u, 1u, 2u, 3u) < vec4(params.a_rows);
     return RowPatch(
         a_element(a[in_a(line, vector)]),
         a_element(a[in_a(line + 1u, vector)]),
         a_element(a[in_a(line + 2u, vector)]),
         a_element(a[in_a(line + 3u, vector)]),
-        select(vec4(vector < params.a_stride), lines, TRANSPOSE_A),
+        select(select(0u, 15u, vector < params.a_stride), bits_before(params.a_rows, line), TRANSPOSE_A),
     );
 }
 
@@ -73,13 +72,12 @@ fn column_place(n: u32) -> ColumnPlace {
 fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
     let line = select(4u * step.k, place.n, TRANSPOSE_B);
     let vector = select(place.n / 4u, step.k, TRANSPOSE_B);
-    let lines = vec4(line) + vec4(0u, 1u, 2u, 3u) < vec4(params.b_rows);
     return ColumnPatch(
         b_element(b[in_b(line, vector)]),
         b_element(b[in_b(line + 1u, vector)]),
         b_element(b[in_b(line + 2u, vector)]),
         b_element(b[in_b(line + 3u, vector)]),
-        select(lines, vec4(vector < params.b_stride), TRANSPOSE_B),
+        select(bits_before(params.b_rows, line), select(0u, 15u, vector < params.b_stride), TRANSPOSE_B),
     );
 }
 

@@ -107,7 +107,7 @@ fn under(place: RowPlace, step: Step) -> Spot {
     let iy = i32(step.oy * params.stride) + place.ky;
     let ix = i32(step.ox * params.stride) + place.kx;
     // What is negative is large.
-    let inside = u32(iy) < params.height && u32(ix) < params.width && step.p < here.end;
+    let inside = (u32(iy) < params.height) & (u32(ix) < params.width) & (step.p < here.end);
     let pixel = u32((i32(step.r * params.height) + iy) * i32(params.width) + ix);
     return Spot(select(0u, pixel * params.channels + place.c, inside), inside);
 }
@@ -124,7 +124,7 @@ fn load_rows(place: RowPlace, step: Step) -> RowPatch {
         x_element(x[p1.at]),
         x_element(x[p2.at]),
         x_element(x[p3.at]),
-        vec4(p0.inside, p1.inside, p2.inside, p3.inside),
+        bits(vec4(p0.inside, p1.inside, p2.inside, p3.inside)),
     );
 }
 
@@ -146,7 +146,7 @@ fn load_columns(place: ColumnPlace, step: Step) -> ColumnPatch {
         dy_element(dy[at.y]),
         dy_element(dy[at.z]),
         dy_element(dy[at.w]),
-        pixels < vec4(here.end),
+        bits_before(here.end, step.p),
     );
 }
 

@@ -75,12 +75,12 @@ struct Patch {
     s3: vec4<f32>,
 }
 
-// The patch of 4 vectors, those that are not inside as zero (whatever they are); `along_k` where each has 4 steps.
-fn patch_of(v: Patch, inside: vec4<bool>, along_k: bool) -> Patch {
-    let r0 = select(vec4(0.0), v.s0, inside.x);
-    let r1 = select(vec4(0.0), v.s1, inside.y);
-    let r2 = select(vec4(0.0), v.s2, inside.z);
-    let r3 = select(vec4(0.0), v.s3, inside.w);
+// The patch of 4 vectors, those without their bit in `inside` as zero (whatever they are); `along_k` where each has 4 steps.
+fn patch_of(v: Patch, inside: u32, along_k: bool) -> Patch {
+    let r0 = select(vec4(0.0), v.s0, (inside & 1u) != 0u);
+    let r1 = select(vec4(0.0), v.s1, (inside & 2u) != 0u);
+    let r2 = select(vec4(0.0), v.s2, (inside & 4u) != 0u);
+    let r3 = select(vec4(0.0), v.s3, (inside & 8u) != 0u);
     if !along_k {
         return Patch(r0, r1, r2, r3);
     }

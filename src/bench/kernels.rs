@@ -2,10 +2,10 @@
 
 use super::clock::{Sampled, sampled};
 use super::products::products;
-use crate::base::{Error, Result};
+use crate::base::{DType, Error, Result};
 use crate::gpu::{Cost, Dispatch, Engine, Program, Recording, Variants, readback};
 use crate::kernels::ceilings::{self, noise};
-use crate::kernels::{choose, matmul, matmul_coop};
+use crate::kernels::{choose, matmul, matmul_coop, tune};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +140,8 @@ fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
     }
     let variants = Variants { half: true, ..choose::preferred(engine) };
     if variants.names(&matmul_coop::SHADER) {
+        let half = |seed| tune::random(engine, &[side, side], DType::F16, seed);
+        let [a, b, out] = [half(1)?, half(2)?, half(3)?];
         let mut recording = Recording::new();
         recording.variants = variants;
         matmul::record(&mut recording, &a, &b, false, false, &out)?;

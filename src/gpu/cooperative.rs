@@ -14,11 +14,13 @@ const fn room(side: u32) -> u32 {
 }
 
 /// The side of the adapter's square matrices with f16 factors and f32 sums; `None` without any that can be used. Vulkan
-/// lists 16, Metal 8: naga would write either for both.
+/// lists 16 or 8. Metal has 8, but naga's text for it hands a pointer to vectors on as one to numbers, which no compiler takes.
 pub fn side(adapter: &wgpu::Adapter) -> Option<u32> {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let lanes = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-    let able = adapter.features().contains(NEEDS) && lanes >= 8 * largest_subgroup(&info);
+    let able = info.backend != wgpu::Backend::Metal
+        && adapter.features().contains(NEEDS)
+        && lanes >= 8 * largest_subgroup(&info);
     listed(&adapter.cooperative_matrix_properties())
         .filter(|&side| able && limits.max_compute_workgroup_storage_size >= room(side))
 }

@@ -293,7 +293,8 @@ mod tests {
         assert!(words.ends_with(PACKED));
         assert!(can_be_half(TEXT, "mask") && !can_be_half(TEXT, "place"));
         let sum = "var<storage, read_write> s: array<f32>;\ns[k] += s[0] + 1.0;";
-        let own = "var<storage, read> x: array<vec4<f32>>;\nalias x_element = vec4<f32>;\nlet v = x_element(x[i]) + x[j];";
+        let own =
+            "var<storage, read> x: array<vec4<f32>>;\nalias x_element = vec4<f32>;\nlet v = x_element(x[i]) + x[j];";
         let as_they_lie = "alias x_element = vec4<f16>;\nlet v = x_element(x[i]) + vec4<f32>(x[j]);";
         assert!(kept_as(own, &["x"], &[], false).ends_with(as_they_lie));
         assert!(kept_as(own, &["x"], &[], true).contains("alias x_element = vec4<f32>;"));

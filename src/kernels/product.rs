@@ -367,7 +367,12 @@ impl Product {
         }
     }
 
-    /// Tensors for it; `fill` makes one of given sizes and type. `maps` is the type of images.
+    /// The type that a step keeps its images in, with half-precision factors or not; matrices stay in single precision.
+    pub fn maps(&self, half: bool) -> DType {
+        if half && matches!(self, Self::Convolution(..)) { DType::F16 } else { DType::F32 }
+    }
+
+    /// Tensors for it; `fill` makes one of given sizes and type. `maps` is the type of images, and of all matrices.
     ///
     /// # Errors
     /// When the adapter has no room.
@@ -395,7 +400,7 @@ impl Product {
                 })
             }
             Self::Matrices { sizes: [m, k, n], transposed: [ta, tb] } => {
-                let mut fill = |sizes: [usize; 2]| fill(&sizes, DType::F32);
+                let mut fill = |sizes: [usize; 2]| fill(&sizes, maps);
                 let a = fill(if ta { [k, m] } else { [m, k] })?;
                 let b = fill(if tb { [n, k] } else { [k, n] })?;
                 let out = fill([m, n])?;

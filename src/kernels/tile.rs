@@ -78,7 +78,7 @@ pub fn choose(shader: &Shader, asked: usize, forms: usize, sizes: [usize; 2], su
         if place > first {
             return tile(place);
         }
-        // Pairs of one width, narrow ones last; what does not fit into the third takes it or the wider.
+        // In twos of one width, the widest first; what the third does not hold takes it or the wider two.
         let pair = [7, 5, 3].into_iter().find(|&i| sizes[1] <= tile(first + i).columns);
         let places = pair.map_or(1..5, |i| i..i + 2);
         let smallest = tile(first + places.end - 1);

@@ -4,7 +4,7 @@
 use super::product::{FORMS, Product};
 use super::tune;
 use crate::base::compare::compare;
-use crate::base::{DType, Error, Result};
+use crate::base::{Error, Result};
 use crate::gpu::{Engine, Recording, Shader, Variants};
 
 /// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the second of those that forms by
@@ -43,9 +43,8 @@ fn tried(
     let product = Product::parse(plain.name, shape)?;
     let product = product.ok_or_else(|| Error::Shape(format!("{} has no shape {shape}", plain.name)))?;
     let mut seed = 0;
-    let maps = if half { DType::F16 } else { DType::F32 };
     engine.passing(|| {
-        let operands = product.operands(engine, maps, &mut |sizes, dtype| {
+        let operands = product.operands(engine, product.maps(half), &mut |sizes, dtype| {
             seed += 1;
             tune::random(engine, sizes, dtype, seed)
         })?;

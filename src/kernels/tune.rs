@@ -126,8 +126,7 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
     let start = Instant::now();
     let mut seed = 0;
     let half = known.half;
-    let maps = if half { DType::F16 } else { DType::F32 };
-    let operands = product.operands(engine, maps, &mut |sizes, dtype| {
+    let operands = product.operands(engine, product.maps(half), &mut |sizes, dtype| {
         seed += 1;
         random(engine, sizes, dtype, seed)
     })?;

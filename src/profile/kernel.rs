@@ -193,7 +193,7 @@ fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
     let record = match root_name(kernel) {
         root if FORMS.iter().any(|(plain, _)| plain.name == root) => {
             let product = Product::parse(root, text).map_err(|e| Error::Config(format!("--shape {e}")))?;
-            // What is asked for on matrix units runs on maps in half precision.
+            // What is asked for on matrix units runs on maps, or matrices, in half precision.
             let maps = if kernel.shader.rounds() { DType::F16 } else { DType::F32 };
             let mut fill = |sizes: &[usize], dtype| tune::random(engine, sizes, dtype, 0);
             product.ok_or_else(wrong)?.operands(engine, maps, &mut fill)?.record
