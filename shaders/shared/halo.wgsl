@@ -13,6 +13,7 @@ override ACROSS: u32 = 1u;       // subgroups beside one another, a matrix of co
 override DOWN: u32 = 1u;         // matrices of positions of a subgroup: 1, 2 or 4
 override SUBGROUPS: u32 = 8u;    // a multiple of ACROSS · SHARES
 override TAPS: u32 = 9u;         // taps whose weights lie in workgroup memory at a time
+override AHEAD: bool = false;    // a block's vectors are loaded while the one before is multiplied
 override LANES: u32 = 256u;      // set by the device: SUBGROUPS of its largest
 override SPARE: u32 = 1u;        // set by the device: 1 where subgroups may be smaller
 
@@ -217,7 +218,10 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     var weight_scale = 1.0;
     var high_weights: Weights;
     var low_weights: Weights;
-    var batch = image_batch(lane, image_count, 0u, block_of(first));
+    var batch: Batch;
+    if AHEAD {
+        batch = image_batch(lane, image_count, 0u, block_of(first));
+    }
     for (var turn = 0u; turn < params.turns; turn++) {
         let block = block_of(first + turn * step);
         var s0 = Sum();
@@ -267,6 +271,9 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                 hold(8u, part, first_column, lane, rank, &high_weights, &low_weights);
                 workgroupBarrier();
             }
+            if !AHEAD {
+                batch = image_batch(lane, image_count, part.chunk * VECTORS, block);
+            }
             var image_scale = 1.0;
             if SPLIT {
                 var most = 0.0;
@@ -298,10 +305,12 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             }
             workgroupBarrier();
 
-            // What comes next is under way while matrices are multiplied; past the last block it is zero.
             let last = p + 1u == parts;
-            let next_chunk = select((p + 1u) % chunks, 0u, last) * VECTORS;
-            batch = image_batch(lane, image_count, next_chunk, block_of(first + (turn + u32(last)) * step));
+            if AHEAD {
+                // Past the last block it is zero.
+                let next_chunk = select((p + 1u) % chunks, 0u, last) * VECTORS;
+                batch = image_batch(lane, image_count, next_chunk, block_of(first + (turn + u32(last)) * step));
+            }
             let unscale = (1.0 / image_scale) * (1.0 / weight_scale);
             // One round where there are more parts than one: then sums stay in registers till the last.
             for (var base = 0u; base < tiles; base += DOWN * BELOW) {

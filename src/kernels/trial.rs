@@ -9,7 +9,7 @@ use crate::gpu::{Engine, Recording, Shader, Variants};
 
 /// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the second of those that forms by
 /// bands of lines take.
-const CONVOLUTIONS: [&str; 2] = ["3x13x11x20-24,k3,s1,p1", "3x14x14x20-24,k3,s1,p1"];
+const CONVOLUTIONS: [&str; 2] = ["3x13x11x20-24,k3,s1,p1", "3x14x14x28-28,k3,s1,p1"];
 const MATRICES: [&str; 4] = ["70x50x40", "70x50x40,ta", "70x50x40,tb", "70x50x40,ta,tb"];
 
 /// Those of the named forms that fail, each with what was wrong.
