@@ -32,7 +32,7 @@ pub(super) fn record(
     tensors: [&Tensor; 3],
 ) -> Result<()> {
     let (channels, [phases, pixels]) = (geometry.input[3], phases(geometry));
-    let tile = tile::choose(shader, forms.index(shader), 1, [pixels, channels], phases);
+    let tile = tile::choose(shader, forms.index(shader), 1, [pixels, channels], phases, false);
     let [across, folds] = fold(pixels.div_ceil(tile.rows));
     let grid = [across, channels.div_ceil(tile.columns) as u32 * folds, phases as u32];
     recording.dispatch_variant(shader, tile.variant, p, &tensors, grid, geometry.cost())

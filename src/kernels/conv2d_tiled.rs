@@ -29,7 +29,7 @@ pub(super) fn record(
     tensors: [&Tensor; 3],
 ) -> Result<()> {
     let (pixels, outputs) = (geometry.output[..3].iter().product::<usize>(), geometry.output[3]);
-    let tile = tile::choose(shader, forms.index(shader), 1, [pixels, outputs], 1);
+    let tile = tile::choose(shader, forms.index(shader), 1, [pixels, outputs], 1, false);
     let [across, folds] = fold(pixels.div_ceil(tile.rows));
     let grid = [across, outputs.div_ceil(tile.columns) as u32, folds];
     recording.dispatch_variant(shader, tile.variant, p, &tensors, grid, geometry.cost())

@@ -23,6 +23,6 @@ pub const KERNEL: Kernel =
 /// The variant of this shader or of that of cooperative matrices, and its groups across rows of the weights and outputs.
 pub(super) fn plan(shader: &Shader, forms: &Variants, p: &Params) -> (usize, [u32; 2]) {
     let sizes = [p.kernel_height * p.kernel_width * p.channels * 4, p.outputs * 4];
-    let tile = tile::choose(shader, forms.index(shader), 1, sizes.map(|n| n as usize), p.parts as usize);
+    let tile = tile::choose(shader, forms.index(shader), 1, sizes.map(|n| n as usize), p.parts as usize, false);
     (tile.variant, [sizes[0].div_ceil(tile.rows as u32), sizes[1].div_ceil(tile.columns as u32)])
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
-use crate::base::{Array, Error, Result};
+use crate::base::{Array, DType, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
@@ -110,7 +110,8 @@ pub fn record(
     let large = m * k * n >= matmul_wide::LARGE;
     let (shader, variant, [down, across]) =
         if let Some(shader) = forms.first(&[&matmul_coop::SHADER, &matmul_tiled::SHADER]) {
-            let tile = tile::choose(shader, forms.index(shader) / 4 * 4 + form, 4, [rows, columns], 1);
+            let halves = a.dtype == DType::F16 && b.dtype == DType::F16;
+            let tile = tile::choose(shader, forms.index(shader) / 4 * 4 + form, 4, [rows, columns], 1, halves);
             (shader, tile.variant, [tile.rows, tile.columns])
         } else if forms.names(&matmul_column::SHADER) && (large || !subgroup) {
             (&matmul_column::SHADER, form, matmul_column::TILE)
