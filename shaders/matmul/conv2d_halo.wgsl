@@ -5,8 +5,8 @@
 //
 // Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout); places outside x count as zero
 // Dispatch   (some or all blocks of lines or images, blocks of COLUMNS output channels, fold of x past 65535 groups)
-// Tile       a subgroup computes DOWN by ACROSS matrices of SIDE positions by SIDE outputs
-// Shared     SIDE channels of the lines and their border, the weights of TAPS taps, a matrix of sums a subgroup: at most
+// Tile       a subgroup computes matrices of SIDE positions by SIDE outputs, its weights in registers; SHARES of them share the channels
+// Shared     a chunk of channels of the lines and their border, through which weights pass too, and a matrix of sums a subgroup: at most
 //            48 KiB (halo.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each output is summed in one order of c, ky, kx, as the matrix unit adds: the same bits every run
 // Paper      Ootomo and Yokota, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32 theoretical
