@@ -167,3 +167,30 @@ fn kernels_match_their_twins_checked() {
 fn kernels_match_their_twins_unchecked() {
     walk(&common::unchecked_engine());
 }
+
+/// The text for Metal, on whatever has matrices: each kernel on them in its smallest forms, which compile in no time.
+#[test]
+fn matrices_out_of_numbers_match_their_twins() {
+    let engine = common::engine_with_numbers();
+    let Some(side) = engine.cooperative() else {
+        eprintln!("no matrix units on this adapter");
+        return;
+    };
+    let smallest = if side == 16 { ["16 64x16", "16 16x16"] } else { ["8 32x8", "8 16x16"] };
+    for kernel in REGISTRY.iter().filter(|k| k.shader.variants[0].sets("SIDE").is_some()) {
+        let cases = (kernel.cases)();
+        // A tile's name goes on with the transposes of a matrix product, and of bands with what makes them larger.
+        let small = |name: &str| smallest.contains(&name.trim_end_matches([' ', 'n', 't']));
+        let forms = kernel.shader.variants.iter().enumerate().filter(|(_, variant)| small(variant.name));
+        let mut ran = 0;
+        for (index, variant) in forms.filter(|(index, _)| offered(&engine, (kernel.shader, *index))) {
+            ran += 1;
+            for case in cases.iter().take(2) {
+                run(&engine, kernel, index, case)
+                    .unwrap_or_else(|e| panic!("{} [{}] {}: {e}", kernel.shader.name, variant.name, case.name));
+            }
+        }
+        // Metal has no forms by bands.
+        assert!(ran > 0 || engine.info().backend == wgpu::Backend::Metal, "{}", kernel.shader.name);
+    }
+}

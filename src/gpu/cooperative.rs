@@ -3,6 +3,7 @@
 use wgpu::CooperativeScalarType::{F16, F32};
 
 use super::Variant;
+use super::numbers::in_numbers;
 
 /// What a shader with cooperative matrices needs.
 pub const NEEDS: wgpu::Features =
@@ -14,13 +15,11 @@ const fn room(side: u32) -> u32 {
 }
 
 /// The side of the adapter's square matrices with f16 factors and f32 sums; `None` without any that can be used. Vulkan
-/// lists 16 or 8. Metal has 8, but naga's text for it hands a pointer to vectors on as one to numbers, which no compiler takes.
+/// lists 16 or 8, Metal 8.
 pub fn side(adapter: &wgpu::Adapter) -> Option<u32> {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let lanes = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-    let able = info.backend != wgpu::Backend::Metal
-        && adapter.features().contains(NEEDS)
-        && lanes >= 8 * largest_subgroup(&info);
+    let able = adapter.features().contains(NEEDS) && lanes >= 8 * largest_subgroup(&info);
     listed(&adapter.cooperative_matrix_properties())
         .filter(|&side| able && limits.max_compute_workgroup_storage_size >= room(side))
 }
@@ -36,9 +35,11 @@ fn listed(properties: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
     })
 }
 
-/// A shader's text for an adapter's side: types cannot be overridden, and the files have those of 16.
-pub fn sized(text: &str, side: u32) -> String {
-    text.replace("coop_mat16x16", &format!("coop_mat{side}x{side}"))
+/// A shader's text for an adapter's side: types cannot be overridden, and the files have those of 16. `numbers`: matrices lie
+/// in arrays of numbers ([`in_numbers`]).
+pub fn sized(text: &str, side: u32, numbers: bool) -> String {
+    let text = text.replace("coop_mat16x16", &format!("coop_mat{side}x{side}"));
+    if numbers { in_numbers(&text) } else { text }
 }
 
 /// Rows and columns of the outputs of a tile on matrices.
@@ -112,6 +113,6 @@ mod tests {
         assert_eq!(set(NEEDS, [32, 64]), of(256.0, 1.0));
         assert_eq!(set(NEEDS, [8, 8]), of(64.0, 1.0), "two rows a lane");
         assert_eq!(set(wgpu::Features::SHADER_F16, [32, 32]), [None; 2]);
-        assert_eq!(sized("alias Sum = coop_mat16x16<f32, C>;", 8), "alias Sum = coop_mat8x8<f32, C>;");
+        assert_eq!(sized("alias Sum = coop_mat16x16<f32, C>;", 8, true), "alias Sum = coop_mat8x8<f32, C>;");
     }
 }

@@ -48,13 +48,21 @@ fn texel(i: u32) -> vec2<u32> {{
 }
 
 /// How an array is declared instead, and what turns its elements into the declared ones and back.
-struct Elements {
-    declaration: String,
+pub(super) struct Elements {
+    pub declaration: String,
     /// The value at an index.
-    load: Box<dyn Fn(&str) -> String>,
-    store: &'static str,
+    pub load: Box<dyn Fn(&str) -> String>,
+    pub store: Store,
     /// A type of the text that is what the array's elements are.
-    named: Option<String>,
+    pub named: Option<String>,
+}
+
+/// How a value is written.
+pub(super) enum Store {
+    /// The element is assigned what this function makes of the value.
+    As(&'static str),
+    /// This function is given the index and the value.
+    By(String),
 }
 
 /// A text with the arrays of `halves` kept in half precision, and those of `texels` in textures. `words`: other arrays of
@@ -72,7 +80,7 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
             Elements {
                 declaration: format!("var<storage, {access}> {name}: array<{element}>"),
                 load: Box::new(move |i| format!("{load}({element_of}[{i}])")),
-                store,
+                store: Store::As(store),
                 named: None,
             }
         };
@@ -101,7 +109,7 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
                 };
                 let declaration = format!("{buffer}var {from}: texture_storage_2d<{format}, read>");
                 let load = move |i: &str| format!("textureLoad({from}, texel(u32({i}))){lane}");
-                Elements { declaration, load: Box::new(load), store, named: None }
+                Elements { declaration, load: Box::new(load), store: Store::As(store), named: None }
             }
             (false, "vec4<f32>") if words => {
                 wide = true;
@@ -177,27 +185,22 @@ pub fn arrays(text: &str) -> Vec<Array> {
 }
 
 /// Every `name[…]` that is read as `load(name[…])`, every `name[…] = value;` as `name[…] = store(value);`, sums and products
-/// in place likewise. `head` is `name[`.
-fn converted(text: &str, head: &str, elements: &Elements) -> String {
+/// in place likewise; what has its address taken stays. `head` is `name[`.
+pub(super) fn converted(text: &str, head: &str, elements: &Elements) -> String {
     let mut out = String::with_capacity(text.len() + 256);
     let mut rest = text;
     while let Some(at) = rest.find(head) {
         let (before, from) = rest.split_at(at);
         out += before;
         let comment = out.rsplit('\n').next().is_some_and(|line| line.contains("//"));
-        // The end of another name (`affine[` within `my_affine[`), or a member.
-        let other = out.chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        // The end of another name (`affine[` within `my_affine[`), a member, or an address.
+        let other = out.chars().next_back().is_some_and(|c| c.is_alphanumeric() || ['_', '.', '&'].contains(&c));
         if comment || other {
             out += head;
             rest = &from[head.len()..];
             continue;
         }
-        let mut depth = 0;
-        let close = from.find(|c| {
-            depth += i32::from(c == '[') - i32::from(c == ']');
-            c == ']' && depth == 0
-        });
-        let end = close.unwrap_or(from.len() - 1);
+        let end = closing(from, ['[', ']']).unwrap_or(from.len() - 1);
         let index = converted(&from[head.len()..end], head, elements);
         let element = format!("{head}{index}]");
         rest = &from[end + 1..];
@@ -209,7 +212,10 @@ fn converted(text: &str, head: &str, elements: &Elements) -> String {
             Some((old, (value, after))) => {
                 let value = converted(value, head, elements);
                 let value = if old.is_empty() { value } else { format!("{old}({value})") };
-                out += &format!("{element} = {}({value});", elements.store);
+                out += &match &elements.store {
+                    Store::As(function) => format!("{element} = {function}({value});"),
+                    Store::By(function) => format!("{function}({index}, {value});"),
+                };
                 rest = after;
             }
             None if elements.named.as_ref().is_some_and(|named| out.ends_with(&format!("{named}("))) => out += &element,
@@ -217,6 +223,15 @@ fn converted(text: &str, head: &str, elements: &Elements) -> String {
         }
     }
     out + rest
+}
+
+/// Where the first bracket of a text is closed.
+pub(super) fn closing(text: &str, [open, close]: [char; 2]) -> Option<usize> {
+    let mut depth = 0;
+    text.find(|c| {
+        depth += i32::from(c == open) - i32::from(c == close);
+        c == close && depth == 0
+    })
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Options {
     pub labels: bool,
     /// Read all inputs from textures that can be, also where copying them takes longer than it saves: for tests.
     pub all_textures: bool,
+    /// Load cooperative matrices from arrays of numbers, as on Metal, where vectors would do: for tests.
+    pub numbers: bool,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             memory: None,
             labels: false,
             all_textures: false,
+            numbers: false,
         }
     }
 }
@@ -66,6 +69,7 @@ pub struct Engine {
     checked: bool,
     pipelines: Mutex<HashMap<Key, Pipeline>>,
     all_textures: bool,
+    numbers: bool,
     textures: Mutex<Vec<Weak<wgpu::Texture>>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
@@ -95,6 +99,7 @@ impl Engine {
         let adapter = adapter::choose(&instance, &options.adapter)?;
         let info = adapter.get_info();
         let cooperative = cooperative::side(&adapter);
+        let numbers = options.numbers || info.backend == wgpu::Backend::Metal;
         let (features, experimental) = match cooperative {
             // SAFETY: wgpu warns that experimental features may be unsound; this one's only shaders are our own, which
             // keep to what wgpu's documentation says of them, and are taken where they gave the plain form's answer.
@@ -134,6 +139,7 @@ impl Engine {
             checked: options.checked,
             pipelines: Mutex::default(),
             all_textures: options.all_textures,
+            numbers,
             textures: Mutex::default(),
             trouble,
             allocated: AtomicU64::new(0),
@@ -413,7 +419,7 @@ impl Engine {
 
     /// The text that a pipeline is built of on this device.
     pub fn text(&self, build: Build) -> String {
-        let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16));
+        let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16), self.numbers);
         let names = |places: Places| places.names(build.shader);
         kept_as(&text, &names(build.halves), &names(build.texels), self.loads_words())
     }
@@ -432,7 +438,9 @@ impl Engine {
             std::fs::write(&path, &text).map_err(|e| Error::io("writing the shader", &path, e))?;
         }
         let label = build.name();
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        // What wgpu refuses, and what the driver's compiler does.
+        let [scope, inner] = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal]
+            .map(|filter| self.device.push_error_scope(filter));
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(&label), source: wgpu::ShaderSource::Wgsl(text.into()) };
         let checks =
@@ -487,7 +495,8 @@ impl Engine {
             },
             cache: None,
         });
-        if let Some(error) = pollster::block_on(scope.pop()) {
+        let [refused, failed] = [inner.pop(), scope.pop()].map(pollster::block_on);
+        if let Some(error) = refused.or(failed) {
             return Err(Error::Device(format!("{} rejects the shader {label}: {error}", self.describe())));
         }
         Ok(Pipeline { pipeline, layout })

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cooperative;
 pub mod elements;
 pub mod engine;
+pub mod numbers;
 pub mod program;
 pub mod readback;
 pub mod recording;

@@ -223,10 +223,12 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let variant = &shader.variants[variant];
     let needs = variant.needs;
     if needs.contains(cooperative::NEEDS) {
-        // Those of halo.rs take more than the adapters that have such matrices promise.
+        // Those of halo.rs take more workgroup memory than the adapters that have such matrices promise. They also scale and add
+        // matrices, for which Metal has no operators, though naga writes them as they stand.
         let room = engine.limits().max_compute_workgroup_storage_size;
-        let enough = variant.sets("SUBGROUPS").is_none() || halo::memory(variant) <= room;
-        return engine.cooperative() == Some(variant.constant("SIDE")) && enough;
+        let metal = engine.info().backend == wgpu::Backend::Metal;
+        let able = variant.sets("SUBGROUPS").is_none() || (halo::memory(variant) <= room && !metal);
+        return engine.cooperative() == Some(variant.constant("SIDE")) && able;
     }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
     engine.features().contains(needs) && wide_enough && (!keeps_sums(shader.name) || keeps_arrays(engine))
@@ -237,6 +239,8 @@ pub fn needs((shader, variant): (&Shader, usize)) -> String {
     let features = shader.variants[variant].needs;
     let more = if keeps_sums(shader.name) {
         " and Mesa 25 or later"
+    } else if shader.variants[variant].sets("SUBGROUPS").is_some() {
+        " and matrices of its side, not on Metal"
     } else if features.contains(cooperative::NEEDS) {
         " and matrices of its side"
     } else {

@@ -123,8 +123,10 @@ fn to_hlsl(shader: &Shader, module: &Module, info: &ModuleInfo, checked: bool) -
 
 #[cfg(test)]
 mod tests {
+    use naga::{Expression, TypeInner};
+
     use super::*;
-    use crate::gpu::{Variant, read, write};
+    use crate::gpu::{Variant, cooperative, read, write};
     use crate::kernels::{REGISTRY, matmul};
 
     fn text(files: &[File], ending: &str) -> String {
@@ -179,5 +181,52 @@ mod tests {
         let files = of(&WRONG, 0);
         assert_eq!(files.len(), 2);
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
+    }
+
+    /// Whether every matrix of a text for Metal is loaded from halves and stored to floats, not vectors of them.
+    fn in_numbers(msl: &str) -> bool {
+        let lies = |call: &str, number: &str| {
+            let mut calls = msl.lines().filter_map(|line| Some(line.split_once(call)?.1.split_once('&')?.1)).peekable();
+            assert!(calls.peek().is_some(), "{call} in {msl}");
+            calls.all(|place| {
+                let (array, _) = place.split_once(".inner[").expect("naga wraps arrays");
+                let (before, _) = msl.split_once(&format!("& {array}")).expect("workgroup arrays are handed on");
+                let ty = before.rsplit(' ').next().unwrap_or_default();
+                msl.contains(&format!("struct {ty} {{\n    {number} inner["))
+            })
+        };
+        // The function's own definition has no `&`.
+        lies("NagaCooperativeLoad(", "half") && lies("simdgroup_store(", "float")
+    }
+
+    /// Whether matrices are scaled or added.
+    fn scales(module: &Module, info: &ModuleInfo) -> bool {
+        let functions = module.functions.iter().map(|(handle, function)| (function, &info[handle]));
+        let entries = module.entry_points.iter().enumerate().map(|(i, e)| (&e.function, info.get_entry_point(i)));
+        functions.chain(entries).any(|(function, info)| {
+            function.expressions.iter().any(|(e, what)| {
+                let ty = info[e].ty.inner_with(&module.types);
+                matches!((what, ty), (Expression::Binary { .. }, TypeInner::CooperativeMatrix { .. }))
+            })
+        })
+    }
+
+    #[test]
+    fn metal_loads_matrices_from_numbers() {
+        for kernel in REGISTRY.iter().filter(|kernel| kernel.shader.variants[0].needs.contains(cooperative::NEEDS)) {
+            for variant in kernel.shader.variants.iter().filter(|variant| variant.constant("SIDE") == 8) {
+                let name = format!("{} {}", kernel.shader.name, variant.name);
+                let constants = cooperative::constants(variant, [4, 32]);
+                let made = [false, true].map(|numbers| {
+                    let text = cooperative::sized(&kernel.shader.text(), 8, numbers);
+                    let (module, info) = module(kernel.shader, &text, &constants).expect(&name);
+                    // Metal has no operators for matrices: such forms are not offered there (`kernels::product::offered`).
+                    assert_eq!(scales(&module, &info), variant.sets("SUBGROUPS").is_some(), "{name}");
+                    let text = to_msl(kernel.shader, &module, &info, true).expect(&name);
+                    in_numbers(&String::from_utf8_lossy(&text))
+                });
+                assert_eq!(made, [false, true], "{name}");
+            }
+        }
     }
 }
