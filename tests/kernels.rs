@@ -168,7 +168,8 @@ fn kernels_match_their_twins_unchecked() {
     walk(&common::unchecked_engine());
 }
 
-/// The text for Metal, on whatever has matrices: each kernel on them in its smallest forms, which compile in no time.
+/// The text for Metal, on whatever has matrices: each kernel on them in its smallest forms, since the
+/// software adapter compiles large ones for seconds.
 #[test]
 fn matrices_out_of_numbers_match_their_twins() {
     let engine = common::engine_with_numbers();
