@@ -43,7 +43,6 @@ pub fn timed(engine: &Engine, sampling: Sampling, recording: &Recording) -> Resu
     let since = Instant::now();
     let program = Program::new(engine, recording)?;
     let all = 0..program.len();
-    run(engine, &program, all.clone(), 1)?;
     awake(engine, since, || run(engine, &program, all.clone(), 1).map(drop))?;
     let times = warmed(engine, sampling, &program, all.clone())?;
     let mut samples = Vec::with_capacity(sampling.repeats);

@@ -103,7 +103,6 @@ fn at_work(
         let chosen = usual.dispatches.iter().any(is_form);
         let since = Instant::now();
         let program = Program::named(engine, &recording, shader.name)?;
-        timing::run(engine, &program, 0..program.len(), 1)?;
         timing::awake(engine, since, || timing::run(engine, &program, 0..program.len(), 1).map(drop))?;
         let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
         forms.push((Timed { measured, chosen }, program, times, Vec::new()));
