@@ -85,7 +85,7 @@ fn upload(engine: &Engine, array: &Array, dtype: DType) -> Tensor {
     engine.upload("test", array, dtype).expect("memory")
 }
 
-fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<(), String> {
+fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case, constant: bool) -> Result<(), String> {
     let inputs: Vec<Tensor> = case.inputs.iter().map(|(a, d)| upload(engine, a, *d)).collect();
     let poisoned = |shape: &relabel::base::Shape, dtype| {
         let tensor = engine.tensor("output", shape.clone(), dtype).expect("memory");
@@ -110,7 +110,9 @@ fn run(engine: &Engine, kernel: &Kernel, variant: usize, case: &Case) -> Result<
     if !by_shape && !recording.dispatches.iter().any(|d| d.shader.name == kernel.shader.name) {
         return Err("recorded another kernel".into());
     }
+    recording.dispatches.iter_mut().for_each(|d| d.constant |= constant);
     let program = Program::new(engine, &recording).map_err(|e| e.to_string())?;
+    assert!(!constant || program.builds().all(|build| !build.params.is_empty()), "parameters in a uniform");
     program.run(engine, 1).map_err(|e| e.to_string())?;
     for (i, (tensor, output)) in outputs.iter().zip(&case.outputs).enumerate() {
         let words = readback::read_words::<u32>(engine, &[tensor]).map_err(|e| e.to_string())?.remove(0);
@@ -149,7 +151,7 @@ fn walk(engine: &Engine) {
             }
             for case in &cases {
                 count += 1;
-                if let Err(text) = run(engine, kernel, index, case) {
+                if let Err(text) = run(engine, kernel, index, case, false) {
                     failures.push(format!("{} [{}] {}: {text}", kernel.shader.name, variant.name, case.name));
                 }
             }
@@ -187,11 +189,33 @@ fn matrices_out_of_numbers_match_their_twins() {
         for (index, variant) in forms.filter(|(index, _)| offered(&engine, (kernel.shader, *index))) {
             ran += 1;
             for case in cases.iter().take(2) {
-                run(&engine, kernel, index, case)
+                run(&engine, kernel, index, case, false)
                     .unwrap_or_else(|e| panic!("{} [{}] {}: {e}", kernel.shader.name, variant.name, case.name));
             }
         }
         // Metal has no forms by bands.
         assert!(ran > 0 || engine.info().backend == wgpu::Backend::Metal, "{}", kernel.shader.name);
+    }
+}
+
+/// Parameters as constants of the text, as GPUs get those of bands: fields of every type, and a form by bands where there are
+/// matrices.
+#[test]
+fn parameters_can_be_constants() {
+    let engine = common::engine_with_constants();
+    for (name, form) in [("axpby", None), ("sum_rows", None), ("batch_norm_sums", None), ("conv2d_halo", Some("16x16"))]
+    {
+        let kernel = REGISTRY.iter().find(|k| k.shader.name == name).expect("a kernel");
+        let fits = |i: &usize| {
+            let shape = kernel.shader.variants[*i].name.split_once(' ');
+            form.is_none_or(|form| shape.is_some_and(|(_, f)| f == form)) && offered(&engine, (kernel.shader, *i))
+        };
+        let Some(index) = (0..kernel.shader.variants.len()).find(fits) else {
+            eprintln!("{name}: not offered by this adapter");
+            continue;
+        };
+        for case in (kernel.cases)().iter().take(2) {
+            run(&engine, kernel, index, case, true).unwrap_or_else(|e| panic!("{name} {}: {e}", case.name));
+        }
     }
 }

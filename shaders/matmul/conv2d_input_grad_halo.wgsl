@@ -16,33 +16,28 @@ enable f16;
 enable wgpu_cooperative_matrix;
 
 struct Params {
-    rows: u32,             // R
-    height: u32,           // OH
-    width: u32,            // OW
-    channels: u32,         // pad4(Cout) / 4
-    out_height: u32,       // H
-    out_width: u32,        // W
-    outputs: u32,          // pad4(C) / 4
-    kernel_width: u32,     // kw
-    taps: u32,             // kh · kw
-    taps_reciprocal: u32,  // 2²⁰ / kw, rounded up
-    padding: u32,          // of the turned convolution: kh − 1 − padding
-    pitch: u32,            // positions a line: OW + 2 · padding
-    band: u32,             // lines of dx a workgroup
-    bands: u32,            // bands an image
-    images: u32,           // images a block; 1 unless a band is all of one
-    blocks: u32,           // bands of all images, or blocks of images
-    turns: u32,            // blocks a workgroup, at most
-    run: u32,              // blocks of the gradient by weights after which sums leave the matrix unit
-    image_tiles: u32,      // tiles of SIDE positions of an image's band
-    tiles_reciprocal: u32, // 2²⁰ / image_tiles, rounded up
-    tile_pitch: u32,       // positions a line in tiles: of the output where its lines are whole tiles, else pitch
-    tile_reciprocal: u32,  // 2²⁰ / tile_pitch, rounded up
-    image_positions: u32,  // positions of an image's part
-    image_reciprocal: u32, // 2²⁰ / image_positions, rounded up
-    line_reciprocal: u32,  // 2²⁰ / pitch, rounded up
-    columns: u32,          // C
-    parts: u32,            // 1
+    rows: u32,            // R
+    height: u32,          // OH
+    width: u32,           // OW
+    channels: u32,        // pad4(Cout) / 4
+    out_height: u32,      // H
+    out_width: u32,       // W
+    outputs: u32,         // pad4(C) / 4
+    kernel_width: u32,    // kw
+    taps: u32,            // kh · kw
+    padding: u32,         // of the turned convolution: kh − 1 − padding
+    pitch: u32,           // positions a line: OW + 2 · padding
+    band: u32,            // lines of dx a workgroup
+    bands: u32,           // bands an image
+    images: u32,          // images a block; 1 unless a band is all of one
+    blocks: u32,          // bands of all images, or blocks of images
+    turns: u32,           // blocks a workgroup, at most
+    run: u32,             // blocks of the gradient by weights after which sums leave the matrix unit
+    image_tiles: u32,     // tiles of SIDE positions of an image's band
+    tile_pitch: u32,      // positions a line in tiles: of the output where its lines are whole tiles, else pitch
+    image_positions: u32, // positions of an image's part
+    columns: u32,         // C
+    parts: u32,           // 1
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

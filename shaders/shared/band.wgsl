@@ -67,10 +67,9 @@ struct Place {
 fn place_of(i: u32, first_vector: u32, block: Block) -> Place {
     let position = i / VECTORS;
     let channel = first_vector + i % VECTORS;
-    // Products with reciprocals, exact for what fits (halo.rs).
-    let image = (position * params.image_reciprocal) >> 20u;
+    let image = position / params.image_positions;
     let within = position - image * params.image_positions;
-    let line = (within * params.line_reciprocal) >> 20u;
+    let line = within / params.pitch;
     let y = i32(block.line + line) - i32(params.padding);
     let x = i32(within - line * params.pitch) - i32(params.padding);
     let r = block.image + image;
@@ -118,9 +117,9 @@ struct Spot {
 }
 
 fn spot_of(tile: u32, row: u32) -> Spot {
-    let image = (tile * params.tiles_reciprocal) >> 20u;
+    let image = tile / params.image_tiles;
     let position = (tile - image * params.image_tiles) * SIDE + row;
-    let line = (position * params.tile_reciprocal) >> 20u;
+    let line = position / params.tile_pitch;
     return Spot(image, line, position - line * params.tile_pitch);
 }
 
@@ -133,6 +132,6 @@ fn first_position(tile: u32) -> u32 {
 // How far a tap lies from the first, in vectors; past the last tap, of the last.
 fn shift_of(tap: u32) -> u32 {
     let own = min(tap, params.taps - 1u);
-    let ky = (own * params.taps_reciprocal) >> 20u;
+    let ky = own / params.kernel_width;
     return (ky * params.pitch + own - ky * params.kernel_width) * LINE;
 }

@@ -315,7 +315,7 @@ fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace)
 
 /// Every pipeline of the traced step once.
 fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
-    let mut pipelines: Vec<Build> = Vec::new();
+    let mut pipelines: Vec<&Build> = Vec::new();
     for build in trace.plays.iter().flat_map(|p| p.program.builds()) {
         if !pipelines.contains(&build) {
             pipelines.push(build);
@@ -324,9 +324,9 @@ fn dump(engine: &Engine, folder: &Path, trace: &Trace) -> Result<()> {
     dump_pipelines(engine, folder, &pipelines)
 }
 
-fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[Build]) -> Result<()> {
+fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[&Build]) -> Result<()> {
     let (mut count, mut refused) = (0, Vec::new());
-    for &build in pipelines {
+    for build in pipelines {
         for file in languages(build, &engine.text(build), &engine.constants(build), engine.checked()) {
             write(&folder.join(&file.name), "a shader", &file.bytes)?;
             count += 1;
@@ -384,7 +384,8 @@ fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: O
     if let Some(folder) = &args.dump {
         let kernels = profile::kernel::family(profile::kernel::find(name)?);
         let all = kernels.iter().flat_map(|k| (0..k.shader.variants.len()).map(|v| Build::declared(k.shader, v)));
-        dump_pipelines(&engine, folder, &all.collect::<Vec<_>>())?;
+        let all: Vec<Build> = all.collect();
+        dump_pipelines(&engine, folder, &all.iter().collect::<Vec<_>>())?;
     }
     Ok(())
 }

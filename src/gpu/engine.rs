@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::ThreadId;
 
 use super::adapter::{self, AdapterChoice};
+use super::constants::with_constants;
 use super::elements::{arrays, kept_as};
 use super::shader::Key;
 use super::texels;
@@ -33,6 +34,8 @@ pub struct Options {
     pub all_textures: bool,
     /// Load cooperative matrices from arrays of numbers, as on Metal, where vectors would do: for tests.
     pub numbers: bool,
+    /// Make parameters constants also on a software adapter, whose compiler takes minutes over loops that it can unroll: for tests.
+    pub constants: bool,
 }
 
 impl Default for Options {
@@ -45,6 +48,7 @@ impl Default for Options {
             labels: false,
             all_textures: false,
             numbers: false,
+            constants: false,
         }
     }
 }
@@ -70,6 +74,7 @@ pub struct Engine {
     pipelines: Mutex<HashMap<Key, Pipeline>>,
     all_textures: bool,
     numbers: bool,
+    constants: bool,
     textures: Mutex<Vec<Weak<wgpu::Texture>>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
@@ -132,6 +137,7 @@ impl Engine {
                 note(&sink, format!("the device was lost: {text}"));
             }
         });
+        let constants = options.constants || info.device_type != wgpu::DeviceType::Cpu;
         Ok(Arc::new(Self {
             device,
             queue,
@@ -140,6 +146,7 @@ impl Engine {
             pipelines: Mutex::default(),
             all_textures: options.all_textures,
             numbers,
+            constants,
             textures: Mutex::default(),
             trouble,
             allocated: AtomicU64::new(0),
@@ -347,7 +354,7 @@ impl Engine {
     }
 
     /// The pipeline of a kernel's variant, built at first use.
-    pub(super) fn pipeline(&self, build: Build) -> Result<Pipeline> {
+    pub(super) fn pipeline(&self, build: &Build) -> Result<Pipeline> {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = pipelines.get(&build.key()) {
             return Ok(found.clone());
@@ -380,6 +387,12 @@ impl Engine {
         let least = if adapter::recent_mesa(&self.info) { texels::REUSE } else { 0 };
         let bytes = dispatch.tensors.iter().map(Tensor::bytes).sum::<u64>();
         self.all_textures || (bytes >= texels::LEAST && dispatch.cost.operations >= least * bytes)
+    }
+
+    /// What a dispatch's pipeline is built of on this device.
+    pub(super) fn build_of(&self, dispatch: &Dispatch, texels: Places) -> Build {
+        let build = dispatch.build(texels);
+        if self.constants { build } else { Build { params: Vec::new(), ..build } }
     }
 
     /// How textures hold those tensors of a dispatch that are read from them.
@@ -418,19 +431,20 @@ impl Engine {
     }
 
     /// The text that a pipeline is built of on this device.
-    pub fn text(&self, build: Build) -> String {
+    pub fn text(&self, build: &Build) -> String {
         let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16), self.numbers);
         let names = |places: Places| places.names(build.shader);
-        kept_as(&text, &names(build.halves), &names(build.texels), self.loads_words())
+        let text = kept_as(&text, &names(build.halves), &names(build.texels), self.loads_words());
+        if build.params.is_empty() { text } else { with_constants(&text, &build.params) }
     }
 
     /// The override constants that a pipeline is built of on this device.
-    pub fn constants(&self, build: Build) -> Vec<(&'static str, f64)> {
+    pub fn constants(&self, build: &Build) -> Vec<(&'static str, f64)> {
         let sizes = [self.info.subgroup_min_size, cooperative::largest_subgroup(&self.info)];
         cooperative::constants(&build.shader.variants[build.variant], sizes)
     }
 
-    fn build(&self, build: Build) -> Result<Pipeline> {
+    fn build(&self, build: &Build) -> Result<Pipeline> {
         let (text, shader) = (self.text(build), build.shader);
         if let Some(folder) = std::env::var_os("RELABEL_DUMP_SHADERS") {
             let path = Path::new(&folder).join(format!("{}.wgsl", build.name()));

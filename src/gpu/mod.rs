@@ -3,6 +3,7 @@
 
 pub mod adapter;
 pub mod clock;
+pub mod constants;
 pub mod cooperative;
 pub mod elements;
 pub mod engine;

@@ -67,14 +67,14 @@ impl Program {
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let formats: Vec<_> = recording.dispatches.iter().map(|d| engine.formats(d)).collect();
         let with_texels =
-            |(d, formats): (&Dispatch, &Vec<Option<_>>)| d.build(Places::of(formats.iter().map(Option::is_some)));
+            |(d, formats): (&Dispatch, &Vec<_>)| engine.build_of(d, Places::of(formats.iter().map(Option::is_some)));
         let builds: Vec<Build> = recording.dispatches.iter().zip(&formats).map(with_texels).collect();
         let texels = Plan::new(&recording.dispatches, &formats);
         let textures = engine.textures(&texels.slots);
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
         let mut ready = Vec::with_capacity(recording.dispatches.len());
-        for (at, ((d, &build), offset)) in recording.dispatches.iter().zip(&builds).zip(places).enumerate() {
-            let found = engine.pipeline(build)?;
+        for (at, ((d, build), offset)) in recording.dispatches.iter().zip(builds).zip(places).enumerate() {
+            let found = engine.pipeline(&build)?;
             let window = |buffer, offset, bytes: u64| {
                 wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
@@ -139,8 +139,8 @@ impl Program {
     }
 
     /// What the pipelines of its dispatches are built of.
-    pub fn builds(&self) -> impl Iterator<Item = Build> {
-        self.0.ready.iter().map(|ready| ready.build)
+    pub fn builds(&self) -> impl Iterator<Item = &Build> {
+        self.0.ready.iter().map(|ready| &ready.build)
     }
 
     /// Before which dispatches inputs are copied into textures, in order, one a copy.

@@ -44,12 +44,15 @@ pub struct Dispatch {
     pub label: String,
     /// Least work.
     pub cost: Cost,
+    /// Whether the parameters are constants of its pipeline ([`Recording::dispatch_constant`]).
+    pub constant: bool,
 }
 
 impl Dispatch {
     /// What its pipeline is built of, with the tensors at these places read from textures.
     pub fn build(&self, texels: Places) -> Build {
-        Build { shader: self.shader, variant: self.variant, halves: Places::halves(&self.tensors), texels }
+        let params = if self.constant { self.params.clone() } else { Vec::new() };
+        Build { shader: self.shader, variant: self.variant, halves: Places::halves(&self.tensors), texels, params }
     }
 }
 
@@ -164,7 +167,27 @@ impl Recording {
             groups,
             label: self.label.clone(),
             cost,
+            constant: false,
         });
+        Ok(())
+    }
+
+    /// As [`Recording::dispatch_variant`], with the parameters as constants of a pipeline of its own
+    /// ([`constants`](super::constants)): for kernels that a driver's compiler makes faster when it knows all sizes.
+    ///
+    /// # Errors
+    /// As [`Recording::dispatch_variant`].
+    pub fn dispatch_constant<P: bytemuck::Pod>(
+        &mut self,
+        shader: &'static Shader,
+        variant: usize,
+        params: P,
+        tensors: &[&Tensor],
+        groups: [u32; 3],
+        cost: Cost,
+    ) -> Result<()> {
+        self.dispatch_variant(shader, variant, params, tensors, groups, cost)?;
+        self.dispatches.iter_mut().next_back().expect("one was appended").constant = true;
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! A compute shader as data: its text, what it binds, and its variants.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::elements::can_be_half;
 use super::{Tensor, cooperative};
 use crate::base::{DType, Error, Result};
@@ -85,11 +87,11 @@ impl Places {
     }
 }
 
-/// What tells a pipeline from others: shader, variant, tensors in half precision, tensors in textures.
-pub type Key = (&'static str, usize, Places, Places);
+/// What tells a pipeline from others: shader, variant, tensors in half precision, tensors in textures, constant parameters.
+pub type Key = (&'static str, usize, Places, Places, Vec<u8>);
 
 /// What a pipeline is built of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Build {
     /// The kernel.
     pub shader: &'static Shader,
@@ -99,15 +101,18 @@ pub struct Build {
     pub halves: Places,
     /// Its tensors that are read from textures ([`texels`](super::texels)).
     pub texels: Places,
+    /// The bytes of its parameters where they are constants ([`constants`](super::constants)); else empty.
+    pub params: Vec<u8>,
 }
 
 impl Build {
     /// A variant with all tensors as the shader declares them.
     pub fn declared(shader: &'static Shader, variant: usize) -> Self {
-        Self { shader, variant, halves: Places::default(), texels: Places::default() }
+        Self { shader, variant, halves: Places::default(), texels: Places::default(), params: Vec::new() }
     }
 
-    /// Kernel and variant, and `half` and `texels` with the names of such tensors, with dots between.
+    /// Kernel and variant, `half` and `texels` with the names of such tensors, and `sizes` with a digest of constant parameters,
+    /// with dots between.
     pub fn name(&self) -> String {
         let mut name = format!("{}.{}", self.shader.name, self.shader.variants[self.variant].name);
         for (what, places) in [("half", self.halves), ("texels", self.texels)] {
@@ -115,12 +120,17 @@ impl Build {
                 name += &format!(".{what}-{}", places.names(self.shader).join("-"));
             }
         }
+        if !self.params.is_empty() {
+            let mut hasher = DefaultHasher::new();
+            self.params.hash(&mut hasher);
+            name += &format!(".sizes-{:08x}", hasher.finish() >> 32);
+        }
         name
     }
 
     /// What tells it from others.
     pub fn key(&self) -> Key {
-        (self.shader.name, self.variant, self.halves, self.texels)
+        (self.shader.name, self.variant, self.halves, self.texels, self.params.clone())
     }
 }
 

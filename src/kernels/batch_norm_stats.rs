@@ -61,10 +61,24 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
         slabs,
         mode: 0,
     };
-    recording.dispatch(&SHADER, p, &[x, partial], [slabs, c.tiles(tile), 1], cost(p))?;
+    recording.dispatch_constant(
+        &SHADER,
+        recording.variants.index(&SHADER),
+        p,
+        &[x, partial],
+        [slabs, c.tiles(tile), 1],
+        cost(p),
+    )?;
     let tile = c.narrow_tile(width);
     let p = Params { tile: tile as u32, mode: 1, ..p };
-    recording.dispatch(&SHADER, p, &[partial, out], [1, c.tiles(tile), 1], cost(p))
+    recording.dispatch_constant(
+        &SHADER,
+        recording.variants.index(&SHADER),
+        p,
+        &[partial, out],
+        [1, c.tiles(tile), 1],
+        cost(p),
+    )
 }
 
 /// The least work: every value read once, three operations each; the merge reads two numbers a slab and channel.

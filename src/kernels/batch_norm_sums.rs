@@ -80,7 +80,14 @@ pub fn record(
         factor1: form.factors[1],
     };
     let first = if slabs == 1 { out } else { partial };
-    recording.dispatch(&SHADER, p, &[x, stats, u, first], [slabs as u32, c.tiles(tile), 1], cost(p))?;
+    recording.dispatch_constant(
+        &SHADER,
+        recording.variants.index(&SHADER),
+        p,
+        &[x, stats, u, first],
+        [slabs as u32, c.tiles(tile), 1],
+        cost(p),
+    )?;
     if slabs > 1 {
         sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }

@@ -160,7 +160,7 @@ pub fn record(
         let part = part.window(0, partial(&geometry, parts));
         let sums = if parts == 1 { dw } else { &part };
         let shader = &conv2d_weight_grad_halo::SHADER;
-        recording.dispatch_variant(shader, plan.variant, plan.params, &[x, dy, sums], plan.grid, geometry.cost())?;
+        recording.dispatch_constant(shader, plan.variant, plan.params, &[x, dy, sums], plan.grid, geometry.cost())?;
         return if parts == 1 { Ok(()) } else { sum_parts::record(recording, &part, dw) };
     }
     let Form { shader, variant, grid } = form(&forms, &geometry, &p);

@@ -26,8 +26,6 @@ params! {
         pub kernel_width: u32,
         /// kh · kw.
         pub taps: u32,
-        /// 2²⁰ / kw, rounded up.
-        pub taps_reciprocal: u32,
         /// Zeros on each side.
         pub padding: u32,
         /// Positions a line, borders included.
@@ -46,18 +44,10 @@ params! {
         pub run: u32,
         /// Tiles of an image's band.
         pub image_tiles: u32,
-        /// 2²⁰ / `image_tiles`, rounded up.
-        pub tiles_reciprocal: u32,
         /// Positions a line in tiles: of the output where its lines are whole tiles, else `pitch`.
         pub tile_pitch: u32,
-        /// 2²⁰ / `tile_pitch`, rounded up.
-        pub tile_reciprocal: u32,
         /// Positions of an image's part.
         pub image_positions: u32,
-        /// 2²⁰ / `image_positions`, rounded up.
-        pub image_reciprocal: u32,
-        /// 2²⁰ / `pitch`, rounded up.
-        pub line_reciprocal: u32,
         /// Channels of the output, without pads: the weights have values there that must not show.
         pub columns: u32,
         /// Parts of the gradient by the weights; 1 elsewhere.
@@ -73,13 +63,13 @@ const GROUP: usize = 1 + 2 * TILES;
 const PROCESSORS: usize = 132;
 
 macro_rules! halo {
-    ($(($name:literal, $side:literal, $split:literal, $steps:literal, $shares:literal, $across:literal, $down:literal, $taps:literal, $ahead:literal, $positions:literal)),+
+    ($(($name:literal, $side:literal, $split:literal, $steps:literal, $shares:literal, $across:literal, $down:literal, $subgroups:literal, $taps:literal, $ahead:literal, $positions:literal)),+
         ; $turned:literal) => { &[$(
         Variant::needing(
             $name,
             &[
                 ("SIDE", $side), ("SPLIT", $split), ("STEPS", $steps), ("SHARES", $shares), ("ACROSS", $across), ("DOWN", $down),
-                ("SUBGROUPS", 8.0), ("TAPS", $taps), ("AHEAD", $ahead), ("POSITIONS", $positions), ("TURNED", $turned),
+                ("SUBGROUPS", $subgroups), ("TAPS", $taps), ("AHEAD", $ahead), ("POSITIONS", $positions), ("TURNED", $turned),
             ],
             cooperative::NEEDS,
         ),
@@ -89,24 +79,24 @@ macro_rules! halo {
 macro_rules! variants {
     ($turned:literal) => {
         halo!(
-            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 9.0, 0.0, 204.0),
-            ("16 16x16", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 9.0, 0.0, 204.0),
-            ("16 16x16 wide", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 9.0, 0.0, 400.0),
-            ("16 32x32", 16.0, 1.0, 2.0, 1.0, 2.0, 2.0, 3.0, 0.0, 184.0),
-            ("16 64x64", 16.0, 1.0, 2.0, 2.0, 4.0, 4.0, 1.0, 0.0, 136.0),
-            ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 9.0, 1.0, 204.0),
-            ("16 16x16 wide half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 9.0, 0.0, 400.0),
-            ("16 32x32 half", 16.0, 0.0, 2.0, 1.0, 2.0, 2.0, 3.0, 0.0, 184.0),
-            ("16 64x64 half", 16.0, 0.0, 2.0, 2.0, 4.0, 4.0, 1.0, 0.0, 136.0),
-            ("8 by shape", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 9.0, 0.0, 240.0),
-            ("8 16x16", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 9.0, 0.0, 240.0),
-            ("8 16x16 wide", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 9.0, 0.0, 340.0),
-            ("8 32x16", 8.0, 1.0, 2.0, 2.0, 2.0, 1.0, 3.0, 0.0, 184.0),
-            ("8 8x16", 8.0, 1.0, 1.0, 1.0, 2.0, 4.0, 1.0, 0.0, 300.0),
-            ("8 16x16 half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 9.0, 1.0, 240.0),
-            ("8 16x16 wide half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 9.0, 0.0, 340.0),
-            ("8 32x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 1.0, 3.0, 0.0, 184.0),
-            ("8 8x16 half", 8.0, 0.0, 1.0, 1.0, 2.0, 4.0, 1.0, 0.0, 300.0);
+            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 1.0, 204.0),
+            ("16 16x16", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 1.0, 204.0),
+            ("16 16x16 wide", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 400.0),
+            ("16 32x32", 16.0, 1.0, 2.0, 1.0, 2.0, 2.0, 8.0, 3.0, 0.0, 184.0),
+            ("16 64x64", 16.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 1.0, 0.0, 136.0),
+            ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 1.0, 204.0),
+            ("16 16x16 wide half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 400.0),
+            ("16 32x32 half", 16.0, 0.0, 2.0, 1.0, 2.0, 2.0, 8.0, 3.0, 0.0, 184.0),
+            ("16 64x64 half", 16.0, 0.0, 2.0, 2.0, 4.0, 4.0, 16.0, 1.0, 0.0, 136.0),
+            ("8 by shape", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 240.0),
+            ("8 16x16", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 240.0),
+            ("8 16x16 wide", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 340.0),
+            ("8 32x16", 8.0, 1.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 184.0),
+            ("8 8x16", 8.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 1.0, 0.0, 300.0),
+            ("8 16x16 half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 1.0, 240.0),
+            ("8 16x16 wide half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 340.0),
+            ("8 32x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 184.0),
+            ("8 8x16 half", 8.0, 0.0, 1.0, 1.0, 2.0, 4.0, 8.0, 1.0, 0.0, 300.0);
             $turned
         )
     };
@@ -220,7 +210,6 @@ impl Seen {
         let (image_tiles, image_positions) = of_band(band);
         let images = if bands > 1 { 1 } else { (tiles / image_tiles).min(positions / image_positions).min(self.rows) };
         let tile_pitch = if line_tiles > 0 { out_width } else { pitch };
-        let reciprocal = |n: usize| (1_usize << 20).div_ceil(n) as u32;
         Some(Params {
             rows: self.rows as u32,
             height: height as u32,
@@ -231,7 +220,6 @@ impl Seen {
             outputs: outputs.div_ceil(4) as u32,
             kernel_width: kw as u32,
             taps: (kh * kw) as u32,
-            taps_reciprocal: reciprocal(kw),
             padding: self.padding as u32,
             pitch: pitch as u32,
             band: band as u32,
@@ -241,12 +229,8 @@ impl Seen {
             turns: 1,
             run: 1,
             image_tiles: image_tiles as u32,
-            tiles_reciprocal: reciprocal(image_tiles),
             tile_pitch: tile_pitch as u32,
-            tile_reciprocal: reciprocal(tile_pitch),
             image_positions: image_positions as u32,
-            image_reciprocal: reciprocal(image_positions),
-            line_reciprocal: reciprocal(pitch),
             columns: outputs as u32,
             parts: 1,
         })
@@ -338,7 +322,7 @@ pub(super) fn record(
     let [across, folds] = fold(if parts == 1 { all.min(begun) } else { all });
     p.turns = p.blocks.div_ceil(across * folds);
     let grid = [across, blocks as u32, folds];
-    Some(recording.dispatch_variant(shader, variant, p, &[source, w, output], grid, geometry.cost()))
+    Some(recording.dispatch_constant(shader, variant, p, &[source, w, output], grid, geometry.cost()))
 }
 
 /// Workgroups that run at a time on a large GPU: one or two a processor, which leaves them 50 KiB of workgroup memory (an H200).
@@ -408,17 +392,5 @@ mod tests {
         assert_eq!([of(0, false), of(0, true)], [[1, 2, 3, 4], [5, 6, 7, 8]]);
         assert_eq!([of(2, false), of(2, true), of(6, false), of(6, true)], [[2], [2], [2], [6]]);
         assert_eq!(of(9, true), [14, 15, 16, 17]);
-    }
-
-    const MOST_POSITIONS: usize = 512;
-
-    /// Quotients by reciprocals are exact for every position.
-    #[test]
-    fn reciprocals_divide() {
-        for n in 1..=MOST_POSITIONS {
-            let reciprocal = (1_usize << 20).div_ceil(n);
-            assert!((0..2 * MOST_POSITIONS).all(|i| (i * reciprocal) >> 20 == i / n), "{n}");
-            assert!(2 * MOST_POSITIONS * reciprocal < 1 << 32);
-        }
     }
 }

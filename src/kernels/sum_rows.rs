@@ -91,7 +91,14 @@ pub(super) fn fold(
     let columns = Columns::new(rows, quads);
     let tile = columns.narrow_tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(rows, quads, tile, rows, factor);
-    recording.dispatch(&SHADER, p, &[x, out], [1, columns.tiles(tile), 1], cost(p, 1))
+    recording.dispatch_constant(
+        &SHADER,
+        recording.variants.index(&SHADER),
+        p,
+        &[x, out],
+        [1, columns.tiles(tile), 1],
+        cost(p, 1),
+    )
 }
 
 fn params_of(rows: usize, quads: usize, tile: usize, slab: usize, factor: f32) -> Params {

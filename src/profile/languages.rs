@@ -23,8 +23,8 @@ pub type Constants<'a> = &'a [(&'static str, f64)];
 /// The shader of a pipeline built of `text` ([`crate::gpu::Engine::text`]) and `constants`
 /// ([`crate::gpu::Engine::constants`]), in every language; where a back end refuses it, a `.txt` holds the reason. `checked`
 /// keeps the bounds checks that wgpu would put in.
-pub fn languages(build: Build, text: &str, constants: Constants, checked: bool) -> Vec<File> {
-    let Build { shader, variant, .. } = build;
+pub fn languages(build: &Build, text: &str, constants: Constants, checked: bool) -> Vec<File> {
+    let &Build { shader, variant, .. } = build;
     let chosen = &shader.variants[variant];
     let stem = build.name();
     let file = |ending: &str, bytes: Vec<u8>| File { name: format!("{stem}.{ending}"), bytes };
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn of(shader: &'static Shader, variant: usize) -> Vec<File> {
-        languages(Build::declared(shader, variant), &shader.text(), shader.variants[variant].constants, false)
+        languages(&Build::declared(shader, variant), &shader.text(), shader.variants[variant].constants, false)
     }
 
     #[test]
