@@ -2,14 +2,21 @@
 
 use std::collections::HashMap;
 
+use relabel::base::compare::{Tolerance, compare};
 use relabel::base::labels::LabelRule;
 use relabel::base::{Array, DType};
+use relabel::gpu::{Engine, Program, Tensor, Variants, readback};
+use relabel::graph::executor::Executor;
 use relabel::graph::fuse::fuse;
 use relabel::graph::interpret::interpret;
 use relabel::graph::plan::Plan;
 use relabel::graph::{Graph, NodeId, Source, reverse};
+use relabel::kernels::product::offered;
+use relabel::kernels::{batch_norm_merge, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats};
 use relabel::models::{ModelSettings, backbone};
 use relabel::nn::{Builder, Phase};
+
+use super::common::engine;
 
 /// A network with a head, its loss, and the gradients of all parameters.
 struct Made {
@@ -91,4 +98,60 @@ fn resnet32_takes_less_memory_and_no_unit_alone() {
     assert_eq!(count(&after, "batch_norm_relu_project"), 16);
     // Every block's gradient goes around it, the last one's comes from the pooling alone.
     assert_eq!((count(&after, "relu_derivative_sum"), count(&after, "relu_derivative")), (14, 1));
+}
+
+/// The executor of a network whose convolutions by bands take a form by name, with `more` named too, and the tensors of its
+/// running statistics.
+fn executor(engine: &Engine, made: &Made, form: usize, more: &[&'static str]) -> (Executor, Vec<Tensor>) {
+    let graph = &made.b.graph;
+    let (mut placed, mut states) = (HashMap::new(), Vec::new());
+    let names =
+        made.b.parameters().iter().map(|spec| (spec, false)).chain(made.b.states().iter().map(|spec| (spec, true)));
+    for (i, (spec, state)) in names.enumerate() {
+        let id = (0..graph.nodes().len() as u32).map(NodeId).find(|&id| graph.node(id).name == spec.name).unwrap();
+        let values = Array::normal(spec.shape().sizes(), 0.5, 10 + i as u64).map(|v| v + 0.1);
+        let tensor = engine.upload(&spec.name, &values, DType::F32).unwrap();
+        placed.insert(id, tensor.clone());
+        states.extend(state.then_some(tensor));
+    }
+    let kernels = more.iter().copied().chain([conv2d_halo::SHADER.name]).map(|name| (name, form)).collect();
+    let variants = Variants { kernels, ..Variants::default() };
+    (Executor::new(engine, graph, &made.outputs, &placed, &variants).unwrap(), states)
+}
+
+/// Where both are named, statistics are found in the convolutions in front of them, with the same answer where an adapter has
+/// matrices.
+#[test]
+fn convolutions_by_bands_find_their_statistics() {
+    let engine = engine();
+    let made = network("resnet20", &[16, 16, 16], [24, 16, 16, 3]);
+    let side = engine.cooperative().unwrap_or(16);
+    let variants = conv2d_halo::SHADER.variants;
+    let form = variants.iter().position(|v| v.name == format!("{side} 16x16")).unwrap();
+    let found = [&[][..], &[conv2d_halo_stats::SHADER.name]].map(|more| {
+        let (executor, states) = executor(&engine, &made, form, more);
+        let count = |name: &str| executor.recording().dispatches.iter().filter(|d| d.shader.name == name).count();
+        let names = [&conv2d_halo_stats::SHADER, &batch_norm_merge::SHADER, &batch_norm_running::SHADER]
+            .map(|shader| count(shader.name));
+        let passes = count(batch_norm_stats::SHADER.name);
+        let values = offered(&engine, (&conv2d_halo::SHADER, form)).then(|| {
+            let images = Array::normal(&[24, 16, 16, 3], 1.0, 1).to_f32();
+            engine.write(executor.tensor(made.images).unwrap(), &images);
+            engine.write(executor.tensor(made.labels).unwrap(), &(0..24).map(|i| i % 5).collect::<Vec<u32>>());
+            Program::new(&engine, executor.recording()).unwrap().run(&engine, 1).unwrap();
+            let loss = executor.tensor(*made.outputs.last().unwrap()).unwrap();
+            let read = states.iter().chain([loss]).map(|tensor| readback::read_floats(&engine, tensor).unwrap());
+            read.collect::<Vec<_>>().concat()
+        });
+        (names, passes, values)
+    });
+    let [(apart, passes, expected), (joined, fewer, values)] = found;
+    assert_eq!((apart, passes), ([0, 0, 19], 38), "19 layers");
+    let [convolutions, merges, moved] = joined;
+    assert!(convolutions >= 17 && merges == convolutions, "{joined:?}: those of stride 1");
+    assert_eq!((moved, fewer), (19 - merges, 2 * (19 - merges)), "{joined:?}");
+    if let (Some(expected), Some(values)) = (expected, values) {
+        let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+        compare(&values, &expected, Tolerance::largest(1e-4)).unwrap();
+    }
 }

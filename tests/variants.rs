@@ -86,7 +86,7 @@ fn forms_for_gpus_stand_their_trial() {
     let engine = unchecked_engine();
     let forms = choose::for_gpus(&engine);
     // By bands too, but on Metal.
-    let on_matrices = if engine.info().backend == wgpu::Backend::Metal { 4 } else { 7 };
+    let on_matrices = if engine.info().backend == wgpu::Backend::Metal { 4 } else { 8 };
     assert_eq!(forms.len(), 4 + engine.cooperative().map_or(0, |_| on_matrices));
     let failed = trial::failures(&engine, &forms);
     assert!(failed.is_empty(), "{failed:?}");

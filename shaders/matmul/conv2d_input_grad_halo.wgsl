@@ -45,6 +45,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;        // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>; // (R, H, W, C)
 
+override FOLDED: u32 = 0u;
+
 fn source(i: u32) -> vec4<f32> {
     return dy[i];
 }

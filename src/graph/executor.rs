@@ -8,6 +8,7 @@ use super::plan::{Plan, Slot};
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::{Engine, Recording, Tensor, Variants, WAY_OUT};
+use crate::kernels::join;
 
 /// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
 /// as the optimizer) into a [`crate::gpu::Program`].
@@ -108,6 +109,7 @@ impl Executor {
         if let Some(better) = engine.chosen(recording.asked(), variants)? {
             recording = record(graph, &plan, &pool, &tensors, &better)?;
         }
+        join::join(&mut recording)?;
         Ok(Self { tensors, recording, bytes })
     }
 

@@ -39,6 +39,11 @@ pub fn unbias(count: usize) -> f64 {
     if count > 1 { count as f64 / (count as f64 - 1.0) } else { 1.0 }
 }
 
+/// The uniforms of an update with statistics of `count` values a channel.
+pub fn update(momentum: f32, count: usize, channels: usize) -> Params {
+    Params { quads: channels.div_ceil(4) as u32, keep: 1.0 - momentum, momentum, unbias: unbias(count) as f32 }
+}
+
 /// Records the update of `running` with statistics of `count` values a channel.
 ///
 /// # Errors
@@ -48,12 +53,7 @@ pub fn record(recording: &mut Recording, stats: &Tensor, momentum: f32, count: u
         return Err(Error::Shape(format!("batch_norm_running: stats (2, C): got {}", stats.shape)));
     }
     running.expect("batch_norm_running: running, as stats", stats.shape.sizes())?;
-    let p = Params {
-        quads: (stats.shape.stride() / 4) as u32,
-        keep: 1.0 - momentum,
-        momentum,
-        unbias: unbias(count) as f32,
-    };
+    let p = update(momentum, count, stats.shape.last());
     let width = recording.variant(&SHADER).constant("WIDTH");
     recording.dispatch(&SHADER, p, &[stats, running], grid(stats.shape.physical() / 4, width), cost(p))
 }

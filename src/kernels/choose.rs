@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 
 use super::product::{arrays, offered};
 use super::{
-    add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
-    batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, channel_window,
-    colour_jitter, conv2d_column, conv2d_coop, conv2d_halo, conv2d_input_grad_coop, conv2d_input_grad_halo,
-    conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
-    conv2d_weight_grad_coop, conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup,
-    conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled,
-    matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass,
-    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k,
-    trial,
+    add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
+    batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows,
+    channel_window, colour_jitter, conv2d_column, conv2d_coop, conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop,
+    conv2d_input_grad_halo, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup,
+    conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_halo, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, decode_augment,
+    gradient_norm, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
+    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
 /// Kernels that go through memory once, in the forms of [`super::flat`] and [`super::columns`].
-const STREAMING: [&Shader; 20] = [
+const STREAMING: [&Shader; 21] = [
     &add_bias::SHADER,
     &axpby::SHADER,
     &batch_norm_add_relu::SHADER,
     &batch_norm_apply::SHADER,
+    &batch_norm_merge::SHADER,
     &batch_norm_project::SHADER,
     &batch_norm_relu::SHADER,
     &batch_norm_relu_project::SHADER,
@@ -107,7 +108,15 @@ pub fn built_in(engine: &Engine) -> Variants {
             &sinkhorn_pass::SHADER
         };
         chosen.insert(pass.name, 1);
-        let wider = [&score_rows::SHADER, &assign_labels::SHADER, &top_candidates::SHADER, &sinkhorn_wide::SHADER];
+        let wider = [
+            &assign_labels::SHADER,
+            &decode_augment::SHADER,
+            &gradient_norm::SHADER,
+            &score_rows::SHADER,
+            &sinkhorn_wide::SHADER,
+            &top_candidates::SHADER,
+            &transform_views::SHADER,
+        ];
         chosen.kernels.extend(wider.map(|shader| (shader.name, 1)));
         chosen.insert(sinkhorn_update::SHADER.name, 2);
         // Thousands of columns a row: one vector of lanes would leave a GPU idle.
@@ -146,8 +155,12 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
     let cooperative: [&'static Shader; 4] =
         [&conv2d_coop::SHADER, &conv2d_input_grad_coop::SHADER, &conv2d_weight_grad_coop::SHADER, &matmul_coop::SHADER];
     // In single precision by factors in two halves; rounded ones where they are allowed.
-    let halo: [&'static Shader; 3] =
-        [&conv2d_halo::SHADER, &conv2d_input_grad_halo::SHADER, &conv2d_weight_grad_halo::SHADER];
+    let halo: [&'static Shader; 4] = [
+        &conv2d_halo::SHADER,
+        &conv2d_halo_stats::SHADER,
+        &conv2d_input_grad_halo::SHADER,
+        &conv2d_weight_grad_halo::SHADER,
+    ];
     let of_side = |shader: &'static Shader| {
         let side = engine.cooperative()?;
         let form = (shader, shader.variants.iter().position(|variant| variant.constant("SIDE") == side)?);

@@ -15,6 +15,7 @@ pub mod axpby;
 pub mod batch_norm;
 pub mod batch_norm_add_relu;
 pub mod batch_norm_apply;
+pub mod batch_norm_merge;
 pub mod batch_norm_project;
 pub mod batch_norm_relu;
 pub mod batch_norm_relu_project;
@@ -36,6 +37,7 @@ pub mod conv2d;
 pub mod conv2d_column;
 pub mod conv2d_coop;
 pub mod conv2d_halo;
+pub mod conv2d_halo_stats;
 pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_coop;
 pub mod conv2d_input_grad_halo;
@@ -76,6 +78,7 @@ pub mod gather_rows;
 pub mod gradient_norm;
 pub mod grey_sums;
 pub mod halo;
+pub mod join;
 pub mod loss_scale;
 pub mod masked_softmax;
 pub mod matmul;
@@ -146,6 +149,7 @@ pub static REGISTRY: &[Kernel] = &[
     axpby::KERNEL,
     batch_norm_add_relu::KERNEL,
     batch_norm_apply::KERNEL,
+    batch_norm_merge::KERNEL,
     batch_norm_project::KERNEL,
     batch_norm_relu::KERNEL,
     batch_norm_relu_project::KERNEL,
@@ -163,6 +167,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_column::KERNEL,
     conv2d_coop::KERNEL,
     conv2d_halo::KERNEL,
+    conv2d_halo_stats::KERNEL,
     conv2d_input_grad::KERNEL,
     conv2d_input_grad_coop::KERNEL,
     conv2d_input_grad_halo::KERNEL,
