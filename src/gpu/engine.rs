@@ -74,7 +74,7 @@ pub struct Engine {
     pipelines: Mutex<HashMap<Key, Pipeline>>,
     all_textures: bool,
     numbers: bool,
-    constants: bool,
+    constant_parameters: bool,
     textures: Mutex<Vec<Weak<wgpu::Texture>>>,
     trouble: Arc<Mutex<Option<String>>>,
     allocated: AtomicU64,
@@ -137,7 +137,7 @@ impl Engine {
                 note(&sink, format!("the device was lost: {text}"));
             }
         });
-        let constants = options.constants || info.device_type != wgpu::DeviceType::Cpu;
+        let constant_parameters = options.constants || info.device_type != wgpu::DeviceType::Cpu;
         Ok(Arc::new(Self {
             device,
             queue,
@@ -146,7 +146,7 @@ impl Engine {
             pipelines: Mutex::default(),
             all_textures: options.all_textures,
             numbers,
-            constants,
+            constant_parameters,
             textures: Mutex::default(),
             trouble,
             allocated: AtomicU64::new(0),
@@ -392,7 +392,7 @@ impl Engine {
     /// What a dispatch's pipeline is built of on this device.
     pub(super) fn build_of(&self, dispatch: &Dispatch, texels: Places) -> Build {
         let build = dispatch.build(texels);
-        if self.constants { build } else { Build { params: Vec::new(), ..build } }
+        if self.constant_parameters { build } else { Build { params: Vec::new(), ..build } }
     }
 
     /// How textures hold those tensors of a dispatch that are read from them.

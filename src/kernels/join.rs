@@ -4,7 +4,10 @@
 
 use super::{batch_norm_merge, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats, halo};
 use crate::base::{DType, Result, Shape};
-use crate::gpu::{Cost, Dispatch, Recording, Tensor};
+use crate::gpu::{Cost, Dispatch, Recording, Shader, Tensor};
+
+/// What it puts into recordings.
+pub const KERNELS: [&Shader; 2] = [&conv2d_halo_stats::SHADER, &batch_norm_merge::SHADER];
 
 /// Joins what fits, where the recording's variants name `conv2d_halo_stats`.
 ///

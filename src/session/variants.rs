@@ -12,7 +12,7 @@ use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Shader, Variants};
 use crate::kernels::product::{FORMS, Product, needs, offered};
 use crate::kernels::tune::{BUDGET, Measured, Tuner};
-use crate::kernels::{REGISTRY, choose};
+use crate::kernels::{REGISTRY, choose, join};
 use crate::train::checkpoint::write_atomically;
 
 /// The version of the file's layout.
@@ -218,9 +218,10 @@ fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
     Ok((shader.name, variant))
 }
 
-/// relabel's version, and a number for the texts of the forms: what was measured of others does not hold for them.
+/// relabel's version, and a number for the texts of the forms and of what they are joined with: what was measured of others does not hold for them.
 fn version() -> String {
-    let texts: String = FORMS.iter().flat_map(|(_, forms)| *forms).map(|(shader, _)| shader.text()).collect();
+    let forms = FORMS.iter().flat_map(|(_, forms)| *forms).map(|&(shader, _)| shader);
+    let texts: String = forms.chain(join::KERNELS).map(Shader::text).collect();
     format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), fnv1a(&texts))
 }
 
