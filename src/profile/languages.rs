@@ -126,6 +126,7 @@ mod tests {
     use naga::{Expression, TypeInner};
 
     use super::*;
+    use crate::gpu::constants::with_constants;
     use crate::gpu::{Variant, cooperative, read, write};
     use crate::kernels::{REGISTRY, matmul};
 
@@ -166,6 +167,26 @@ mod tests {
         }
         let wgsl = text(&of(&matmul::SHADER, 1), ".wgsl");
         assert!(wgsl.starts_with(matmul::SHADER.source) && wgsl.contains("WIDTH = "), "{wgsl}");
+    }
+
+    #[test]
+    fn parameters_can_be_constants_in_every_language() {
+        for kernel in REGISTRY {
+            let shader = kernel.shader;
+            let (whole, bound) = (shader.text(), of(shader, 0));
+            let fields =
+                whole.split_once("struct Params {").and_then(|(_, rest)| rest.split_once("\n}")).expect("fields").0;
+            let numbers = fields.lines().filter_map(|line| line.split("//").next()?.split_once(':'));
+            let ones = numbers.map(|(_, ty)| if ty.contains("f32") { 1f32.to_bits() } else { 1 });
+            let params: Vec<u8> = ones.flat_map(u32::to_le_bytes).collect();
+            let build = Build { params, ..Build::declared(shader, 0) };
+            let text = with_constants(&whole, &build.params);
+            let files = languages(&build, &text, shader.variants[0].constants, false);
+            let endings = |files: &[File]| -> Vec<String> {
+                files.iter().map(|f| f.name.rsplit_once('.').expect("an ending").1.to_owned()).collect()
+            };
+            assert_eq!(endings(&files), endings(&bound), "{}: refused where a uniform is not", shader.name);
+        }
     }
 
     #[test]
