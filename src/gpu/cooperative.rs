@@ -14,14 +14,20 @@ const fn room(side: u32) -> u32 {
     if side == 16 { 40 << 10 } else { 32 << 10 }
 }
 
+/// Subgroups that the largest workgroup of a side has.
+pub const fn subgroups(side: u32) -> u32 {
+    if side == 16 { 16 } else { 8 }
+}
+
 /// The side of the adapter's square matrices with f16 factors and f32 sums; `None` without any that can be used. Vulkan
 /// lists 16 or 8, Metal 8.
 pub fn side(adapter: &wgpu::Adapter) -> Option<u32> {
     let (info, limits) = (adapter.get_info(), adapter.limits());
     let lanes = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
-    let able = adapter.features().contains(NEEDS) && lanes >= 8 * largest_subgroup(&info);
-    listed(&adapter.cooperative_matrix_properties())
-        .filter(|&side| able && limits.max_compute_workgroup_storage_size >= room(side))
+    let fits = |side| {
+        lanes >= subgroups(side) * largest_subgroup(&info) && limits.max_compute_workgroup_storage_size >= room(side)
+    };
+    listed(&adapter.cooperative_matrix_properties()).filter(|&side| adapter.features().contains(NEEDS) && fits(side))
 }
 
 /// Lanes of the largest subgroup. wgpu says 64 for Metal, whose simdgroups have 32.

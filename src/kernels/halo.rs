@@ -355,7 +355,9 @@ mod tests {
     fn memory_and_lanes_suffice() {
         for variant in FORWARD.iter().chain(TURNED) {
             assert!(memory(variant) <= 48 << 10, "{}: {} bytes", variant.name, memory(variant));
-            assert!(variant.constant("SIDE") == 16 || memory(variant) <= 32 << 10, "{}", variant.name);
+            let side = variant.constant("SIDE");
+            assert!(side == 16 || memory(variant) <= 32 << 10, "{}", variant.name);
+            assert!(variant.constant("SUBGROUPS") <= cooperative::subgroups(side), "{}: lanes", variant.name);
         }
     }
 

@@ -227,10 +227,7 @@ pub fn offered(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
         // matrices, for which Metal has no operators, though naga writes them as they stand.
         let room = engine.limits().max_compute_workgroup_storage_size;
         let metal = engine.info().backend == wgpu::Backend::Metal;
-        let lanes = |subgroups| subgroups * cooperative::largest_subgroup(engine.info());
-        let most = engine.limits().max_compute_invocations_per_workgroup;
-        let fits = |subgroups| halo::memory(variant) <= room && lanes(subgroups) <= most && !metal;
-        let able = variant.sets("SUBGROUPS").is_none_or(fits);
+        let able = variant.sets("SUBGROUPS").is_none() || (halo::memory(variant) <= room && !metal);
         return engine.cooperative() == Some(variant.constant("SIDE")) && able;
     }
     let wide_enough = !needs.contains(wgpu::Features::SUBGROUP) || engine.info().subgroup_min_size >= 8;
