@@ -1,8 +1,9 @@
-//! A stable number for a text.
+//! A stable number for bytes.
 
 /// FNV-1a, 64 bits.
-pub fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+pub fn fnv1a(bytes: impl AsRef<[u8]>) -> u64 {
+    let next = |h: u64, b: &u8| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
+    bytes.as_ref().iter().fold(0xcbf2_9ce4_8422_2325, next)
 }
 
 #[cfg(test)]

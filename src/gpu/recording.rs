@@ -187,7 +187,9 @@ impl Recording {
         cost: Cost,
     ) -> Result<()> {
         self.dispatch_variant(shader, variant, params, tensors, groups, cost)?;
-        self.dispatches.iter_mut().next_back().expect("one was appended").constant = true;
+        if let Some(appended) = self.dispatches.last_mut() {
+            appended.constant = true;
+        }
         Ok(())
     }
 

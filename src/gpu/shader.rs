@@ -1,9 +1,8 @@
 //! A compute shader as data: its text, what it binds, and its variants.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use super::elements::can_be_half;
 use super::{Tensor, cooperative};
+use crate::base::hash::fnv1a;
 use crate::base::{DType, Error, Result};
 
 /// How a kernel uses a binding.
@@ -121,9 +120,7 @@ impl Build {
             }
         }
         if !self.params.is_empty() {
-            let mut hasher = DefaultHasher::new();
-            self.params.hash(&mut hasher);
-            name += &format!(".sizes-{:08x}", hasher.finish() >> 32);
+            name += &format!(".sizes-{:016x}", fnv1a(&self.params));
         }
         name
     }
