@@ -152,6 +152,7 @@ fn convolutions_by_bands_find_their_statistics() {
     assert_eq!((moved, fewer), (19 - merges, 2 * (19 - merges)), "{joined:?}");
     if let (Some(expected), Some(values)) = (expected, values) {
         let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-        compare(&values, &expected, Tolerance::largest(1e-4)).unwrap();
+        // Statistics that are added in another order go through 19 layers.
+        compare(&values, &expected, Tolerance::largest(1e-5)).unwrap();
     }
 }

@@ -15,37 +15,10 @@
 enable f16;
 enable wgpu_cooperative_matrix;
 
-struct Params {
-    rows: u32,            // R
-    height: u32,          // OH
-    width: u32,           // OW
-    channels: u32,        // pad4(Cout) / 4
-    out_height: u32,      // H
-    out_width: u32,       // W
-    outputs: u32,         // pad4(C) / 4
-    kernel_width: u32,    // kw
-    taps: u32,            // kh · kw
-    padding: u32,         // of the turned convolution: kh − 1 − padding
-    pitch: u32,           // positions a line: OW + 2 · padding
-    band: u32,            // lines of dx a workgroup
-    bands: u32,           // bands an image
-    images: u32,          // images a block; 1 unless a band is all of one
-    blocks: u32,          // bands of all images, or blocks of images
-    turns: u32,           // blocks a workgroup, at most
-    run: u32,             // blocks of the gradient by weights after which sums leave the matrix unit
-    image_tiles: u32,     // tiles of SIDE positions of an image's band
-    tile_pitch: u32,      // positions a line in tiles: of the output where its lines are whole tiles, else pitch
-    image_positions: u32, // positions of an image's part
-    columns: u32,         // C
-    parts: u32,           // 1
-}
-
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;       // (R, OH, OW, Cout)
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;        // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>; // (R, H, W, C)
-
-override FOLDED: u32 = 0u;
 
 fn source(i: u32) -> vec4<f32> {
     return dy[i];

@@ -1,12 +1,38 @@
 // A band of lines of images in workgroup memory, with its border and zeros outside the image, for matrices whose lines are
-// neighbouring positions; and factors as sums of two halves. Appended after a kernel with the geometry of conv2d_halo.wgsl's
-// parameters that declares `override VECTORS` (vectors of 4 channels that a position has here), `override IMAGE_ROOM`
+// neighbouring positions; and factors as sums of two halves. Appended after a kernel that binds `params`
+// and declares `override VECTORS` (vectors of 4 channels that a position has here), `override IMAGE_ROOM`
 // (vectors of the image's room), `override LANES` and `source(at) -> vec4<f32>`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
 // low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
 // part anew. Sums of a few steps leave the matrix unit, which may cut off, and are added by float32 additions.
 // Else factors are rounded to half precision.
+
+// What halo.rs says of it; of the gradient by the input, sizes are those of the convolution that it is.
+struct Params {
+    rows: u32,            // R
+    height: u32,          // H, of the source
+    width: u32,           // W
+    channels: u32,        // pad4(C) / 4
+    out_height: u32,      // OH
+    out_width: u32,       // OW
+    outputs: u32,         // pad4(Cout) / 4
+    kernel_width: u32,    // kw
+    taps: u32,            // kh · kw
+    padding: u32,         // zeros on each side
+    pitch: u32,           // positions a line: W + 2 · padding
+    band: u32,            // lines of the output a workgroup
+    bands: u32,           // bands an image
+    images: u32,          // images a block; 1 unless a band is all of one
+    blocks: u32,          // bands of all images, or blocks of images
+    turns: u32,           // blocks a workgroup, at most
+    run: u32,             // blocks of the gradient by weights after which sums leave the matrix unit
+    image_tiles: u32,     // tiles of SIDE positions of an image's band
+    tile_pitch: u32,      // positions a line in tiles: of the output where its lines are whole tiles, else pitch
+    image_positions: u32, // positions of an image's part
+    columns: u32,         // Cout
+    parts: u32,           // of the gradient by weights; 1 elsewhere
+}
 
 override SIDE: u32 = 16u;
 alias Left = coop_mat16x16<f16, A>;

@@ -2,10 +2,9 @@
 // once for all taps: a band of lines with its border (halo) and zeros outside the image. Positions count through the lines
 // of that part, so a tap is a shift of all of them, and 16 neighbouring positions are the rows of a matrix wherever a line
 // ends; places that lie in the border are computed in vain. A subgroup holds the weights of its columns and channels in
-// registers, for all blocks of its workgroup where one chunk is all channels. Appended after a kernel with the parameters and
-// bindings of conv2d_halo.wgsl, which declares `source(at) -> vec4<f32>`, `weights(at) -> vec4<f32>` and `put(at, value)` and
-// `override FOLDED` (vectors of sums that it needs afterwards), and band.wgsl. A lane puts
-// values of one vector of channels only, and lanes APART from one another of the same.
+// registers, for all blocks of its workgroup where one chunk is all channels. Appended after a kernel with the
+// bindings of conv2d_halo.wgsl, which declares `source(at) -> vec4<f32>`, `weights(at) -> vec4<f32>` and `put(at, value)`, and
+// band.wgsl. A lane puts values of one vector of channels only, and lanes ACROSS · QUADS from one another of the same.
 
 override TURNED: bool = false;   // weights transposed and their taps in reverse: the gradient by the input
 override STEPS: u32 = 1u;        // matrices of channels whose weights a subgroup holds, 1 or 2
@@ -27,8 +26,7 @@ override WEIGHT_QUADS: u32 = select(COLUMNS / 4u, VECTORS, TURNED);
 override WEIGHT_LINE: u32 = KEPT * WEIGHT_QUADS + 2u;
 override TAP_LINES: u32 = select(4u * VECTORS, COLUMNS, TURNED);
 override IMAGE_ROOM: u32 = max(POSITIONS * LINE, TAPS * TAP_LINES * WEIGHT_LINE);
-override SUM_VECTORS: u32 = max((SUBGROUPS + SPARE) * SIDE * QUADS, FOLDED);
-override APART: u32 = ACROSS * QUADS;           // lanes from one to the next that puts values of the same channels
+override SUM_VECTORS: u32 = max((SUBGROUPS + SPARE) * SIDE * QUADS, LANES); // or one a lane
 const HELD: u32 = 9u;            // taps whose weights a subgroup holds
 alias Weights = array<Right, 18>;
 
@@ -195,20 +193,6 @@ fn store_sums(block: Block, first_tile: u32, tiles: u32, first_column: u32, scal
         }
     }
     workgroupBarrier();
-}
-
-// The sum of a vector over the lanes that put values of the same channels, in a fixed order; called by all lanes after `halo`.
-fn folded(lane: u32, value: vec4<f32>) -> vec4<f32> {
-    workgroupBarrier(); // every lane has read what lay here
-    sums[lane] = value;
-    for (var half = LANES / 2u; half >= APART; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
-        }
-    }
-    workgroupBarrier();
-    return sums[lane % APART];
 }
 
 // The outputs of a workgroup: from block `first` on every `step`-th, and the columns from `first_column` on.

@@ -2,7 +2,7 @@
 //! output and the update of running ones become `conv2d_halo_stats` and `batch_norm_merge`. Values of half precision count as they
 //! were before they were rounded.
 
-use super::{batch_norm_merge, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats, halo};
+use super::{batch_norm_merge, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats};
 use crate::base::{DType, Result, Shape};
 use crate::gpu::{Cost, Dispatch, Recording, Shader, Tensor};
 
@@ -63,18 +63,17 @@ fn statistics(
     merge: &Dispatch,
     running: &Dispatch,
 ) -> Result<()> {
-    let [x, w, y] = convolution.tensors.as_slice() else { unreachable!("three bindings") };
-    let params: halo::Params = bytemuck::pod_read_unaligned(&convolution.params);
-    recording.label(&convolution.label);
-    let (shader, variant) = (&conv2d_halo_stats::SHADER, convolution.variant);
-    let tensors = [x, w, y, partial];
-    recording.dispatch_constant(shader, variant, params, &tensors, convolution.groups, Cost::default())?;
     let Cost { operations, bytes } = convolution.cost;
-    if let Some(joined) = recording.dispatches.last_mut() {
+    recording.dispatches.push(Dispatch {
+        shader: &conv2d_halo_stats::SHADER,
+        tensors: [convolution.tensors.as_slice(), std::slice::from_ref(partial)].concat(),
         // Three operations for each output more, and the parts' statistics written.
-        let operations = operations + 3 * y.shape.elements() as u64;
-        joined.cost = Cost { operations, bytes: bytes + partial.bytes() };
-    }
+        cost: Cost {
+            operations: operations + 3 * convolution.tensors[2].shape.elements() as u64,
+            bytes: bytes + partial.bytes(),
+        },
+        ..convolution.clone()
+    });
     recording.label(&merge.label);
     let update = bytemuck::pod_read_unaligned(&running.params);
     batch_norm_merge::record(recording, partial, update, &merge.tensors[1], &running.tensors[1])
