@@ -3,7 +3,7 @@
 //   out[z, row, c] = factor · b[z, c]
 //
 // Shapes     b (Z, C) -> out (Z, rows, C); C padded, handled as vec4
-// Dispatch   (slabs, tiles, Z): a lane keeps its column's value for every row it handles (no division an element)
+// Dispatch   (tiles, slabs, Z): a lane keeps its column's value for every row it handles (no division an element)
 // Shared     none
 // Order      no reduction
 
@@ -23,12 +23,12 @@ override WIDTH: u32 = 64u; // lanes a group; a power of two
 
 @compute @workgroup_size(WIDTH)
 fn broadcast_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let value = params.factor * b[group.z * params.quads + column];
     for (var row = first + lane / params.tile; row < end; row += lanes) {

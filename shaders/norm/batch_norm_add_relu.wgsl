@@ -4,7 +4,7 @@
 //
 // Shapes     x, residual (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
 //            (weight, bias and residual are zero in the pads, so out is; eps keeps the root's inverse finite there)
-// Dispatch   (slabs, tiles, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      He et al., "Deep residual learning for image recognition", 2016, figure 2
@@ -36,12 +36,12 @@ fn passed(x: vec4<f32>, residual: vec4<f32>, mean: vec4<f32>, scale: vec4<f32>, 
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_add_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let mean = stats[column];
     let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);

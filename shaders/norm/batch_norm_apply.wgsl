@@ -5,7 +5,7 @@
 //
 // Shapes     x (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
 //            (weight and bias are zero in the pads, so out is; eps keeps r finite there)
-// Dispatch   (slabs, tiles, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1
@@ -33,12 +33,12 @@ override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let mean = params.centre * stats[column];
     var scale = params.factor1 * affine[params.quads + column];

@@ -5,7 +5,7 @@
 //   running[1] = keep · running[1] + momentum · unbias · variance        unbias = N / (N - 1), 1 where N = 1
 //
 // Shapes     partial (G, 3, C): mean, squares about it, n -> stats (2, C), running (2, C); C padded, handled as vec4
-// Dispatch   (1, tiles, 1): group (0, t) takes the t-th tile of columns
+// Dispatch   (tiles, 1, 1): group (t, 0) takes the t-th tile of columns
 // Shared     2 · WIDTH vec4
 // Order      each lane its own parts in rising order, then a tree over lanes: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
@@ -48,7 +48,7 @@ fn batch_norm_merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let lanes = WIDTH / params.tile;
     let start = lane / params.tile;
     let rounds = (params.parts + lanes - 1u) / lanes;
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     let inner = min(column, params.quads - 1u);
     // Of the first part, which has values: nothing cancels about it.
     let centre = partial[inner];

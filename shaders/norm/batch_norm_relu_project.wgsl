@@ -4,7 +4,7 @@
 //   out = weight · r · (m - mean(m) - x̂ · mean(m x̂)),   mean(m) = sums[0] / rows,   mean(m x̂) = sums[1] / rows
 //
 // Shapes     x, u (rows, C), stats, sums, affine (2, C) -> out (rows, C); C padded, handled as vec4
-// Dispatch   (slabs, tiles, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: the gradient in x, collected
@@ -45,12 +45,12 @@ fn projected(x: vec4<f32>, u: vec4<f32>, map: Map) -> vec4<f32> {
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_relu_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let n = f32(params.rows);
     let mean = stats[column];

@@ -5,7 +5,7 @@
 //   out[g, 0, c] = sum m[row, c],   out[g, 1, c] = sum m[row, c] x̂[row, c]
 //
 // Shapes     x, u (rows, C), stats, affine (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
-// Dispatch   (G, tiles, 1): group (g, t) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Dispatch   (tiles, G, 1): group (t, g) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
 // Shared     2 · WIDTH vec4
 // Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ
@@ -33,9 +33,9 @@ var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_relu_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let inside = column < params.quads;
     var plain_a = vec4(0.0);
@@ -105,7 +105,7 @@ fn batch_norm_relu_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_
     second_sum[lane] = (against_a + against_b) + (against_c + against_d);
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
-        out[2u * group.x * params.quads + column] = first_sum[lane];
-        out[(2u * group.x + 1u) * params.quads + column] = r * second_sum[lane];
+        out[2u * group.y * params.quads + column] = first_sum[lane];
+        out[(2u * group.y + 1u) * params.quads + column] = r * second_sum[lane];
     }
 }

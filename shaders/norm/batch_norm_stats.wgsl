@@ -6,7 +6,7 @@
 //   mode 1   mean = sum n[g] mean[g] / rows,  variance = sum (M2[g] + n[g] (mean[g] - mean)²) / rows
 //
 // Shapes     x (rows, C) -> partial (G, 2, C) -> out (2, C): row 0 mean, row 1 variance; C padded, handled as vec4
-// Dispatch   mode 0: (G, tiles, 1), group (g, t) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (1, tiles, 1)
+// Dispatch   mode 0: (tiles, G, 1), group (t, g) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (tiles, 1, 1)
 // Shared     2 · WIDTH vec4
 // Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
@@ -169,9 +169,9 @@ fn merge_held(column: u32, lane: u32) {
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     if params.mode == 0u {
-        reduce_slab(group.x, column, lane);
+        reduce_slab(group.y, column, lane);
     } else if LOADS == 4u {
         merge_held(column, lane);
     } else {

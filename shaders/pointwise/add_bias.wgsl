@@ -3,7 +3,7 @@
 //   out[row, c] = x[row, c] + bias[c]
 //
 // Shapes     x (rows, C), bias (C) -> out (rows, C); C padded, handled as vec4 (pads are zero and stay zero)
-// Dispatch   (slabs, tiles, 1): a lane keeps its column's bias for every row it handles (no division an element)
+// Dispatch   (tiles, slabs, 1): a lane keeps its column's bias for every row it handles (no division an element)
 // Shared     none
 // Order      no reduction
 
@@ -24,12 +24,12 @@ override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1
 
 @compute @workgroup_size(WIDTH)
 fn add_bias(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let value = bias[column];
     var row = first + lane / params.tile;

@@ -3,7 +3,7 @@
 //   out[z, g, c] = factor · sum over the rows of the g-th slab of x[z, row, c]
 //
 // Shapes     x (Z, rows, C) -> out (Z, G, C); C padded, handled as vec4 (pads are zero and stay zero)
-// Dispatch   (G, tiles, Z): group (g, t, z) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Dispatch   (tiles, G, Z): group (t, g, z) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
 // Shared     WIDTH vec4
 // Order      each lane adds its own rows in rising order in four interleaved sums, then a tree over row lanes: fixed
 
@@ -29,9 +29,9 @@ fn sum_rows(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let column = group.y * params.tile + lane % params.tile;
+    let column = group.x * params.tile + lane % params.tile;
     let lanes = WIDTH / params.tile;
-    let first = group.x * params.slab;
+    let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     var a = vec4(0.0);
     var b = vec4(0.0);
@@ -60,6 +60,6 @@ fn sum_rows(
         }
     }
     if lane < params.tile && column < params.quads {
-        out[(group.z * groups.x + group.x) * params.quads + column] = partial[lane] * params.factor;
+        out[(group.z * groups.y + group.y) * params.quads + column] = partial[lane] * params.factor;
     }
 }

@@ -1,4 +1,4 @@
-//! Kernels that go through memory once, at the shapes of ResNet-32: bytes a second, and the share of a copy's rate; on a GPU,
+//! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18: bytes a second, and the share of a copy's rate; on a GPU,
 //! whose caches may hold these shapes, also that of a copy of the same shape. The copies and all kernels are timed in turns,
 //! so that a busy machine slows all.
 
@@ -16,6 +16,10 @@ use crate::kernels::{
 };
 
 const EPS: f32 = 1e-5;
+/// Height and width, and channels, of ResNet-32's layers.
+const RESNET32: [(usize, usize); 3] = [(32, 16), (16, 32), (8, 64)];
+/// Those of ResNet-18's at 224 pixels, which are measured in a full run.
+const RESNET18: [(usize, usize); 4] = [(56, 64), (28, 128), (14, 256), (7, 512)];
 /// The row of a copy of a layer's shape.
 const COPY: &str = "copy";
 /// Parameters of ResNet-32 with a head of 40, each tensor at a multiple of 64.
@@ -45,8 +49,11 @@ pub fn elementwise(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
 fn in_turns(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     let ceiling = ceilings::copied(engine)?;
     let mut all = vec![made_ready(engine, "ceiling: copy", &ceilings::sizes(&ceiling), &ceiling)?];
-    for (size, channels) in [(32, 16), (16, 32), (8, 64)] {
+    for (size, channels) in RESNET32 {
         layer(engine, [options.rows, size, size, channels], &mut all)?;
+    }
+    for (size, channels) in RESNET18.into_iter().filter(|_| options.full) {
+        layer(engine, [options.rows.div_ceil(8), size, size, channels], &mut all)?;
     }
     all.push(optimizer(engine)?);
     for timed in &mut all {

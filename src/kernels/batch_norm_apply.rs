@@ -67,7 +67,7 @@ pub fn record(recording: &mut Recording, form: Form, [x, stats, affine]: [&Tenso
         factor0: form.factors[0],
         factor1: form.factors[1],
     };
-    let groups = [c.rows.div_ceil(slab) as u32, c.tiles(tile), 1];
+    let groups = c.grid(tile, c.rows.div_ceil(slab), 1);
     recording.dispatch(&SHADER, p, &[x, stats, affine, out], groups, cost(p))
 }
 

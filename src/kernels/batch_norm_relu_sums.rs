@@ -52,7 +52,7 @@ pub fn record(
         recording.variants.index(&SHADER),
         p,
         &[x, stats, affine, u, first],
-        [slabs as u32, c.tiles(tile), 1],
+        c.grid(tile, slabs, 1),
         cost,
     )?;
     if slabs > 1 {

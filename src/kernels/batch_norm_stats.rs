@@ -52,13 +52,13 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
     partial.expect("batch_norm_stats: partial", scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slabs) = (c.tile(width), c.slabs(width) as u32);
+    let (tile, slabs) = (c.tile(width), c.slabs(width));
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,
         tile: tile as u32,
         slab: c.slab(width) as u32,
-        slabs,
+        slabs: slabs as u32,
         mode: 0,
     };
     recording.dispatch_constant(
@@ -66,7 +66,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
         recording.variants.index(&SHADER),
         p,
         &[x, partial],
-        [slabs, c.tiles(tile), 1],
+        c.grid(tile, slabs, 1),
         cost(p),
     )?;
     let tile = c.narrow_tile(width);
@@ -76,7 +76,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
         recording.variants.index(&SHADER),
         p,
         &[partial, out],
-        [1, c.tiles(tile), 1],
+        c.grid(tile, 1, 1),
         cost(p),
     )
 }

@@ -85,7 +85,7 @@ pub fn record(
         recording.variants.index(&SHADER),
         p,
         &[x, stats, u, first],
-        [slabs as u32, c.tiles(tile), 1],
+        c.grid(tile, slabs, 1),
         cost(p),
     )?;
     if slabs > 1 {

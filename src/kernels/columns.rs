@@ -95,9 +95,10 @@ impl Columns {
         (lanes * rows).max(self.rows.div_ceil(65_535))
     }
 
-    /// Number of tiles.
-    pub fn tiles(&self, tile: usize) -> u32 {
-        self.quads.div_ceil(tile) as u32
+    /// The groups of `slabs` slabs of each of `images` images. Those of a slab's tiles are neighbours: a software adapter gives
+    /// each core half of the groups, and two cores that store each other's neighbouring lines wait for each other.
+    pub fn grid(&self, tile: usize, slabs: usize, images: usize) -> [u32; 3] {
+        [self.quads.div_ceil(tile) as u32, slabs as u32, images as u32]
     }
 }
 
@@ -115,7 +116,7 @@ mod tests {
                     assert!(slabs <= MOST_SLABS.min(c.most_slabs()) && slab * slabs >= rows, "{c:?} at {width}");
                     assert!(slab * (slabs - 1) < rows, "an empty slab: {c:?} at {width}");
                     let tile = c.tile(width);
-                    assert!(tile.is_power_of_two() && tile <= width as usize && c.tiles(tile) as usize * tile >= quads);
+                    assert!(tile.is_power_of_two() && tile <= width as usize && c.grid(tile, slabs, 1)[0] as usize * tile >= quads);
                     for loads in [1, 4] {
                         assert!(rows.div_ceil(c.stretch(width, loads)) <= 65_535, "{c:?} at {width}");
                     }

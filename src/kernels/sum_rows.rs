@@ -55,7 +55,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, factor: f32, partial: &Tens
     }
     let tile = columns.tile(width);
     let p = params_of(columns.rows, columns.quads, tile, columns.slab(width), 1.0);
-    let groups = [slabs as u32, columns.tiles(tile), 1];
+    let groups = columns.grid(tile, slabs, 1);
     recording.dispatch(&SHADER, p, &[x, partial], groups, cost(p, 1))?;
     fold(recording, partial, slabs, columns.quads, factor, out)
 }
@@ -70,7 +70,7 @@ pub fn record_images(recording: &mut Recording, x: &Tensor, factor: f32, out: &T
     let columns = Columns::new(h * w, x.shape.stride() / 4);
     let tile = columns.tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(h * w, columns.quads, tile, h * w, factor);
-    recording.dispatch(&SHADER, p, &[x, out], [1, columns.tiles(tile), r as u32], cost(p, r))
+    recording.dispatch(&SHADER, p, &[x, out], columns.grid(tile, 1, r), cost(p, r))
 }
 
 /// Records `out = factor · Σ x` over `rows` rows of `quads` vec4 values with one group a tile: a second stage.
@@ -96,7 +96,7 @@ pub(super) fn fold(
         recording.variants.index(&SHADER),
         p,
         &[x, out],
-        [1, columns.tiles(tile), 1],
+        columns.grid(tile, 1, 1),
         cost(p, 1),
     )
 }
