@@ -12,7 +12,7 @@ const SMALL: Options = Options { rows: 1, demo_rows: 1, sides: &[16], full: fals
 #[test]
 fn small_kernels_are_measured() {
     let options = Options { repeats: 3, ..SMALL };
-    let rows = kernels(&common::unchecked_engine(), &options).expect("a bench of small kernels");
+    let rows = kernels(&common::unchecked_engine(), &options).expect("a bench of small kernels").rows;
     // ResNet-32: the stem, three stages, two passages between them; the demo: four. No gradient by the images.
     for (name, count) in [("conv2d", 10), ("conv2d_input_grad", 8), ("conv2d_weight_grad", 10)] {
         assert_eq!(rows.iter().filter(|r| r.name == name).count(), count, "{name}");
@@ -117,7 +117,7 @@ fn whole_steps_of_each_method_are_measured() {
     // Rows enough that what is not multiplied by views, the optimizer, is little.
     let options = Options { rows: 4, demo_rows: 32, ..SMALL };
     let engine = common::unchecked_engine();
-    let rows = relabel::bench::steps(&engine, &options, "demo").expect("rows");
+    let rows = relabel::bench::steps(&engine, &options, "demo").expect("rows").rows;
     let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
     let methods =
         ["baseline", "da", "mt", "sla", "sla-sd", "sela", "maxl", "sla f16"].map(|m| format!("step demo {m}"));
@@ -139,6 +139,13 @@ fn whole_steps_of_each_method_are_measured() {
         assert!((work(7) / work(3) - 1.0).abs() < 0.01, "{rows:?}");
         assert!(rows[7].planned_bytes < rows[3].planned_bytes, "{rows:?}");
     }
+    // What does not fit is told, and the rest measured.
+    let room = 2 * rows[0].allocated_bytes.expect("tensors");
+    let some = relabel::bench::steps(&common::engine_with_memory(room), &options, "demo").expect("some rows");
+    assert!(!some.rows.is_empty() && !some.left_out.is_empty(), "{some:?}");
+    assert_eq!(some.rows.len() + some.left_out.len(), rows.len());
+    assert!(some.left_out.iter().all(|text| text.starts_with("step demo ") && text.contains("bytes")), "{some:?}");
+    assert_eq!(some.rows[0].allocated_bytes, rows[0].allocated_bytes);
     let error = relabel::bench::steps(&engine, &options, "resnet99").expect_err("no such step").to_string();
     assert!(error.contains("resnet99") && error.contains("step resnet32 sla"), "{error}");
 }
@@ -179,7 +186,7 @@ fn row(name: &str, shape: &str, milliseconds: f64, best: Option<f64>) -> Row {
 }
 
 fn report(adapter: &str, rows: Vec<Row>) -> Report {
-    Report { version: "0".into(), adapter: adapter.into(), safe_shaders: false, rows }
+    Report { version: "0".into(), adapter: adapter.into(), safe_shaders: false, rows, left_out: Vec::new() }
 }
 
 #[test]

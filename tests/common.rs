@@ -22,6 +22,11 @@ pub fn own_engine() -> Arc<Engine> {
     open(Options { checked: false, ..Options::default() })
 }
 
+/// A device of its own, unchecked, with room for so many bytes.
+pub fn engine_with_memory(bytes: u64) -> Arc<Engine> {
+    open(Options { checked: false, memory: Some(bytes), ..Options::default() })
+}
+
 /// A device of its own, whose matrices lie in arrays of numbers as they do on Metal.
 pub fn engine_with_numbers() -> Arc<Engine> {
     open(Options { checked: true, numbers: true, ..Options::default() })

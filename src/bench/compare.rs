@@ -17,6 +17,9 @@ pub struct Report {
     pub safe_shaders: bool,
     /// In the order of the run.
     pub rows: Vec<Row>,
+    /// What the adapter has no room for, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// One thing that both runs measured.

@@ -103,11 +103,35 @@ impl Row {
     }
 }
 
+/// What was measured, and what was not because the adapter has no room for it.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// In the order of the run.
+    pub rows: Vec<Row>,
+    /// Name, shape and reason of each.
+    pub left_out: Vec<String>,
+}
+
+impl Measured {
+    /// Adds what came of measuring `name` at `shape`: what does not fit costs the other rows nothing.
+    ///
+    /// # Errors
+    /// When it failed for another reason than memory.
+    pub(super) fn add(&mut self, name: &str, shape: &str, row: Result<Row>) -> Result<()> {
+        match row {
+            Ok(row) => self.rows.push(row),
+            Err(Error::Memory(text)) => self.left_out.push(format!("{name} {shape}: {text}")),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
 /// Measures the kernels with the variants that training would take.
 ///
 /// # Errors
-/// When the adapter has no room, or fails.
-pub fn kernels(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
+/// When the adapter fails, or has no room for the ceilings and square matrices.
+pub fn kernels(engine: &Engine, options: &Options) -> Result<Measured> {
     if options.repeats == 0 || options.rows == 0 || options.demo_rows == 0 || options.sides.contains(&0) {
         return Err(Error::Config(format!("bench: repeats, rows and sizes must be at least 1: {options:?}")));
     }
@@ -115,8 +139,9 @@ pub fn kernels(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     for &side in options.sides {
         rows.extend(square(engine, options, side)?);
     }
-    rows.extend(products(engine, options)?);
-    Ok(rows)
+    let mut measured = Measured { rows, left_out: Vec::new() };
+    products(engine, options, &mut measured)?;
+    Ok(measured)
 }
 
 fn ceilings(engine: &Engine, options: &Options) -> Result<Vec<Row>> {

@@ -18,7 +18,7 @@ pub use compare::{Comparison, Report};
 pub use elementwise::elementwise;
 pub use export::export;
 pub use images::images;
-pub use kernels::{Options, Row, kernels};
+pub use kernels::{Measured, Options, Row, kernels};
 pub use maxl::maxl;
 pub use sela::sela;
 pub use sinkhorn::sinkhorn;

@@ -2,7 +2,7 @@
 //! the graph of its step.
 
 use super::Options;
-use super::kernels::{Row, measure};
+use super::kernels::{Measured, measure};
 use crate::base::labels::LabelRule;
 use crate::base::{DType, Result, Shape};
 use crate::gpu::{Engine, Tensor};
@@ -73,18 +73,15 @@ const NETWORKS: &[Network] = &[
 ];
 
 /// The products of each network's training step, each distinct one once.
-pub(super) fn products(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for network in NETWORKS.iter().filter(|n| options.full || !n.full) {
-        rows.extend(of(engine, options, network)?);
-    }
-    Ok(rows)
+pub(super) fn products(engine: &Engine, options: &Options, measured: &mut Measured) -> Result<()> {
+    let mut networks = NETWORKS.iter().filter(|n| options.full || !n.full);
+    networks.try_for_each(|network| of(engine, options, network, measured))
 }
 
-fn of(engine: &Engine, options: &Options, network: &Network) -> Result<Vec<Row>> {
+fn of(engine: &Engine, options: &Options, network: &Network, measured: &mut Measured) -> Result<()> {
     let mut b = Builder::new(Phase::Train { update: false });
     let wanted = gradients(&mut b, network, (network.rows)(options))?;
-    let (mut rows, mut seen) = (Vec::new(), Vec::new());
+    let mut seen = Vec::new();
     for id in needed(&b.graph, &wanted) {
         let node = b.graph.node(id);
         let Source::Computed(op) = &node.source else { continue };
@@ -97,17 +94,20 @@ fn of(engine: &Engine, options: &Options, network: &Network) -> Result<Vec<Row>>
             continue;
         }
         seen.push(key);
-        let inputs = shapes.iter().map(|s| noise(engine, s.sizes())).collect::<Result<Vec<Tensor>>>()?;
-        let inputs: Vec<&Tensor> = inputs.iter().collect();
-        let output = engine.tensor("output", node.shape.clone(), DType::F32)?;
-        let scratch = op.scratch(&shapes, &node.shape).into_iter();
-        let scratch = scratch.map(|s| engine.tensor("scratch", s, DType::F32)).collect::<Result<Vec<Tensor>>>()?;
-        let scratch: Vec<&Tensor> = scratch.iter().collect();
-        let io = Io { inputs: &inputs, output: &output, scratch: &scratch };
         let shape = format!("{} {}", network.label, sizes(op.name(), [shapes[0], shapes[1], &node.shape]));
-        rows.push(measure(engine, options, op.name(), &shape, |r| op.record(r, &io))?);
+        let row = engine.passing(|| {
+            let inputs = shapes.iter().map(|s| noise(engine, s.sizes())).collect::<Result<Vec<Tensor>>>()?;
+            let inputs: Vec<&Tensor> = inputs.iter().collect();
+            let output = engine.tensor("output", node.shape.clone(), DType::F32)?;
+            let scratch = op.scratch(&shapes, &node.shape).into_iter();
+            let scratch = scratch.map(|s| engine.tensor("scratch", s, DType::F32)).collect::<Result<Vec<Tensor>>>()?;
+            let scratch: Vec<&Tensor> = scratch.iter().collect();
+            let io = Io { inputs: &inputs, output: &output, scratch: &scratch };
+            measure(engine, options, op.name(), &shape, |r| op.record(r, &io))
+        });
+        measured.add(op.name(), &shape, row)?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The graph of a training step; the gradients of all parameters.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::cases::{Case, named};
 use super::clock::{Sampled, replays};
-use super::{Options, Row};
+use super::{Measured, Options, Row};
 use crate::base::Result;
 use crate::gpu::clock::Moment;
 use crate::gpu::timing::{awake, median_spread};
@@ -15,11 +15,15 @@ use crate::gpu::{Engine, Program, Recording, readback};
 /// `maxl` a meta step as well; those in half precision where the adapter has it.
 ///
 /// # Errors
-/// When the adapter has no room, or fails, or no step is called `name`.
-pub fn steps(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Vec<Row>> {
+/// When the adapter fails, or no step is called `name`.
+pub fn steps(engine: &Arc<Engine>, options: &Options, name: &str) -> Result<Measured> {
     let half = engine.features().contains(wgpu::Features::SHADER_F16);
     let cases = named(options, name)?;
-    cases.iter().filter(|case| half || !case.half).map(|case| step(engine, options, case)).collect()
+    let mut measured = Measured::default();
+    for case in cases.iter().filter(|case| half || !case.half) {
+        measured.add(&case.name(), &case.shape(), engine.passing(|| step(engine, options, case)))?;
+    }
+    Ok(measured)
 }
 
 fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {

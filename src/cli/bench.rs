@@ -8,7 +8,7 @@ use super::settings::{SHOWN, open};
 use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
-use crate::bench::{self, Comparison, Options, Report, Row};
+use crate::bench::{self, Comparison, Measured, Options, Report, Row};
 use crate::kernels::ceilings;
 
 /// What to time.
@@ -134,40 +134,47 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         });
     }
     let (part, all) = (args.part, args.part == Part::All);
-    let mut rows = Vec::new();
+    let mut measured = Measured::default();
     if all || part == Part::Kernels {
-        rows.extend(bench::kernels(&engine, &options)?);
+        measured = bench::kernels(&engine, &options)?;
     }
     if all || part == Part::Elementwise {
-        rows.extend(bench::elementwise(&engine, &options)?);
+        measured.rows.extend(bench::elementwise(&engine, &options)?);
     }
     if all || part == Part::Images {
-        rows.extend(bench::images(&engine, &options)?);
+        measured.rows.extend(bench::images(&engine, &options)?);
     }
     if all || part == Part::Sinkhorn {
         let sizes = match (args.samples, args.clusters) {
             (Some(n), Some(k)) => vec![(n as usize, k as usize)],
             _ => bench::sinkhorn::SIZES.to_vec(),
         };
-        rows.extend(bench::sinkhorn(&engine, &options, &sizes)?);
+        measured.rows.extend(bench::sinkhorn(&engine, &options, &sizes)?);
     }
     if (all && options.full) || part == Part::Sela {
-        rows.extend(bench::sela(&engine, &options)?);
+        measured.rows.extend(bench::sela(&engine, &options)?);
     }
     if (all && options.full) || part == Part::Maxl {
         let mut size = MetaSize { batch: args.maxl_batch as usize, ..MetaSize::default() };
         size.widths.iter_mut().zip(&args.maxl_widths).for_each(|(width, &given)| *width = given as usize);
-        rows.extend(bench::maxl(&engine, &options, size)?);
+        measured.rows.extend(bench::maxl(&engine, &options, size)?);
     }
     if all || part == Part::Steps {
-        rows.extend(bench::steps(&engine, &options, &args.step)?);
+        let Measured { rows, left_out } = bench::steps(&engine, &options, &args.step)?;
+        measured.rows.extend(rows);
+        measured.left_out.extend(left_out);
     }
+    let Measured { rows, left_out } = measured;
     output::print(&format!("{}\n", table(&rows)))?;
+    for what in &left_out {
+        output::print(&format!("left out: {what}\n"))?;
+    }
     let report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         adapter: engine.describe(),
         safe_shaders: args.safe_shaders,
         rows,
+        left_out,
     };
     let kept = args.keep.as_ref().map(|folder| folder.join(format!("{}.json", bench::compare::file_stem(&engine))));
     if let Some(folder) = &args.keep {
