@@ -4,7 +4,8 @@
 //   with oy = (iy + padding − ky) / stride and ox = (ix + padding − kx) / stride where both are whole and inside
 //
 // Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C)
-// Dispatch   (pixel blocks, blocks of 16 channels · fold of x past 65535 groups, stride² phases)
+// Dispatch   (stride² phases, pixel blocks, blocks of 16 channels · fold of y past 65535 groups); phases are neighbours, as their work
+//            differs and a software adapter gives each core one half of the groups
 // Tile       a lane computes 8 pixels, WIDTH apart, by 16 input channels in registers
 // Shared     none
 // Order      each output is summed by one lane over ky, kx, n in rising order: the same bits every run
@@ -92,14 +93,14 @@ fn conv2d_input_grad(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let phase = phase_of(group.z);
+    let phase = phase_of(group.x);
     let blocks = (params.channels + 15u) / 16u;
-    let start = (group.x + group.y / blocks * groups.x) * 8u * WIDTH;
+    let start = (group.y + group.z / blocks * groups.y) * 8u * WIDTH;
     if start >= params.rows * phase.size.x * phase.size.y {
         return;
     }
     let first = start + lane;
-    let c = group.y % blocks * 16u;
+    let c = group.z % blocks * 16u;
     // Rows of w past the last are computed again and not stored.
     let last = (params.channels + 3u) / 4u * 4u - 1u;
     let c0 = min(c + 0u, last) * params.outputs;

@@ -4,7 +4,8 @@
 //   with oy = (iy + 1 − ky) / 2 and ox = (ix + 1 − kx) / 2 where both are whole and inside
 //
 // Shapes     x, the upstream gradient, (R, OH, OW, inner), w [3, 3, pad4(C), Cout] -> y (R, H, W, outer)
-// Dispatch   (blocks of 16 strips, or of 32 where SHORT, blocks of 16 or 32 channels · 2 phases, fold of x past 65535 groups)
+// Dispatch   (blocks of 16 or 32 channels · 2 phases, blocks of 16 strips, or of 32 where SHORT, fold of y past 65535 groups); phases
+//            are neighbours, as their work differs and a software adapter gives each core one half of the groups
 // Tile       a strip is 8 rows of a column, or 4 where SHORT; a lane computes 2, or 4, 8 apart in the list of all images' strips
 //            of its phase, by 16 channels, or 32 where WIDE
 // Shared     none; needs subgroups of at least 8 lanes
@@ -207,8 +208,8 @@ fn conv2d_input_grad_strip(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    let phase = group.y % 2u;
-    let first = (group.x + group.z * groups.x) * select(16u, 32u, SHORT);
+    let phase = group.x % 2u;
+    let first = (group.y + group.z * groups.y) * select(16u, 32u, SHORT);
     if first >= strips(phase) {
         return;
     }
@@ -216,7 +217,7 @@ fn conv2d_input_grad_strip(
     let b = strip_of(first + 8u + lane, phase);
     let c = strip_of(first + 16u + lane, phase);
     let d = strip_of(first + 24u + lane, phase);
-    let n = group.y / 2u * select(4u, 8u, WIDE);
+    let n = group.x / 2u * select(4u, 8u, WIDE);
     // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
     sums[params.outer % 128u] = vec4(0.0);
     for (var k = 0u; k < params.inner; k++) {

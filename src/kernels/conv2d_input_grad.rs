@@ -101,7 +101,7 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
     };
     let [phases, largest] = phases(&geometry);
     let [across, folds] = conv2d::fold(largest.div_ceil(pixels));
-    let grid = [across, channels.div_ceil(16) as u32 * folds, phases as u32];
+    let grid = [phases as u32, across, channels.div_ceil(16) as u32 * folds];
     recording.dispatch_variant(shader, forms.index(shader), p, &[dy, w, dx], grid, geometry.cost())
 }
 

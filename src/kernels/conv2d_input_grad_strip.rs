@@ -46,7 +46,7 @@ pub(super) fn record(
     // The even columns are as many as the odd ones, or one more.
     let [groups, folds] = fold((rows * height.div_ceil(strip) * width.div_ceil(2)).div_ceil(together));
     let wide = SHADER.variants[named].constant("WIDE") == 1 && conv2d_strip::wide(channels);
-    let grid = [groups, 2 * channels.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
+    let grid = [2 * channels.div_ceil(if wide { 32 } else { 16 }) as u32, groups, folds];
     let variant = 2 * usize::from(short) + usize::from(wide);
     recording.dispatch_variant(&SHADER, variant, p, &tensors, grid, geometry.cost())
 }

@@ -71,7 +71,9 @@ fn split(geometry: &Geometry) -> (usize, usize) {
     // A grid's third dimension ends at 65,535.
     let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).clamp(1, 65_535);
     // Four at a time in some forms.
-    let lines = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).next_multiple_of(4).min(all);
+    let most = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).next_multiple_of(4).min(all);
+    // As even as that leaves them: each part has a processor wait for the largest.
+    let lines = all.div_ceil(all.div_ceil(most)).next_multiple_of(4).min(all);
     (lines, all.div_ceil(lines))
 }
 
