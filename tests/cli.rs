@@ -178,7 +178,6 @@ fn a_sheet_shows_what_the_network_sees() {
     assert!(differ > 32, "{differ} of 64 pixels of a drawn image differ");
     let refusal = [&inspect[..], &["--set", "augment.crop_size=9"]].concat();
     refused(&refusal, 2, &["`augment.crop_size` is 9"]);
-    refused(&["data", "inspect", data, "--set", "augment.hue=0.1"], 2, &["--sheet"]);
 }
 
 #[test]
@@ -200,6 +199,16 @@ fn data_is_inspected() {
     for part in ["training: 12 images of 2x3x1", "test: 6 images", "3, 4 images each", "(idx)"] {
         assert!(plain.contains(part), "no {part:?} in {plain}");
     }
+    // As a config, or a setting, would have it.
+    let (config, groups) = (dir.path().join("two.toml"), "groups = [[0, 2], [1]]\ngroup_names = [\"even\", \"odd\"]");
+    fs::write(&config, format!("[data]\n{groups}\n")).unwrap();
+    for given in [&["--config", config.to_str().unwrap()], &["--set", "data.groups=[[0, 2], [1]]"]] {
+        let json = done(&[&["data", "inspect", path, "--json"], &given[..]].concat());
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let classes = &json["splits"][0]["classes"];
+        assert_eq!([&classes[0]["images"], &classes[1]["images"]], [8, 4], "{given:?}: {classes}");
+    }
+    refused(&["data", "inspect", path, "--set", "data.groups=[[0, 1]]"], 2, &["at least two groups"]);
     let file = dir.path().join("train-images-idx3-ubyte");
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..80]).unwrap();

@@ -29,9 +29,9 @@ pub struct InspectArgs {
     /// How it is stored: cifar10, cifar100, idx, folder or npz; found out when not given.
     #[arg(long)]
     format: Option<String>,
-    /// CIFAR-100: which labels are the classes: fine (100), coarse (20), 10 or 3.
-    #[arg(long, value_parser = Labels::ALL.map(Labels::name), default_value = "fine")]
-    labels: String,
+    /// CIFAR-100: which labels are the classes: fine (100, unless the config says otherwise), coarse (20), 10 or 3.
+    #[arg(long, value_parser = Labels::ALL.map(Labels::name))]
+    labels: Option<String>,
     /// Image folders: crop and resize each image to a square of this many pixels.
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
@@ -47,11 +47,12 @@ pub struct InspectArgs {
     /// Write a PNG of eight images as the network would see them: in evaluation, and drawn eight times for training.
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
-    /// A config whose [augment], seed and data.size the sheet follows; else the defaults.
-    #[arg(long, value_name = "CONFIG", requires = "sheet")]
+    /// A config whose [data] is loaded by, groups of classes included, and whose [augment] and seed the sheet follows; else the
+    /// defaults. The options above come first.
+    #[arg(long, value_name = "CONFIG")]
     config: Option<PathBuf>,
-    /// Change a setting of the sheet, such as augment.hue=0.4 (may be repeated).
-    #[arg(long = "set", value_name = "KEY=VALUE", requires = "sheet")]
+    /// Change a setting, such as data.groups=[["cat", "dog"], ["ship"]] or augment.hue=0.4 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
@@ -173,14 +174,16 @@ pub(super) fn run(command: &DataCommand, adapter: Option<&str>) -> Result<()> {
         Some(path) => load_config(path, &args.set)?,
         None => Config::parse("", "defaults", &args.set, &known_sections())?,
     };
-    let side = args.size.or(Some(config.data.size).filter(|&side| side > 0));
+    let own = config.data.load_options()?;
+    let format = args.format.as_deref().map(str::parse).transpose()?;
+    let labels = Labels::ALL.into_iter().find(|labels| args.labels.as_deref() == Some(labels.name()));
     let options = LoadOptions {
-        format: args.format.as_deref().map(str::parse).transpose()?,
-        size: side.map(|side| (side, side)),
-        skip_bad: args.skip_bad,
-        labels: Labels::ALL.into_iter().find(|labels| labels.name() == args.labels).unwrap_or_default(),
-        unlabelled: args.unlabelled,
-        ..LoadOptions::default()
+        format: format.or(own.format),
+        size: args.size.map(|side| (side, side)).or(own.size),
+        skip_bad: args.skip_bad || own.skip_bad,
+        labels: labels.unwrap_or(own.labels),
+        unlabelled: args.unlabelled || own.unlabelled,
+        ..own
     };
     let (report, set) = inspect(&args.path, &options)?;
     if let Some(path) = &args.sheet {

@@ -19,27 +19,37 @@ pub fn progress() -> Box<dyn Sink> {
 /// What both displays know of the run.
 #[derive(Clone, Debug, Default)]
 struct Run {
-    first: u64,
+    batch: usize,
     total: u64,
     labels: String,
+    /// Step and seconds of the first report: what came before may have been no training.
+    origin: Option<(u64, f64)>,
 }
 
 impl Run {
-    /// Seconds that are left when the rest goes as fast as this session did so far.
-    fn seconds_left(&self, step: &Step) -> f64 {
-        let done = step.step.saturating_sub(self.first).max(1) as f64;
-        step.seconds / done * self.total.saturating_sub(step.step) as f64
+    fn new(started: &Started) -> Self {
+        Self { batch: started.batch, total: started.total_steps, ..Self::default() }
     }
 
-    fn step_text(&self, step: &Step) -> String {
+    /// Seconds that are left when the rest goes as fast as this session did since its first report.
+    fn seconds_left(&mut self, step: &Step) -> f64 {
+        let (first, seconds) = *self.origin.get_or_insert((step.step, step.seconds));
+        let each = match step.step.saturating_sub(first) {
+            0 => self.batch as f64 / step.images_per_second,
+            done => (step.seconds - seconds) / done as f64,
+        };
+        each * self.total.saturating_sub(step.step) as f64
+    }
+
+    fn step_text(&mut self, step: &Step) -> String {
+        let left = duration(self.seconds_left(step));
         format!(
-            "loss {:.4}  accuracy {:.1} %  lr {:.3e}  {:.0} images/s{}  {} left",
+            "loss {:.4}  accuracy {:.1} %  lr {:.3e}  {:.0} images/s{}  {left} left",
             step.loss,
             100.0 * step.accuracy,
             step.lr,
             step.images_per_second,
             self.labels,
-            duration(self.seconds_left(step)),
         )
     }
 
@@ -126,7 +136,7 @@ impl Sink for Bar {
     fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started(started) => {
-                self.run = Run { first: started.first_step, total: started.total_steps, labels: String::new() };
+                self.run = Run::new(started);
                 self.bar.println(started_text(started));
                 self.bar.set_length(started.total_steps);
                 self.bar.set_position(started.first_step);
@@ -177,14 +187,14 @@ impl<W: Write> Sink for Lines<W> {
     fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Started(started) => {
-                self.run = Run { first: started.first_step, total: started.total_steps, labels: String::new() };
+                self.run = Run::new(started);
                 self.next = 0.0;
                 self.line(&started_text(started));
             }
             Event::Step(step) if step.seconds >= self.next || step.step == self.run.total => {
                 self.next = step.seconds + self.every;
-                let text = format!("step {}/{}  {}", step.step, self.run.total, self.run.step_text(step));
-                self.line(&text);
+                let text = self.run.step_text(step);
+                self.line(&format!("step {}/{}  {text}", step.step, self.run.total));
             }
             Event::Step(_) | Event::Saved(_) => {}
             Event::Relabelled(labels) => {
@@ -250,9 +260,11 @@ mod tests {
         assert_eq!(rows[0], "sla: resnet32, 466104 parameters, on llvmpipe");
         assert_eq!(rows[1], "45000 training images, 128 a step, 1000 steps, 3.0 MiB on the device");
         assert_eq!(rows[2], "going on after step 100");
-        // 50 steps took 5 s, so 850 take 85.
-        assert_eq!(rows[3], "step 150/1000  loss 1.2500  accuracy 45.6 %  lr 1.000e-1  310 images/s  1 min 25 s left");
-        assert!(rows[4].starts_with("step 300/1000") && rows[5].starts_with("step 1000/1000"), "{text}");
+        // 850 steps of 128 images at 310 images a second: what came before the first step was no training.
+        assert_eq!(rows[3], "step 150/1000  loss 1.2500  accuracy 45.6 %  lr 1.000e-1  310 images/s  5 min 51 s left");
+        // 150 steps took 10 s since, so 700 take 47.
+        assert!(rows[4].starts_with("step 300/1000") && rows[4].ends_with("  47 s left"), "{text}");
+        assert!(rows[5].starts_with("step 1000/1000"), "{text}");
         assert_eq!(rows[6], "step 400  test: single_accuracy 81.25 %  loss 0.5000  (10 images, 1.0 s)");
         assert_eq!(rows[7], "done after step 1000, 1 h 2 min");
         assert_eq!(rows.len(), 8);

@@ -116,7 +116,11 @@ mod tests {
                     assert!(slabs <= MOST_SLABS.min(c.most_slabs()) && slab * slabs >= rows, "{c:?} at {width}");
                     assert!(slab * (slabs - 1) < rows, "an empty slab: {c:?} at {width}");
                     let tile = c.tile(width);
-                    assert!(tile.is_power_of_two() && tile <= width as usize && c.grid(tile, slabs, 1)[0] as usize * tile >= quads);
+                    assert!(
+                        tile.is_power_of_two()
+                            && tile <= width as usize
+                            && c.grid(tile, slabs, 1)[0] as usize * tile >= quads
+                    );
                     for loads in [1, 4] {
                         assert!(rows.div_ceil(c.stretch(width, loads)) <= 65_535, "{c:?} at {width}");
                     }
