@@ -69,7 +69,7 @@ pub struct Row {
     /// compared by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_milliseconds: Option<f64>,
-    /// Steps: time of the host to write a batch, to record and to submit, while the device has nothing to do.
+    /// Steps: time of the host to write a batch, to record and to submit, without waiting for the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_milliseconds: Option<f64>,
     /// Steps: the part of the time in which the device waits for the host, an estimate: what a step takes longer than the

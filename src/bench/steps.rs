@@ -9,6 +9,7 @@ use super::{Measured, Options, Row};
 use crate::base::Result;
 use crate::gpu::clock::Moment;
 use crate::gpu::timing::{awake, median_spread};
+use crate::gpu::trace::Clock;
 use crate::gpu::{Engine, Program, Recording, readback};
 
 /// Times the steps whose name holds `name`, with the variants that training takes: forward, loss, backward and update, for
@@ -49,9 +50,12 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Case) -> Result<Row> {
         replayed.run(engine, count)?;
         readback::wait(engine)?;
         alone.push(start.elapsed(engine, count));
-        let start = Instant::now();
+        engine.start_trace(Clock::Host)?;
         trainer.submit_unreported()?;
-        host.push(start.elapsed().as_secs_f64());
+        let trace = engine.finish_trace()?;
+        // A meta step is more submissions than may be under way at once.
+        let waited: f64 = trace.host.iter().filter(|span| span.what == "wait").map(|span| span.seconds).sum();
+        host.push(trace.seconds - waited);
         readback::wait(engine)?;
     }
     let (sampled, alone) = (Sampled::of(&samples), Sampled::of(&alone));
