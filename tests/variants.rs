@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relabel::base::Shape;
 use relabel::base::compare::Tolerance;
+use relabel::base::{Array, DType, Shape};
 use relabel::gpu::variants::{Asked, Chooser};
-use relabel::gpu::{Engine, Program, Recording, Variants, readback};
+use relabel::gpu::{Engine, Program, Recording, Shader, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
@@ -351,4 +351,23 @@ fn the_option_is_checked() {
         text(&output.stdout)
     };
     assert!(shown(dir.path()).contains("nothing was measured"));
+}
+
+/// Pipelines are built side by side; one that the device refuses is told by its own error, and the others are there.
+#[test]
+fn one_pipeline_of_many_is_refused() {
+    static BROKEN: Shader = Shader { source: "fn broken( {", ..relu::SHADER };
+    let engine = own_engine();
+    let x = engine.upload("x", &Array::normal(&[3, 8], 1.0, 1), DType::F32).unwrap();
+    let [y, z] = ["y", "z"].map(|name| engine.tensor(name, x.shape.clone(), DType::F32).unwrap());
+    let mut recording = Recording::new();
+    relu::record(&mut recording, &x, &y).unwrap();
+    copy::record(&mut recording, &y, &z).unwrap();
+    recording.dispatches[0].shader = &BROKEN;
+    let error = Program::new(&engine, &recording).expect_err("no WGSL").to_string();
+    assert!(error.contains("rejects the shader relu.") && error.contains("broken"), "{error}");
+    recording.dispatches[0].shader = &relu::SHADER;
+    Program::new(&engine, &recording).unwrap().run(&engine, 1).unwrap();
+    let [x, z] = [x, z].map(|tensor| readback::read_floats(&engine, &tensor).unwrap());
+    assert!(x.iter().zip(&z).all(|(x, z)| x.max(0.0) == *z), "{x:?} {z:?}");
 }

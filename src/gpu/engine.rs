@@ -1,10 +1,12 @@
 //! A device with its queue, its pipelines and its memory account.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::ThreadId;
+
+use rayon::prelude::*;
 
 use super::adapter::{self, AdapterChoice};
 use super::constants::with_constants;
@@ -355,13 +357,30 @@ impl Engine {
 
     /// The pipeline of a kernel's variant, built at first use.
     pub(super) fn pipeline(&self, build: &Build) -> Result<Pipeline> {
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pipelines = self.pipelines();
         if let Some(found) = pipelines.get(&build.key()) {
             return Ok(found.clone());
         }
         let made = self.build(build)?;
         pipelines.insert(build.key(), made.clone());
         Ok(made)
+    }
+
+    /// Builds those of the pipelines that are not there yet, on all cores at once: a GPU's driver compiles one for up to half a second.
+    /// What fails is left to [`Engine::pipeline`], which says how.
+    pub(super) fn prepare(&self, builds: &[Build]) {
+        let known = |build: &&Build| self.pipelines().contains_key(&build.key());
+        let mut missing: Vec<&Build> = builds.iter().filter(|build| !known(build)).collect();
+        let mut seen = HashSet::new();
+        missing.retain(|build| seen.insert(build.key()));
+        if missing.len() > 1 {
+            let made: Vec<_> = missing.par_iter().filter_map(|b| Some((b.key(), self.build(b).ok()?))).collect();
+            self.pipelines().extend(made);
+        }
+    }
+
+    fn pipelines(&self) -> MutexGuard<'_, HashMap<Key, Pipeline>> {
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether storage arrays are read and written as 64-bit words: the drivers of software adapters go word by word, so these are half

@@ -31,6 +31,14 @@ struct Ready {
     group: wgpu::BindGroup,
 }
 
+/// What each dispatch's pipeline is built of, and how textures hold those inputs that are read from them.
+fn builds(engine: &Engine, recording: &Recording) -> impl Iterator<Item = (Build, Vec<Option<wgpu::TextureFormat>>)> {
+    recording.dispatches.iter().map(|dispatch| {
+        let formats = engine.formats(dispatch);
+        (engine.build_of(dispatch, Places::of(formats.iter().map(Option::is_some))), formats)
+    })
+}
+
 impl Program {
     /// Builds pipelines, one uniform buffer with every dispatch's parameters, and the bind groups.
     ///
@@ -65,10 +73,8 @@ impl Program {
         engine.queue.write_buffer(&params, 0, &packed);
 
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let formats: Vec<_> = recording.dispatches.iter().map(|d| engine.formats(d)).collect();
-        let with_texels =
-            |(d, formats): (&Dispatch, &Vec<_>)| engine.build_of(d, Places::of(formats.iter().map(Option::is_some)));
-        let builds: Vec<Build> = recording.dispatches.iter().zip(&formats).map(with_texels).collect();
+        let (builds, formats): (Vec<Build>, Vec<_>) = builds(engine, recording).unzip();
+        engine.prepare(&builds);
         let texels = Plan::new(&recording.dispatches, &formats);
         let textures = engine.textures(&texels.slots);
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
@@ -126,6 +132,12 @@ impl Program {
         }
         let (name, dispatches) = (name.to_owned(), recording.dispatches.clone());
         Ok(Self(Arc::new(Inner { name, dispatches, ready, texels, textures })))
+    }
+
+    /// Builds what programs of these recordings need, on all cores at once.
+    pub fn prepare<'a>(engine: &Engine, recordings: impl IntoIterator<Item = &'a Recording>) {
+        let builds = recordings.into_iter().flat_map(|recording| builds(engine, recording));
+        engine.prepare(&builds.map(|(build, _)| build).collect::<Vec<_>>());
     }
 
     /// What it is called.

@@ -12,102 +12,134 @@ use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback}
 const CONVOLUTIONS: [&str; 2] = ["3x13x11x20-24,k3,s1,p1", "3x14x14x28-28,k3,s1,p1"];
 const MATRICES: [&str; 4] = ["70x50x40", "70x50x40,ta", "70x50x40,tb", "70x50x40,ta,tb"];
 
+/// A form's work beside that of the dispatches whose place it takes.
+struct Attempt {
+    usual: Recording,
+    own: Recording,
+    /// What both write, and what stands there before.
+    outputs: Vec<(Tensor, f32)>,
+    tolerance: Tolerance,
+    /// How another answer is told.
+    other: String,
+}
+
 /// Those of the named forms that fail, each with what was wrong.
 pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'static str, String)> {
+    let all = || {
+        let tried: Vec<_> = named.iter().map(|&form| (form.0.name, attempts(engine, form))).collect();
+        let made = tried.iter().filter_map(|(_, attempts)| attempts.as_ref().ok()).flatten();
+        Program::prepare(engine, made.flat_map(|attempt| [&attempt.usual, &attempt.own]));
+        let failed = tried.into_iter().filter_map(|(name, attempts)| {
+            let passed = attempts.and_then(|all| all.iter().try_for_each(|attempt| attempt.passes(engine)));
+            passed.err().map(|error| (name, error.to_string()))
+        });
+        Ok(failed.collect())
+    };
+    engine.passing(all).unwrap_or_default()
+}
+
+/// What a form is tried on.
+fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Result<Vec<Attempt>> {
+    if shader.name == conv2d_halo_stats::SHADER.name {
+        return [false, true].into_iter().map(|half| joined(engine, variant, half)).collect();
+    }
     let mut found = Vec::new();
-    for (plain, forms) in FORMS {
+    for (plain, _) in FORMS.iter().filter(|(_, forms)| forms.iter().any(|(form, _)| form.name == shader.name)) {
         let shapes = if plain.name == "matmul" { MATRICES.as_slice() } else { CONVOLUTIONS.as_slice() };
-        for &(shader, variant) in named.iter().filter(|(named, _)| forms.iter().any(|(s, _)| s.name == named.name)) {
-            let ways: &[bool] = match (shader.rounds(), shader.variants.iter().any(|v| v.rounds())) {
-                (true, _) => &[true],
-                (false, true) => &[false, true],
-                (false, false) => &[false],
-            };
-            let tried = |&half: &bool| {
-                shapes.iter().find_map(|shape| tried(engine, plain, shape, (shader, variant), half).err())
-            };
-            let failed = ways.iter().find_map(tried);
-            found.extend(failed.map(|e| (shader.name, e.to_string())));
+        let ways: &[bool] = match (shader.rounds(), shader.variants.iter().any(|v| v.rounds())) {
+            (true, _) => &[true],
+            (false, true) => &[false, true],
+            (false, false) => &[false],
+        };
+        for (&half, shape) in ways.iter().flat_map(|half| shapes.iter().map(move |shape| (half, shape))) {
+            found.extend(alone(engine, plain, shape, (shader, variant), half)?);
         }
     }
-    for &(shader, variant) in named.iter().filter(|(shader, _)| shader.name == conv2d_halo_stats::SHADER.name) {
-        let failed = [false, true].into_iter().find_map(|half| joined(engine, variant, half).err());
-        found.extend(failed.map(|e| (shader.name, e.to_string())));
-    }
-    found
+    Ok(found)
 }
 
-/// What [`join`](super::join::join) makes of a convolution and the statistics of its output, beside one after the other.
-fn joined(engine: &Engine, variant: usize, half: bool) -> Result<()> {
-    let Some(Product::Convolution(_, g)) = Product::parse("conv2d", CONVOLUTIONS[1])? else {
-        return Err(Error::Shape(format!("conv2d has no shape {}", CONVOLUTIONS[1])));
-    };
-    engine.passing(|| {
-        let map = if half { DType::F16 } else { DType::F32 };
-        let random = |sizes: &[usize], dtype, seed| tune::random(engine, sizes, dtype, seed);
-        let (x, w) = (random(&g.input, map, 1)?, random(&g.weights(), DType::F32, 2)?);
-        let y = random(&g.output, map, 3)?;
-        let rows = [2, y.shape.last()];
-        let (stats, running) = (random(&rows, DType::F32, 4)?, random(&rows, DType::F32, 5)?);
-        // Room for the parts of as many workgroups as there may be.
-        let parts = random(&[2 * halo::PROCESSORS, 3, y.shape.last()], DType::F32, 6)?;
-        let slabs = Tensor { shape: batch_norm_stats::scratch(&y.shape), ..parts };
-        let answer = |join: bool| -> Result<Vec<f32>> {
-            let mut recording = Recording::new();
-            let kernels =
-                [&conv2d_halo::SHADER, &conv2d_halo_stats::SHADER].map(|shader| (shader.name, variant)).into();
-            recording.variants = Variants { kernels, half, ..Variants::default() };
-            conv2d::record(&mut recording, &x, &w, g.convolution, &y)?;
-            batch_norm_stats::record(&mut recording, &y, &slabs, &stats)?;
-            batch_norm_running::record(&mut recording, &stats, 0.1, y.shape.rows(), &running)?;
-            if join {
-                join::join(&mut recording)?;
-            }
-            [&y, &stats].into_iter().for_each(|tensor| engine.fill(tensor, f32::NAN));
-            engine.fill(&running, 0.5);
-            Program::named(engine, &recording, "measure")?.run(engine, 1)?;
-            let read = [&y, &stats, &running].map(|tensor| readback::read_floats(engine, tensor));
-            Ok(read.into_iter().collect::<Result<Vec<_>>>()?.concat())
-        };
-        let expected: Vec<f64> = answer(false)?.into_iter().map(f64::from).collect();
-        // Joined, values count as they were before they were rounded to half precision, by at most 2⁻¹¹ of each.
-        let tolerance = Tolerance::largest(if half { 5e-4 } else { 1e-5 });
-        compare(&answer(true)?, &expected, tolerance)
-            .map_err(|text| Error::Device(format!("another answer than in passes of their own: {text}")))
-    })
-}
-
-fn tried(
+/// A form of `plain` beside it; nothing where it gives way, as it is not taken for such shapes then.
+fn alone(
     engine: &Engine,
     plain: &Shader,
     shape: &str,
     (shader, variant): (&'static Shader, usize),
     half: bool,
-) -> Result<()> {
-    let product = Product::parse(plain.name, shape)?;
-    let product = product.ok_or_else(|| Error::Shape(format!("{} has no shape {shape}", plain.name)))?;
+) -> Result<Option<Attempt>> {
+    let product = parsed(plain, shape)?;
     let mut seed = 0;
-    engine.passing(|| {
-        let operands = product.operands(engine, product.maps(half), &mut |sizes, dtype| {
-            seed += 1;
-            tune::random(engine, sizes, dtype, seed)
-        })?;
-        let answer = |variants: Variants| -> Result<(Recording, Vec<f32>)> {
-            let mut recording = Recording::new();
-            recording.variants = variants;
-            (operands.record)(&mut recording)?;
-            let (_, words) = tune::answer(engine, &recording, &operands.output)?;
-            Ok((recording, words))
-        };
-        let (_, expected) = answer(Variants { half, ..Variants::default() })?;
-        let (recording, words) =
-            answer(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
-        // A form that gives way is not taken for such shapes.
-        if recording.dispatches[0].shader.name != shader.name {
-            return Ok(());
+    let operands = product.operands(engine, product.maps(half), &mut |sizes, dtype| {
+        seed += 1;
+        tune::random(engine, sizes, dtype, seed)
+    })?;
+    let recorded = |variants: Variants| -> Result<Recording> {
+        let mut recording = Recording::new();
+        recording.variants = variants;
+        (operands.record)(&mut recording)?;
+        Ok(recording)
+    };
+    let usual = recorded(Variants { half, ..Variants::default() })?;
+    let own = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
+    if own.dispatches[0].shader.name != shader.name {
+        return Ok(None);
+    }
+    let outputs = vec![(operands.output, f32::NAN)];
+    let other = format!("another answer than {}'s", plain.name);
+    Ok(Some(Attempt { usual, own, outputs, tolerance: tune::tolerance(&product, half), other }))
+}
+
+/// What [`join`](super::join::join) makes of a convolution and the statistics of its output, beside one after the other.
+fn joined(engine: &Engine, variant: usize, half: bool) -> Result<Attempt> {
+    let Product::Convolution(_, g) = parsed(&conv2d::SHADER, CONVOLUTIONS[1])? else {
+        unreachable!("a convolution's shape");
+    };
+    let map = if half { DType::F16 } else { DType::F32 };
+    let random = |sizes: &[usize], dtype, seed| tune::random(engine, sizes, dtype, seed);
+    let (x, w) = (random(&g.input, map, 1)?, random(&g.weights(), DType::F32, 2)?);
+    let y = random(&g.output, map, 3)?;
+    let rows = [2, y.shape.last()];
+    let (stats, running) = (random(&rows, DType::F32, 4)?, random(&rows, DType::F32, 5)?);
+    // Room for the parts of as many workgroups as there may be.
+    let parts = random(&[2 * halo::PROCESSORS, 3, y.shape.last()], DType::F32, 6)?;
+    let slabs = Tensor { shape: batch_norm_stats::scratch(&y.shape), ..parts };
+    let recorded = |join: bool| -> Result<Recording> {
+        let mut recording = Recording::new();
+        let kernels = [&conv2d_halo::SHADER, &conv2d_halo_stats::SHADER].map(|shader| (shader.name, variant)).into();
+        recording.variants = Variants { kernels, half, ..Variants::default() };
+        conv2d::record(&mut recording, &x, &w, g.convolution, &y)?;
+        batch_norm_stats::record(&mut recording, &y, &slabs, &stats)?;
+        batch_norm_running::record(&mut recording, &stats, 0.1, y.shape.rows(), &running)?;
+        if join {
+            join::join(&mut recording)?;
         }
-        let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-        compare(&words, &expected, tune::tolerance(&product, half))
-            .map_err(|text| Error::Device(format!("another answer than {}'s: {text}", plain.name)))
+        Ok(recording)
+    };
+    Ok(Attempt {
+        usual: recorded(false)?,
+        own: recorded(true)?,
+        // Joined, values count as they were before they were rounded to half precision, by at most 2⁻¹¹ of each.
+        tolerance: Tolerance::largest(if half { 5e-4 } else { 1e-5 }),
+        other: "another answer than in passes of their own".into(),
+        outputs: vec![(y, f32::NAN), (stats, f32::NAN), (running, 0.5)],
     })
+}
+
+fn parsed(plain: &Shader, shape: &str) -> Result<Product> {
+    Product::parse(plain.name, shape)?.ok_or_else(|| Error::Shape(format!("{} has no shape {shape}", plain.name)))
+}
+
+impl Attempt {
+    /// Runs both.
+    fn passes(&self, engine: &Engine) -> Result<()> {
+        let expected: Vec<f64> = self.answer(engine, &self.usual)?.into_iter().map(f64::from).collect();
+        compare(&self.answer(engine, &self.own)?, &expected, self.tolerance)
+            .map_err(|text| Error::Device(format!("{}: {text}", self.other)))
+    }
+
+    fn answer(&self, engine: &Engine, recording: &Recording) -> Result<Vec<f32>> {
+        self.outputs.iter().for_each(|(tensor, before)| engine.fill(tensor, *before));
+        Program::named(engine, recording, "measure")?.run(engine, 1)?;
+        let read = self.outputs.iter().map(|(tensor, _)| readback::read_floats(engine, tensor));
+        Ok(read.collect::<Result<Vec<_>>>()?.concat())
+    }
 }

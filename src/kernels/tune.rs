@@ -183,6 +183,7 @@ pub fn compete(
 ) -> Result<Option<Measured>> {
     let start = Instant::now();
     let late = || start.elapsed().as_secs_f64() > left;
+    let together = rayon::current_num_threads();
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut ready: Vec<(usize, Program, usize, Vec<f64>)> = Vec::new();
     let (mut expected, mut fastest) = (Vec::new(), f64::INFINITY);
@@ -191,6 +192,10 @@ pub fn compete(
             return Ok(None);
         }
         let since = Instant::now();
+        // As many as there are cores, so that the time is looked at between.
+        if i % together == 0 {
+            Program::prepare(engine, candidates[i..].iter().take(together).map(|c| &c.recording));
+        }
         let tried = answer(engine, &candidate.recording, output).map(|(program, words)| {
             if i == 0 {
                 expected = words.iter().map(|&v| f64::from(v)).collect();
