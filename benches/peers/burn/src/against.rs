@@ -16,7 +16,7 @@ use crate::work::Work;
 pub fn run(relabel: &str, options: &Options) -> Result<bool, String> {
     let out = options.out.as_ref().map_or_else(|| PathBuf::from("target/peers"), PathBuf::from);
     std::fs::create_dir_all(&out).map_err(|e| format!("{}: {e}", out.display()))?;
-    let work = Work::open(&options.adapter, &options.only)?;
+    let work = Work::open(&options.adapter, &options.only, options.rows)?;
     eprintln!("burn compiles, tunes and is checked; these times do not count");
     let first = work.rows(Plan { repeats: 1, seconds: 1e-3, check: true });
     let right = first.iter().all(|row| row.checked);
@@ -26,7 +26,7 @@ pub fn run(relabel: &str, options: &Options) -> Result<bool, String> {
         let path = |program: &str| out.join(format!("{program}-{round}.json"));
         let (our, burn) = (path("relabel"), path("burn"));
         eprintln!("round {round} of {}: relabel", options.rounds);
-        bench(relabel, &options.adapter, &our)?;
+        bench(relabel, options, &our)?;
         eprintln!("round {round} of {}: burn", options.rounds);
         let mut rows = work.rows(Plan { check: false, ..options.plan });
         for (row, first) in rows.iter_mut().zip(&first) {
@@ -41,10 +41,12 @@ pub fn run(relabel: &str, options: &Options) -> Result<bool, String> {
     Ok(right)
 }
 
-fn bench(relabel: &str, adapter: &str, report: &Path) -> Result<(), String> {
+fn bench(relabel: &str, options: &Options, report: &Path) -> Result<(), String> {
+    let adapter = if options.adapter == "cuda" { "gpu" } else { &options.adapter };
+    let [rows, demo] = options.rows.map(|rows| rows.to_string());
     // Its table goes to standard error here, so that standard output holds the comparison alone.
     let status = Command::new(relabel)
-        .args(["--adapter", adapter, "bench", "--json"])
+        .args(["--adapter", adapter, "bench", "--rows", &rows, "--demo-rows", &demo, "--json"])
         .arg(report)
         .stdout(Stdio::from(std::io::stderr()))
         .status()

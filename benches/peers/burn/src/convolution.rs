@@ -22,16 +22,19 @@ pub const KERNEL: usize = 3;
 /// Zeros around the image.
 pub const PADDING: usize = 1;
 
-/// ResNet-32's three stages at 32 rows, then the demo network's layers at 128 rows.
-pub const SHAPES: [Convolution; 7] = [
-    Convolution { network: "ResNet-32", rows: 32, size: 32, input: 16, output: 16, stride: 1 },
-    Convolution { network: "ResNet-32", rows: 32, size: 16, input: 32, output: 32, stride: 1 },
-    Convolution { network: "ResNet-32", rows: 32, size: 8, input: 64, output: 64, stride: 1 },
-    Convolution { network: "demo", rows: 128, size: 28, input: 1, output: 16, stride: 2 },
-    Convolution { network: "demo", rows: 128, size: 14, input: 16, output: 32, stride: 2 },
-    Convolution { network: "demo", rows: 128, size: 7, input: 32, output: 64, stride: 2 },
-    Convolution { network: "demo", rows: 128, size: 4, input: 64, output: 128, stride: 2 },
-];
+/// ResNet-32's three stages, then the demo network's layers, at so many rows each.
+pub fn shapes([rows, demo]: [usize; 2]) -> [Convolution; 7] {
+    let layer = |network, rows, size, input, output, stride| Convolution { network, rows, size, input, output, stride };
+    [
+        layer("ResNet-32", rows, 32, 16, 16, 1),
+        layer("ResNet-32", rows, 16, 32, 32, 1),
+        layer("ResNet-32", rows, 8, 64, 64, 1),
+        layer("demo", demo, 28, 1, 16, 2),
+        layer("demo", demo, 14, 16, 32, 2),
+        layer("demo", demo, 7, 32, 64, 2),
+        layer("demo", demo, 4, 64, 128, 2),
+    ]
+}
 
 impl Convolution {
     /// Height and width of an output image.

@@ -1,4 +1,4 @@
-//! The work of `relabel bench` on burn's wgpu backend: convolutions, matmul, training steps.
+//! The work of `relabel bench` on burn: convolutions, matmul, training steps.
 
 mod against;
 mod check;
@@ -18,12 +18,14 @@ use work::Work;
 const USAGE: &str = "burn-peer run [OPTIONS]               print a report as JSON
 burn-peer against RELABEL [OPTIONS]   time this binary's bench and burn in turns, print one table
 burn-peer compare --ours FILE... --burn FILE...   print one table from reports
-options: --adapter auto|cpu|gpu, --only TEXT, --repeats N, --seconds S, --rounds N, --out FOLDER";
+options: --adapter auto|cpu|gpu|cuda, --only TEXT, --rows N, --repeats N, --seconds S, --rounds N, --out FOLDER";
 
 /// What the command line asks for.
 struct Options {
     adapter: String,
     only: String,
+    /// Of ResNet-32 and of the demo network.
+    rows: [usize; 2],
     plan: Plan,
     rounds: usize,
     out: Option<String>,
@@ -50,7 +52,8 @@ fn main() -> ExitCode {
 
 fn options(arguments: &[&str]) -> Result<Options, String> {
     let plan = Plan { repeats: 5, seconds: 0.5, check: true };
-    let mut options = Options { adapter: "auto".into(), only: String::new(), plan, rounds: 3, out: None };
+    let (mut options, mut rows) =
+        (Options { adapter: "auto".into(), only: String::new(), rows: [32, 128], plan, rounds: 3, out: None }, None);
     for pair in arguments.chunks(2) {
         let &[option, value] = pair else { return Err(USAGE.into()) };
         let bad = || format!("{option} {value}: not a number above zero\n{USAGE}");
@@ -59,18 +62,25 @@ fn options(arguments: &[&str]) -> Result<Options, String> {
             "--adapter" => options.adapter = value.into(),
             "--only" => options.only = value.into(),
             "--repeats" => options.plan.repeats = count()?,
+            "--rows" => rows = Some(count()?),
             "--rounds" => options.rounds = count()?,
             "--out" => options.out = Some(value.into()),
             "--seconds" => options.plan.seconds = value.parse().ok().filter(|s| *s > 0.0).ok_or_else(bad)?,
             _ => return Err(USAGE.into()),
         }
     }
+    // As `relabel bench` takes them on such adapters.
+    match (rows, options.adapter.as_str()) {
+        (Some(rows), _) => options.rows = [rows, 4 * rows],
+        (None, "gpu" | "cuda") => options.rows = [512, 512],
+        (None, _) => {}
+    }
     Ok(options)
 }
 
 /// Times everything once; false when an answer was wrong.
 fn run(options: &Options) -> Result<bool, String> {
-    let work = Work::open(&options.adapter, &options.only)?;
+    let work = Work::open(&options.adapter, &options.only, options.rows)?;
     let rows = work.rows(options.plan);
     println!("{:#}", work.report(&rows));
     Ok(rows.iter().all(|row| row.checked))

@@ -105,20 +105,20 @@ fn measure<N: Network>(
     Row { name, shape, milliseconds, warm_up, flops, images: Some(count), checked }
 }
 
-/// Row `step demo sla`: 32 images of 28×28×1, 128 rows.
-pub fn demo(plan: Plan, device: &Device) -> Row {
-    let (name, images) = ("step demo sla", [32, 1, 28, 28]);
+/// Row `step demo sla`: images of 28×28×1, so many rows.
+pub fn demo(rows: usize, plan: Plan, device: &Device) -> Row {
+    let (name, images) = ("step demo sla", [rows.div_ceil(VIEWS), 1, 28, 28]);
     let device = device.clone().autodiff();
     let new = || ConvNet::new(1, CLASSES * VIEWS, &device);
-    let layers = [(28, 1, 16, 2), (14, 16, 32, 1), (14, 32, 64, 2), (7, 64, 64, 1)];
-    let mut row = measure(name, new(), images, flops(32 * VIEWS, &layers), plan, &device);
+    let layers = [(28, 1, 16, 2), (14, 16, 32, 2), (7, 32, 64, 2), (4, 64, 128, 2)];
+    let mut row = measure(name, new(), images, flops(images[0] * VIEWS, &layers), plan, &device);
     row.checked &= !plan.check || Training::new(new(), images, &device).learns(name);
     row
 }
 
-/// Row `step resnet32 sla`: 8 images of 32×32×3, 32 rows.
-pub fn resnet32(plan: Plan, device: &Device) -> Row {
-    let (name, images) = ("step resnet32 sla", [8, 3, 32, 32]);
+/// Row `step resnet32 sla`: images of 32×32×3, so many rows.
+pub fn resnet32(rows: usize, plan: Plan, device: &Device) -> Row {
+    let (name, images) = ("step resnet32 sla", [rows.div_ceil(VIEWS), 3, 32, 32]);
     let device = device.clone().autodiff();
     let new = || ResNet32::new(3, CLASSES * VIEWS, &device);
     let mut layers = vec![(32, 3, 16, 1)];
@@ -127,7 +127,7 @@ pub fn resnet32(plan: Plan, device: &Device) -> Row {
     layers.extend([(16, 32, 32, 1); 9]);
     layers.push((16, 32, 64, 2));
     layers.extend([(8, 64, 64, 1); 9]);
-    let mut row = measure(name, new(), images, flops(8 * VIEWS, &layers), plan, &device);
+    let mut row = measure(name, new(), images, flops(images[0] * VIEWS, &layers), plan, &device);
     row.checked &= !plan.check || Training::new(new(), images, &device).learns(name);
     row
 }
@@ -136,7 +136,8 @@ pub fn resnet32(plan: Plan, device: &Device) -> Row {
 fn flops(rows: usize, layers: &[(usize, usize, usize, usize)]) -> [f64; 2] {
     let each =
         |&(size, input, output, stride): &_| Convolution { network: "", rows, size, input, output, stride }.flops();
-    let head = 2.0 * (rows * 64 * CLASSES * VIEWS) as f64;
+    let features = layers.last().map_or(0, |layer| layer.2);
+    let head = 2.0 * (rows * features * CLASSES * VIEWS) as f64;
     [layers.iter().map(each).sum::<f64>() + head, each(&layers[0])]
 }
 
