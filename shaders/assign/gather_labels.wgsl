@@ -1,25 +1,26 @@
-// The label that one head has for each image of a batch.
+// The labels that some heads have for each image of a batch.
 //
-//   out[b] = table[head, draws[b].y], or "ignore" where labels[b] says so or the sample lies outside the table
+//   out[b * heads + h] = table[head + h, draws[b].y], or "ignore" where labels[b] says so or the sample lies outside the table
 //
-// Shapes     table (T, N), draws (B, 4), labels (B) -> out (B), all unsigned
-// Dispatch   one lane an image
+// Shapes     table (T, N), draws (B, 4), labels (B) -> out (B * heads), all unsigned
+// Dispatch   one lane a label
 // Shared     none
 // Order      does not matter
 
 struct Params {
-    rows: u32,    // B
-    padded: u32,  // B padded
+    rows: u32,    // B * heads
+    padded: u32,  // that padded
     samples: u32, // N
     stride: u32,  // N padded
-    head: u32,    // which row of the table
+    head: u32,    // the first row of the table
+    heads: u32,   // how many rows
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<u32>;       // (T, N)
 @group(0) @binding(2) var<storage, read> draws: array<vec4<u32>>; // (B, 4): place, sample, epoch, 0
 @group(0) @binding(3) var<storage, read> labels: array<u32>;      // (B)
-@group(0) @binding(4) var<storage, read_write> out: array<u32>;   // (B)
+@group(0) @binding(4) var<storage, read_write> out: array<u32>;   // (B * heads)
 
 override WIDTH: u32 = 64u; // lanes a group
 
@@ -39,10 +40,11 @@ fn gather_labels(
         out[row] = 0u;
         return;
     }
-    let sample = draws[row].y;
+    let image = row / params.heads;
+    let sample = draws[image].y;
     var label = IGNORED;
-    if labels[row] != IGNORED && sample < params.samples {
-        label = table[params.head * params.stride + sample];
+    if labels[image] != IGNORED && sample < params.samples {
+        label = table[(params.head + row % params.heads) * params.stride + sample];
     }
     out[row] = label;
 }

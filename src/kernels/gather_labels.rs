@@ -1,5 +1,7 @@
-//! The label that one head has for each image of a batch. Shapes: `table (T, N)`, `draws (B, 4)`, `labels (B)` →
-//! `out (B)`, all unsigned.
+//! The labels that some heads have for each image of a batch. Shapes: `table (T, N)`, `draws (B, 4)`, `labels (B)` →
+//! `out (B · heads)`, all unsigned; those of an image are neighbours.
+
+use std::ops::Range;
 
 use super::scatter_rows::{check_draws, some_draws};
 use super::{Case, Kernel, params};
@@ -12,16 +14,18 @@ use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 params! {
     /// Uniforms of `gather_labels.wgsl`.
     pub struct Params {
-        /// B.
+        /// Labels: B for each head.
         pub rows: u32,
-        /// B padded.
+        /// Those padded.
         pub padded: u32,
         /// N.
         pub samples: u32,
         /// N padded.
         pub stride: u32,
-        /// Which row of the table.
+        /// The first row of the table.
         pub head: u32,
+        /// How many rows.
+        pub heads: u32,
     }
 }
 
@@ -38,40 +42,42 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
-/// Checks that a table has the head.
+/// Checks that a table has the heads.
 ///
 /// # Errors
-/// When it has not.
-pub fn check_head(heads: usize, head: usize) -> Result<()> {
-    if head < heads {
+/// When it has not, or there is none.
+pub fn check_heads(all: usize, heads: &Range<usize>) -> Result<()> {
+    if heads.start < heads.end && heads.end <= all {
         return Ok(());
     }
-    Err(Error::Shape(format!("gather_labels: head {head} of a table of {heads} heads")))
+    Err(Error::Shape(format!("gather_labels: heads {heads:?} of a table of {all} heads")))
 }
 
-/// Records `out[b] = table[head, draws[b].sample]`; images that do not count, or lie outside the table, are ignored.
+/// Records `out[b · heads + h] = table[first head + h, draws[b].sample]`; images that do not count, or lie outside the table, are
+/// ignored.
 ///
 /// # Errors
-/// When the shapes do not fit together or the table has no such head.
+/// When the shapes do not fit together or the table has no such heads.
 pub fn record(
     recording: &mut Recording,
     table: &Tensor,
     draws: &Tensor,
     labels: &Tensor,
-    head: usize,
+    heads: Range<usize>,
     out: &Tensor,
 ) -> Result<()> {
-    let [heads, samples] = table.matrix("gather_labels: table")?;
-    check_head(heads, head)?;
-    let rows = labels.shape.elements();
-    check_draws("gather_labels", rows, draws.shape.sizes(), labels.shape.sizes())?;
-    out.expect("gather_labels: out (B)", &[rows])?;
+    let [all, samples] = table.matrix("gather_labels: table")?;
+    check_heads(all, &heads)?;
+    let images = labels.shape.elements();
+    check_draws("gather_labels", images, draws.shape.sizes(), labels.shape.sizes())?;
+    out.expect("gather_labels: out (B · heads)", &[images * heads.len()])?;
     let p = Params {
-        rows: rows as u32,
+        rows: (images * heads.len()) as u32,
         padded: out.shape.physical() as u32,
         samples: samples as u32,
         stride: table.shape.stride() as u32,
-        head: head as u32,
+        head: heads.start as u32,
+        heads: heads.len() as u32,
     };
     let width = recording.variant(&SHADER).constant("WIDTH");
     recording.dispatch(&SHADER, p, &[table, draws, labels, out], grid(out.shape.physical(), width), cost(p))
@@ -83,9 +89,10 @@ pub fn cost(p: Params) -> Cost {
 }
 
 /// The twin.
-pub fn reference(table: &Array, draws: &Array, labels: &Array, head: usize) -> Array {
+pub fn reference(table: &Array, draws: &Array, labels: &Array, heads: Range<usize>) -> Array {
     let samples = table.shape.last();
-    Array::from_fn(labels.sizes(), |b| {
+    Array::from_fn(&[labels.data.len() * heads.len()], |i| {
+        let (b, head) = (i / heads.len(), heads.start + i % heads.len());
         let sample = draws.data[4 * b + 1] as usize;
         if labels.data[b] as u32 == IGNORED || sample >= samples {
             return f64::from(IGNORED);
@@ -97,23 +104,30 @@ pub fn reference(table: &Array, draws: &Array, labels: &Array, head: usize) -> A
 /// The comparison is in float32, which rounds "ignore" (2³² − 1) by 1; labels up to 5000 must still be exact.
 const TOLERANCE: Tolerance = Tolerance::element(3e-10, 0.0);
 
-/// First, middle and last head; sizes off the multiples of 4; a sample outside the table.
+/// First, middle and last head, some and all; sizes off the multiples of 4; a sample outside the table.
 fn cases() -> Vec<Case> {
-    [(2, 1, 7, 0), (5, 3, 13, 2), (33, 10, 131, 9), (66, 4, 190, 1)]
-        .into_iter()
-        .map(|(rows, heads, samples, head)| {
-            let table = Array::integers(&[heads, samples], 5000, 3);
-            let (draws, labels) = some_draws(rows, 1);
-            let expected = reference(&table, &draws, &labels, head);
-            let name = format!("head {head} of {heads}, {rows} of {samples}");
-            let mut case = Case::new(name, vec![table, draws, labels], expected, TOLERANCE, move |r, i, o, _| {
-                record(r, &i[0], &i[1], &i[2], head, &o[0])
-            })
-            .integer_input(0)
-            .integer_input(1)
-            .integer_input(2);
-            case.outputs[0].dtype = DType::U32;
-            case
+    [
+        (2, 1, 7, 0..1),
+        (5, 3, 13, 2..3),
+        (33, 10, 131, 9..10),
+        (66, 4, 190, 1..2),
+        (33, 10, 131, 0..10),
+        (5, 7, 13, 2..5),
+    ]
+    .into_iter()
+    .map(|(rows, all, samples, heads)| {
+        let table = Array::integers(&[all, samples], 5000, 3);
+        let (draws, labels) = some_draws(rows, 1);
+        let expected = reference(&table, &draws, &labels, heads.clone());
+        let name = format!("heads {heads:?} of {all}, {rows} of {samples}");
+        let mut case = Case::new(name, vec![table, draws, labels], expected, TOLERANCE, move |r, i, o, _| {
+            record(r, &i[0], &i[1], &i[2], heads.clone(), &o[0])
         })
-        .collect()
+        .integer_input(0)
+        .integer_input(1)
+        .integer_input(2);
+        case.outputs[0].dtype = DType::U32;
+        case
+    })
+    .collect()
 }

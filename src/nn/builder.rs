@@ -214,6 +214,28 @@ impl Builder {
         self.matrix(name, x, Layout::Linear { input, output }, [input, output], start)
     }
 
+    /// `heads` layers `nn.Linear(in, out)` called `name0`, `name1` and so on, in one product; each has `pad4(out)` columns, of which
+    /// the last are zero where `out` is not a multiple of four. Shapes: `x (R, in)` → `(R, heads · pad4(out))`.
+    ///
+    /// # Errors
+    /// When `x` is not a matrix.
+    pub fn linear_heads(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        [heads, output]: [usize; 2],
+        start: [Initialiser; 2],
+    ) -> Result<NodeId> {
+        let input = self.graph.shape(x).last();
+        let (weight, fans) = (Layout::Heads { heads, input, output }, [input, output]);
+        let w = self.parameter(&format!("{name}.weight"), weight, [start[0]; 2], fans);
+        let b = self.parameter(&format!("{name}.bias"), Layout::HeadBiases { heads, output }, [start[1]; 2], fans);
+        self.graph.scope(name, |g| {
+            let y = g.linear(x, w)?;
+            g.add_bias(y, b)
+        })
+    }
+
     /// `nn.Linear` on `torch.flatten(x, 1)`; its weight meets PyTorch's order of the flattened image in checkpoints.
     /// Shapes: `x (R, H, W, C)`, C a multiple of four → `(R, out)`.
     ///

@@ -44,12 +44,29 @@ pub enum Layout {
         /// PyTorch's name of each row after the layer's own.
         names: [&'static str; 2],
     },
+    /// Linear layers of one size on the same features, which one product computes: device `[pad4(in), heads · pad4(out)]`, a head's
+    /// columns together; PyTorch a tensor `[out, in]` of each head, its number after the layer's name.
+    Heads {
+        /// Linear layers.
+        heads: usize,
+        /// Input features.
+        input: usize,
+        /// Output features of each.
+        output: usize,
+    },
+    /// Their biases: device `[heads · pad4(out)]`; PyTorch `[out]` of each head.
+    HeadBiases {
+        /// Linear layers.
+        heads: usize,
+        /// Output features of each.
+        output: usize,
+    },
 }
 
 /// One named tensor of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorSpec {
-    /// Name of the graph's leaf. For all but [`Layout::Rows`] it is PyTorch's name as well.
+    /// Name of the graph's leaf. For all but [`Layout::Rows`] and heads it is PyTorch's name as well.
     pub name: String,
     /// Layout.
     pub layout: Layout,
@@ -79,11 +96,17 @@ impl TensorSpec {
             Layout::FlattenedLinear { image, output } => Shape::new(&[image.iter().product(), output]),
             Layout::Vector { length } => Shape::new(&[length]),
             Layout::Rows { channels, .. } => Shape::new(&[2, channels]),
+            Layout::Heads { heads, input, output } => Shape::new(&[pad4(input), heads * pad4(output)]),
+            Layout::HeadBiases { heads, output } => Shape::new(&[heads * pad4(output)]),
         }
     }
 
     /// PyTorch's names and sizes, in the order of [`TensorSpec::to_torch`].
     pub fn torch_parts(&self) -> Vec<(String, Vec<usize>)> {
+        let numbered = |heads: usize, sizes: &[usize]| {
+            let (layer, part) = self.name.rsplit_once('.').unwrap_or((&self.name, ""));
+            (0..heads).map(|head| (format!("{layer}{head}.{part}"), sizes.to_vec())).collect()
+        };
         match &self.layout {
             Layout::Convolution { kernel: [h, w], input, output } => {
                 vec![(self.name.clone(), vec![*output, *input, *h, *w])]
@@ -97,26 +120,20 @@ impl TensorSpec {
                 let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
                 names.iter().map(|n| (format!("{layer}.{n}"), vec![*channels])).collect()
             }
+            Layout::Heads { heads, input, output } => numbered(*heads, &[*output, *input]),
+            Layout::HeadBiases { heads, output } => numbered(*heads, &[*output]),
         }
     }
 
     /// From the device's logical values to PyTorch's.
     pub fn to_torch(&self, device: &[f32]) -> Vec<TorchTensor> {
         assert_eq!(device.len(), self.shape().elements(), "values of {}", self.name);
-        let parts = self.torch_parts();
-        let per_part = device.len() / parts.len();
         let make = |(i, (name, sizes)): (usize, (String, Vec<usize>))| {
-            let values = match self.layout {
-                Layout::Convolution { .. } | Layout::Linear { .. } | Layout::FlattenedLinear { .. } => {
-                    let mut values = vec![0.0; sizes.iter().product()];
-                    self.pairs(|torch, at| values[torch] = device[at]);
-                    values
-                }
-                _ => device[i * per_part..(i + 1) * per_part].to_vec(),
-            };
+            let mut values = vec![0.0; sizes.iter().product()];
+            self.pairs(i, |torch, at| values[torch] = device[at]);
             TorchTensor { name, sizes, values }
         };
-        parts.into_iter().enumerate().map(make).collect()
+        self.torch_parts().into_iter().enumerate().map(make).collect()
     }
 
     /// From PyTorch's tensors, found by name, to the device's logical values (pads zero).
@@ -125,9 +142,7 @@ impl TensorSpec {
     /// When `find` fails or a tensor has other sizes: both are named.
     pub fn from_torch(&self, mut find: impl FnMut(&str) -> Result<TorchTensor>) -> Result<Vec<f32>> {
         let mut device = vec![0.0; self.shape().elements()];
-        let parts = self.torch_parts();
-        let per_part = device.len() / parts.len();
-        for (i, (name, sizes)) in parts.into_iter().enumerate() {
+        for (i, (name, sizes)) in self.torch_parts().into_iter().enumerate() {
             let found = find(&name)?;
             if found.sizes != sizes || found.values.len() != sizes.iter().product::<usize>() {
                 return Err(Error::Checkpoint(format!(
@@ -135,12 +150,7 @@ impl TensorSpec {
                     found.sizes
                 )));
             }
-            match self.layout {
-                Layout::Convolution { .. } | Layout::Linear { .. } | Layout::FlattenedLinear { .. } => {
-                    self.pairs(|torch, at| device[at] = found.values[torch]);
-                }
-                _ => device[i * per_part..(i + 1) * per_part].copy_from_slice(&found.values),
-            }
+            self.pairs(i, |torch, at| device[at] = found.values[torch]);
         }
         Ok(device)
     }
@@ -158,8 +168,8 @@ impl TensorSpec {
         })
     }
 
-    /// Calls back with (index in PyTorch's order, index in the device's logical order) for each weight.
-    fn pairs(&self, mut each: impl FnMut(usize, usize)) {
+    /// Calls back with (index in PyTorch's order, index in the device's logical order) for each value of a part.
+    fn pairs(&self, part: usize, mut each: impl FnMut(usize, usize)) {
         match self.layout {
             Layout::Convolution { kernel: [kh, kw], input, output } => {
                 let padded = pad4(input);
@@ -190,7 +200,16 @@ impl TensorSpec {
                     }
                 }
             }
-            _ => {}
+            Layout::Heads { heads, input, output } => {
+                for o in 0..output {
+                    for i in 0..input {
+                        each(o * input + i, (i * heads + part) * pad4(output) + o);
+                    }
+                }
+            }
+            Layout::Vector { length } => (0..length).for_each(|i| each(i, i)),
+            Layout::Rows { channels, .. } => (0..channels).for_each(|i| each(i, part * channels + i)),
+            Layout::HeadBiases { output, .. } => (0..output).for_each(|i| each(i, part * pad4(output) + i)),
         }
     }
 }
@@ -211,6 +230,8 @@ mod tests {
             Layout::FlattenedLinear { image: [2, 3, 4], output: 5 },
             Layout::Vector { length: 5 },
             Layout::Rows { channels: 6, names: ["bias", "weight"] },
+            Layout::Heads { heads: 3, input: 6, output: 7 },
+            Layout::HeadBiases { heads: 3, output: 7 },
         ] {
             let spec = spec(layout);
             let device = spec.initialise(1).expect("sizes fit");
@@ -243,6 +264,19 @@ mod tests {
         let device = spec.from_torch(|_| Ok(found.clone())).expect("sizes");
         assert_eq!(device, [0.0, 10.0, 20.0, 30.0, 1.0, 11.0, 21.0, 31.0]);
         assert_eq!(spec.to_torch(&device)[0].values, found.values);
+    }
+
+    #[test]
+    fn heads_stand_beside_each_other() {
+        let spec = spec(Layout::Heads { heads: 2, input: 1, output: 3 });
+        let found = |name: &str| {
+            let first = if name == "layer0.weight" { 1.0 } else { 4.0 };
+            assert!(name == "layer0.weight" || name == "layer1.weight", "{name}");
+            Ok(TorchTensor { name: name.into(), sizes: vec![3, 1], values: vec![first, first + 1.0, first + 2.0] })
+        };
+        let device = spec.from_torch(found).expect("sizes");
+        assert_eq!(device[..8], [1.0, 2.0, 3.0, 0.0, 4.0, 5.0, 6.0, 0.0]);
+        assert!(device.len() == 4 * 8 && device[8..].iter().all(|&pad| pad == 0.0), "{device:?}");
     }
 
     #[test]

@@ -247,7 +247,7 @@ impl Sorter {
         let mut outputs = Vec::new();
         for (head, logits) in method.clusters(&mut b, backbone, batch)?.into_iter().enumerate() {
             let label = match table {
-                Some(table) => b.graph.gather_labels(table, leaves.draws, leaves.labels, head)?,
+                Some(table) => b.graph.gather_labels(table, leaves.draws, leaves.labels, head..head + 1)?,
                 None => b.graph.argmax(logits)?,
             };
             outputs.extend([label, b.graph.cross_entropy(logits, label, LabelRule::Class, 1)?]);

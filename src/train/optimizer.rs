@@ -129,7 +129,7 @@ impl Optimizer {
 }
 
 /// 1 where weight decay acts, 0 where `no_decay` names the tensor, for each block of the flat buffer. Batch-norm's
-/// weight and bias are one tensor here, so an entry that holds for one holds for both.
+/// weight and bias are one tensor here, as are the heads of SeLa, so an entry that holds for one holds for all.
 fn mask(settings: &OptimizerSettings, network: &Network) -> Vec<f32> {
     let mut mask = Vec::new();
     for spec in network.parameter_specs() {

@@ -1,6 +1,8 @@
 //! Rows to their samples and labels from them: the in-place `scatter_rows` and `gather_labels`. Neither has a
 //! derivative: they move values out of the graph, and indices into it.
 
+use std::ops::Range;
+
 use super::Example;
 use super::counters::no_rules;
 use super::rows::matrix;
@@ -18,7 +20,7 @@ struct ScatterRows {
 
 #[derive(Debug)]
 struct GatherLabels {
-    head: usize,
+    heads: Range<usize>,
 }
 
 impl Graph {
@@ -37,10 +39,19 @@ impl Graph {
         self.apply(ScatterRows { first, half }, &[values, draws, labels, store])
     }
 
-    /// The label that `head` has for each image: `table[head, draws[b].sample]`, ignored where `labels[b]` is. Shapes:
-    /// `table (T, N)`, `draws (B, 4)`, `labels (B)` → `(B)`, all unsigned.
-    pub fn gather_labels(&mut self, table: NodeId, draws: NodeId, labels: NodeId, head: usize) -> Result<NodeId> {
-        self.apply(GatherLabels { head }, &[table, draws, labels])
+    /// The labels that `heads` have for each image: `table[head, draws[b].sample]`, ignored where `labels[b]` is; those of an image
+    /// are neighbours. Shapes: `table (T, N)`, `draws (B, 4)`, `labels (B)` → `(B · heads)`, all unsigned.
+    ///
+    /// # Errors
+    /// When the shapes do not fit together or the table has no such heads.
+    pub fn gather_labels(
+        &mut self,
+        table: NodeId,
+        draws: NodeId,
+        labels: NodeId,
+        heads: Range<usize>,
+    ) -> Result<NodeId> {
+        self.apply(GatherLabels { heads }, &[table, draws, labels])
     }
 }
 
@@ -82,11 +93,11 @@ impl Operation for GatherLabels {
     }
 
     fn infer(&self, inputs: &[&Shape]) -> Result<Shape> {
-        let [heads, _] = matrix("table", inputs[0])?;
-        gather_labels::check_head(heads, self.head)?;
+        let [all, _] = matrix("table", inputs[0])?;
+        gather_labels::check_heads(all, &self.heads)?;
         let rows = inputs[2].elements();
         scatter_rows::check_draws("gather_labels", rows, inputs[1].sizes(), inputs[2].sizes())?;
-        Ok(Shape::new(&[rows]))
+        Ok(Shape::new(&[rows * self.heads.len()]))
     }
 
     fn dtype(&self) -> DType {
@@ -94,11 +105,11 @@ impl Operation for GatherLabels {
     }
 
     fn record(&self, recording: &mut Recording, io: &Io<'_>) -> Result<()> {
-        gather_labels::record(recording, io.inputs[0], io.inputs[1], io.inputs[2], self.head, io.output)
+        gather_labels::record(recording, io.inputs[0], io.inputs[1], io.inputs[2], self.heads.clone(), io.output)
     }
 
     fn interpret(&self, inputs: &[&Array]) -> Array {
-        gather_labels::reference(inputs[0], inputs[1], inputs[2], self.head)
+        gather_labels::reference(inputs[0], inputs[1], inputs[2], self.heads.clone())
     }
 
     no_rules!("its input: labels are whole numbers");
@@ -118,15 +129,15 @@ pub fn examples() -> Vec<Example> {
         .updates_last()
         .tolerance(0.0)
     };
-    let gather = |head: usize| {
+    let gather = |heads: Range<usize>| {
         let inputs = vec![Array::integers(&[3, 11], 50, 3), draws(), Array::zeros(&[5])];
-        Example::new(format!("gather_labels of head {head}"), inputs, move |g, x| {
-            g.gather_labels(x[0], x[1], x[2], head)
+        Example::new(format!("gather_labels of heads {heads:?}"), inputs, move |g, x| {
+            g.gather_labels(x[0], x[1], x[2], heads.clone())
         })
         .integer_input(0)
         .integer_input(1)
         .integer_input(2)
         .tolerance(0.0)
     };
-    vec![scatter(0), scatter(6), gather(0), gather(2)]
+    vec![scatter(0), scatter(6), gather(0..1), gather(2..3), gather(0..3)]
 }

@@ -35,6 +35,7 @@ pub mod relu_derivative_sum;
 pub mod resized_crop;
 pub mod rows;
 pub mod softmax;
+pub mod split_heads;
 pub mod sum_all;
 pub mod sum_rows;
 pub mod transform_views;
@@ -84,6 +85,7 @@ pub fn examples() -> Vec<Example> {
         resized_crop::examples(),
         rows::examples(),
         softmax::examples(),
+        split_heads::examples(),
         sum_all::examples(),
         sum_rows::examples(),
         transform_views::examples(),

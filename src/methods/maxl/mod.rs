@@ -146,7 +146,7 @@ impl Maxl {
             return b.graph.masked_softmax(logits, batch.labels, &hierarchy);
         }
         let table = b.graph.input(TABLE, &[1, batch.samples], DType::U32);
-        let labels = b.graph.gather_labels(table, batch.draws, batch.labels, 0)?;
+        let labels = b.graph.gather_labels(table, batch.draws, batch.labels, 0..1)?;
         b.graph.one_hot(labels, hierarchy.iter().sum())
     }
 }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::frozen;
-use super::{BANK, Balance, Features, Heads, SelaSettings, TABLE, Updates, head_name};
+use super::{BANK, Balance, Features, Heads, SelaSettings, TABLE, TOP, Updates, columns_of};
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
 use crate::eval::clusters::{Contingency, Sizes};
-use crate::gpu::{Engine, Tensor, readback};
+use crate::gpu::{Engine, Program, Recording, Tensor, readback};
 use crate::graph::{Graph, NodeId};
+use crate::kernels::channel_window;
 use crate::nn::{Builder, Phase};
 use crate::train::checkpoint::{Checkpoint, NamedTensor, TensorData};
 use crate::train::config::MemorySize;
@@ -40,8 +41,7 @@ struct Machine {
     /// Features `(N, D)`, or logits `(N, K)` where there is one head.
     store: RowStore,
     solver: Solver,
-    /// Weight `(pad4(D), K)` and bias `(K)` of each head.
-    weights: Vec<(Tensor, Tensor)>,
+    top: Top,
 }
 
 /// Labels of all heads.
@@ -148,18 +148,54 @@ impl Machine {
         let store = RowStore::new(engine, name, samples, columns, plan.half, Some(plan.window)).map_err(full)?;
         let build = |b: &mut Builder, images: NodeId| {
             let features = backbone.features(b, images)?;
-            if one { b.linear(&head_name(0, 1), features, clusters) } else { Ok(features) }
+            if one { b.linear(TOP, features, clusters) } else { Ok(features) }
         };
         let trunk = Trunk { engine, backbone, network, variants };
         let phase = if trained { Phase::Train { update: true } } else { Phase::Evaluate };
         let feed = feed.with_rows(engine, feed.rows())?;
         let extractor = Extractor::new(trunk, feed, pixels, phase, config.seed, &build, &store)?;
-        let weight = |head: usize, part: &str| -> Result<Tensor> {
-            Ok(network.parameters.get(&format!("{}.{part}", head_name(head, heads)))?.clone())
+        let top = ["weight", "bias"].map(|part| network.parameters.get(&format!("{TOP}.{part}")));
+        let [weight, bias] = top;
+        let top = Top::new(engine, [weight?, bias?], [heads, clusters]).map_err(full)?;
+        Ok(Self { extractor, store, solver: Solver::new(engine, &plan).map_err(full)?, top })
+    }
+}
+
+/// A head's layer: the network's own where there is one head, else a copy of its columns.
+#[derive(Debug)]
+struct Top {
+    /// `(pad4(D), K)`.
+    weight: Tensor,
+    /// `(K)`.
+    bias: Tensor,
+    /// Fetches each head's.
+    copies: Vec<Program>,
+}
+
+impl Top {
+    fn new(engine: &Engine, all: [&Tensor; 2], [heads, clusters]: [usize; 2]) -> Result<Self> {
+        let [weight, bias] = all;
+        if heads == 1 {
+            return Ok(Self { weight: weight.clone(), bias: bias.clone(), copies: Vec::new() });
+        }
+        let row = Tensor { shape: Shape::new(&[1, bias.shape.elements()]), ..bias.clone() };
+        let features = weight.shape.rows();
+        let own = engine.tensor("head's weight", Shape::new(&[features, clusters]), DType::F32)?;
+        let own_row = engine.tensor("head's bias", Shape::new(&[1, clusters]), DType::F32)?;
+        let copy = |head| {
+            let mut recording = Recording::new();
+            channel_window::record(&mut recording, columns_of(head, clusters), weight, &own)?;
+            channel_window::record(&mut recording, columns_of(head, clusters), &row, &own_row)?;
+            Program::named(engine, &recording, "head")
         };
-        let weights =
-            (0..heads).map(|head| Ok((weight(head, "weight")?, weight(head, "bias")?))).collect::<Result<_>>()?;
-        Ok(Self { extractor, store, solver: Solver::new(engine, &plan).map_err(full)?, weights })
+        let copies = (0..heads).map(copy).collect::<Result<_>>()?;
+        let bias = Tensor { shape: Shape::new(&[clusters]), ..own_row.clone() };
+        Ok(Self { weight: own, bias, copies })
+    }
+
+    /// Makes weight and bias those that the head has now.
+    fn take(&self, engine: &Engine, head: usize) -> Result<()> {
+        self.copies.get(head).map_or(Ok(()), |copy| copy.run(engine, 1))
     }
 }
 
@@ -176,13 +212,11 @@ const ALL_CANDIDATES: usize = 128;
 const CANDIDATES: usize = 16;
 
 impl Machine {
-    fn source(&self, head: usize) -> Source<'_> {
+    /// Of the head that was taken last.
+    fn source(&self) -> Source<'_> {
         match self.solver.plan().sizes.features {
             None => Source::Logits(&self.store),
-            Some(_) => {
-                let (weight, bias) = &self.weights[head];
-                Source::Features { store: &self.store, weight, bias }
-            }
+            Some(_) => Source::Features { store: &self.store, weight: &self.top.weight, bias: &self.top.bias },
         }
     }
 
@@ -202,7 +236,7 @@ impl Machine {
             Marginals::Gaussian { .. } => {
                 let once = transport::Settings { power: lambda, tolerance: 0.0, iterations: 1 };
                 let equal = transport::marginals::uniform(clusters);
-                Some(self.solver.solve(engine, self.source(head), &equal, &once, table, head)?.mass)
+                Some(self.solver.solve(engine, self.source(), &equal, &once, table, head)?.mass)
             }
             _ => None,
         };
@@ -219,7 +253,7 @@ impl Machine {
         head: usize,
     ) -> Result<Assigned> {
         let &SelaSettings { clusters, lambda, tolerance, iterations, .. } = settings;
-        let source = self.source(head);
+        let source = self.source();
         let how = transport::Settings { power: lambda, tolerance, iterations: iterations as usize };
         let solution = self.solver.solve(engine, source, shares, &how, table, head)?;
         let samples = self.store.rows();
@@ -308,6 +342,7 @@ impl Labeller for Labels {
         let mut events = Vec::new();
         for head in heads {
             let began = Instant::now();
+            machine.top.take(&self.engine, head)?;
             let shares = machine.shares(&self.engine, &self.settings, &self.marginals, self.seed, &self.table, head)?;
             let Assigned { report, labels, gap } =
                 machine.assign(&self.engine, &self.settings, &shares, &self.table, head)?;

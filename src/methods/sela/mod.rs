@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use crate::base::labels::LabelRule;
 use crate::base::transforms::TransformSet;
-use crate::base::{DType, Error, Result, Shape};
+use crate::base::{DType, Error, Result, Shape, pad4};
 use crate::data::ImageSet;
 use crate::graph::NodeId;
+use crate::kernels::channel_window::ChannelWindow;
 use crate::models::Backbone;
 use crate::nn::Builder;
 use crate::train::losses::{mean_cross_entropy, sum_correct};
@@ -29,9 +30,35 @@ const TABLE: &str = "assigned labels";
 /// The state of the training graph that keeps the features of every image: `(N, D)`.
 const BANK: &str = "feature bank";
 
-/// The layer of head `head` among `heads`, as the official code names it.
-pub fn head_name(head: usize, heads: usize) -> String {
-    if heads == 1 { "top_layer".into() } else { format!("top_layer{head}") }
+/// The layer of the only head, as the official code names it; of several it puts each one's number behind.
+const TOP: &str = "top_layer";
+
+/// The logits of all heads, beside each other where there are several: `(R, K)`, or `(R, T · pad4(K))`.
+#[derive(Clone, Copy, Debug)]
+struct Logits {
+    all: NodeId,
+    heads: usize,
+    clusters: usize,
+}
+
+impl Logits {
+    /// A row for each head of each image: `(R · T, K)`.
+    fn rows(&self, b: &mut Builder) -> Result<NodeId> {
+        if self.heads == 1 { Ok(self.all) } else { b.graph.split_heads(self.all, self.heads, self.clusters) }
+    }
+
+    /// Those of one head: `(R, K)`.
+    fn of(&self, b: &mut Builder, head: usize) -> Result<NodeId> {
+        match self.heads {
+            1 => Ok(self.all),
+            _ => b.graph.channel_window(self.all, columns_of(head, self.clusters)),
+        }
+    }
+}
+
+/// The columns of one head among those of several.
+fn columns_of(head: usize, clusters: usize) -> ChannelWindow {
+    ChannelWindow { from: head * pad4(clusters), to: 0, count: clusters, channels: clusters, stride: 1 }
 }
 
 /// Self-labelling, with or without a rotation task beside it.
@@ -57,14 +84,17 @@ impl SelfLabelling {
         Ok(Self { settings, rotation })
     }
 
-    fn tops(&self, b: &mut Builder, backbone: &dyn Backbone, features: NodeId) -> Result<Vec<NodeId>> {
+    fn tops(&self, b: &mut Builder, backbone: &dyn Backbone, features: NodeId) -> Result<Logits> {
         let SelaSettings { heads, clusters, .. } = self.settings;
-        let top = |h| b.linear_from(&head_name(h, heads), features, clusters, backbone.head_start());
-        (0..heads).map(top).collect()
+        let all = match heads {
+            1 => b.linear_from(TOP, features, clusters, backbone.head_start())?,
+            _ => b.linear_heads(TOP, features, [heads, clusters], backbone.head_start())?,
+        };
+        Ok(Logits { all, heads, clusters })
     }
 
     /// Logits of every head on upright images: the copies of the rotation task are of no use there.
-    fn sorted(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId) -> Result<Vec<NodeId>> {
+    fn sorted(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId) -> Result<Logits> {
         let features = backbone.features(b, images)?;
         self.tops(b, backbone, features)
     }
@@ -75,7 +105,7 @@ impl SelfLabelling {
         b: &mut Builder,
         backbone: &dyn Backbone,
         images: NodeId,
-    ) -> Result<(NodeId, Vec<NodeId>, Option<NodeId>)> {
+    ) -> Result<(NodeId, Logits, Option<NodeId>)> {
         let m = self.views();
         let x = if m == 1 { images } else { b.graph.transform_views(images, TransformSet::Rotation)? };
         let features = backbone.features(b, x)?;
@@ -110,7 +140,8 @@ impl Method for SelfLabelling {
     }
 
     fn clusters(&self, b: &mut Builder, backbone: &dyn Backbone, batch: Batch) -> Result<Vec<NodeId>> {
-        self.sorted(b, backbone, batch.images)
+        let logits = self.sorted(b, backbone, batch.images)?;
+        (0..logits.heads).map(|head| logits.of(b, head)).collect()
     }
 
     fn labeller(&self, context: Context<'_>) -> Result<Option<Box<dyn Labeller>>> {
@@ -136,14 +167,12 @@ impl Method for SelfLabelling {
             b.graph.scatter_rows(features, batch.draws, batch.labels, bank, 0, false)?;
         }
         let images = b.graph.shape(batch.labels).elements() as f32;
-        let (mut losses, mut rights) = (Vec::new(), Vec::new());
-        for (head, &logits) in logits.iter().enumerate() {
-            let labels = b.graph.gather_labels(table, batch.draws, batch.labels, head)?;
-            losses.push(mean_cross_entropy(b, logits, labels, LabelRule::Class, 1)?);
-            rights.push(sum_correct(b, logits, labels, LabelRule::Class, 1)?);
-        }
-        let cluster = mean(b, &losses, 1.0)?;
-        let accuracy = mean(b, &rights, images)?;
+        // The mean over heads of their means is that over all their rows.
+        let labels = b.graph.gather_labels(table, batch.draws, batch.labels, 0..heads)?;
+        let logits = logits.rows(b)?;
+        let cluster = mean_cross_entropy(b, logits, labels, LabelRule::Class, 1)?;
+        let right = sum_correct(b, logits, labels, LabelRule::Class, 1)?;
+        let accuracy = b.graph.scale(right, 1.0 / (images * heads as f32))?;
         let mut metrics = vec![Metric::new("accuracy", accuracy)];
         let mut loss = cluster;
         if let Some(rotation) = rotation {
@@ -167,17 +196,8 @@ impl Method for SelfLabelling {
     }
 
     fn predict(&self, b: &mut Builder, backbone: &dyn Backbone, images: NodeId, _: usize) -> Result<Prediction> {
-        let logits = self.sorted(b, backbone, images)?;
-        let probabilities = b.graph.softmax(logits[0])?;
+        let logits = self.sorted(b, backbone, images)?.of(b, 0)?;
+        let probabilities = b.graph.softmax(logits)?;
         Ok(Prediction { probabilities, view_probabilities: probabilities })
     }
-}
-
-/// The mean of scalars, divided by `by` as well.
-fn mean(b: &mut Builder, values: &[NodeId], by: f32) -> Result<NodeId> {
-    let mut sum = values[0];
-    for &value in &values[1..] {
-        sum = b.graph.add(sum, value)?;
-    }
-    b.graph.scale(sum, 1.0 / (by * values.len() as f32))
 }
