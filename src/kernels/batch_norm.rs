@@ -92,7 +92,7 @@ pub(super) fn expect_rows(what: &str, tensor: &Tensor, x: &Tensor) -> Result<()>
 /// Shapes and offsets that the batch-normalisation cases share: one row, odd channels, more channels than a tile, more
 /// rows than a slab, a real layer, and values whose mean is a thousand deviations.
 pub(super) fn inputs() -> Vec<(String, Array)> {
-    let list: [(&[usize], f64, f64); 8] = [
+    let list: [(&[usize], f64, f64); 9] = [
         (&[1, 7], 0.5, 1.0),
         (&[65, 3], 0.5, 1.0),
         (&[2, 3, 2, 5], -1.0, 2.0),
@@ -101,6 +101,8 @@ pub(super) fn inputs() -> Vec<(String, Array)> {
         (&[3, 1500, 9], 0.0, 1.0),
         (&[2, 32, 32, 16], 0.5, 1.0),
         (&[2, 40, 64, 5], 100.0, 0.1),
+        // One slab for narrow groups.
+        (&[3, 600, 70], 0.5, 1.0),
     ];
     list.into_iter()
         .enumerate()

@@ -41,7 +41,7 @@ pub fn record(
     partial.expect("batch_norm_relu_sums: partial", batch_norm_sums::scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slab, slabs) = (c.tile(width), c.slab(width), c.slabs(width));
+    let [tile, slab, slabs] = c.sums(width);
     let p =
         batch_norm::Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
     // Both tensors read once; two sums, one subtraction, two multiply-adds and one comparison a value.

@@ -67,12 +67,12 @@ pub fn record(
     partial.expect("batch_norm_sums: partial", scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slabs) = (c.tile(width), c.slabs(width));
+    let [tile, slab, slabs] = c.sums(width);
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,
         tile: tile as u32,
-        slab: c.slab(width) as u32,
+        slab: slab as u32,
         scaled: u32::from(form.eps.is_some()),
         centre: f32::from(u8::from(form.centre)),
         eps: form.eps.unwrap_or(0.0),

@@ -5,6 +5,9 @@ use crate::gpu::Variant;
 
 /// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
 const SLAB_QUADS: usize = 4096;
+/// Rows that a group narrower than that adds up itself where there are tiles for some groups: a second stage takes as long as half
+/// of the first there. Not for statistics, whose error grows with the rows that a lane adds.
+const WHOLE: usize = 4096;
 /// Lanes from which on a group's width is a GPU's: slabs of [`LOADS`] values a lane, so that hundreds of processors get some.
 const WIDE: u32 = 256;
 /// Vec4 values that a lane of such a group has under way at once.
@@ -73,6 +76,14 @@ impl Columns {
         self.rows.div_ceil(self.slab(width))
     }
 
+    /// Columns of a group that adds rows, rows a slab, and slabs: one where narrow tiles make groups enough.
+    pub fn sums(&self, width: u32) -> [usize; 3] {
+        if width < WIDE && self.rows <= WHOLE && self.quads >= 16 {
+            return [self.narrow_tile(width), self.rows, 1];
+        }
+        [self.tile(width), self.slab(width), self.slabs(width)]
+    }
+
     /// As many as there are for any width: scratch shapes are independent of the variant.
     pub fn most_slabs(&self) -> usize {
         self.slabs(WIDE)
@@ -115,6 +126,8 @@ mod tests {
                     let (slab, slabs) = (c.slab(width), c.slabs(width));
                     assert!(slabs <= MOST_SLABS.min(c.most_slabs()) && slab * slabs >= rows, "{c:?} at {width}");
                     assert!(slab * (slabs - 1) < rows, "an empty slab: {c:?} at {width}");
+                    let [_, slab, slabs] = c.sums(width);
+                    assert!(slab * slabs >= rows && slab * (slabs - 1) < rows && slabs <= c.most_slabs(), "{c:?}");
                     let tile = c.tile(width);
                     assert!(
                         tile.is_power_of_two()

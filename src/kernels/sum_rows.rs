@@ -49,12 +49,11 @@ pub fn record(recording: &mut Recording, x: &Tensor, factor: f32, partial: &Tens
     partial.expect("sum_rows: partial", scratch(&x.shape).sizes())?;
     let columns = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let slabs = columns.slabs(width);
+    let [tile, slab, slabs] = columns.sums(width);
     if slabs == 1 {
         return fold(recording, x, columns.rows, columns.quads, factor, out);
     }
-    let tile = columns.tile(width);
-    let p = params_of(columns.rows, columns.quads, tile, columns.slab(width), 1.0);
+    let p = params_of(columns.rows, columns.quads, tile, slab, 1.0);
     let groups = columns.grid(tile, slabs, 1);
     recording.dispatch(&SHADER, p, &[x, partial], groups, cost(p, 1))?;
     fold(recording, partial, slabs, columns.quads, factor, out)
