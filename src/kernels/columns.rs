@@ -5,8 +5,8 @@ use crate::gpu::Variant;
 
 /// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
 const SLAB_QUADS: usize = 4096;
-/// Rows that a group narrower than that adds up itself where there are tiles for some groups: a second stage takes as long as half
-/// of the first there. Not for statistics, whose error grows with the rows that a lane adds.
+/// Rows that a group of fewer lanes than a GPU's adds up itself, where there are tiles for some groups: a second stage takes as long
+/// as half of the first there. Not for statistics, whose error grows with the rows that a lane adds.
 const WHOLE: usize = 4096;
 /// Lanes from which on a group's width is a GPU's: slabs of [`LOADS`] values a lane, so that hundreds of processors get some.
 const WIDE: u32 = 256;

@@ -202,3 +202,19 @@ pub(super) fn cases_of(fits: fn(&Geometry) -> bool, round: fn(&Array) -> Array) 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_of_one_size_but_for_four_lines() {
+        let convolution = Convolution { stride: 1, padding: 1 };
+        for (rows, side) in [(1, 1), (4, 7), (4, 13), (4, 14), (4, 28), (5, 56), (32, 32), (512, 32), (3, 224)] {
+            let geometry = Geometry::new([rows, side, side, 16], [3, 3], 16, convolution).expect("it fits");
+            let (all, (lines, parts)) = (rows * side, split(&geometry));
+            assert!(lines * parts >= all && lines * (parts - 1) < all, "{rows} of {side}: {parts} of {lines}");
+            assert!(lines < all.div_ceil(parts) + 4 && (lines % 4 == 0 || parts == 1), "{rows} of {side}: {lines}");
+        }
+    }
+}
