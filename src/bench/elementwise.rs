@@ -1,6 +1,6 @@
-//! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18: bytes a second, and the share of a copy's rate; on a GPU,
-//! whose caches may hold these shapes, also that of a copy of the same shape. The copies and all kernels are timed in turns,
-//! so that a busy machine slows all.
+//! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18: bytes a second, and the share of a
+//! copy's rate; on a GPU, whose caches may hold these shapes, also that of a copy of the same shape. The copies and all kernels are
+//! timed in turns, so that a busy machine slows all.
 
 use super::clock::{Sampled, replays};
 use super::{Options, Row};

@@ -1,6 +1,6 @@
 //! A device with its queue, its pipelines and its memory account.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -369,12 +369,13 @@ impl Engine {
     /// Builds those of the pipelines that are not there yet, on all cores at once: a GPU's driver compiles one for up to half a second.
     /// What fails is left to [`Engine::pipeline`], which says how.
     pub(super) fn prepare(&self, builds: &[Build]) {
-        let known = |build: &&Build| self.pipelines().contains_key(&build.key());
-        let mut missing: Vec<&Build> = builds.iter().filter(|build| !known(build)).collect();
-        let mut seen = HashSet::new();
-        missing.retain(|build| seen.insert(build.key()));
+        let mut missing: HashMap<Key, &Build> = builds.iter().map(|build| (build.key(), build)).collect();
+        let known = self.pipelines();
+        missing.retain(|key, _| !known.contains_key(key));
+        drop(known);
         if missing.len() > 1 {
-            let made: Vec<_> = missing.par_iter().filter_map(|b| Some((b.key(), self.build(b).ok()?))).collect();
+            let made = missing.into_par_iter().filter_map(|(key, build)| Some((key, self.build(build).ok()?)));
+            let made: Vec<_> = made.collect();
             self.pipelines().extend(made);
         }
     }

@@ -172,12 +172,28 @@ impl Recording {
         Ok(())
     }
 
-    /// As [`Recording::dispatch_variant`], with the parameters as constants of a pipeline of its own
+    /// As [`Recording::dispatch`], with the parameters as constants of a pipeline of its own
     /// ([`constants`](super::constants)): for kernels that a driver's compiler makes faster when it knows all sizes.
     ///
     /// # Errors
     /// As [`Recording::dispatch_variant`].
     pub fn dispatch_constant<P: bytemuck::Pod>(
+        &mut self,
+        shader: &'static Shader,
+        params: P,
+        tensors: &[&Tensor],
+        groups: [u32; 3],
+        cost: Cost,
+    ) -> Result<()> {
+        let variant = self.variants.index(shader);
+        self.dispatch_variant_constant(shader, variant, params, tensors, groups, cost)
+    }
+
+    /// [`Recording::dispatch_constant`] of a variant.
+    ///
+    /// # Errors
+    /// As [`Recording::dispatch_variant`].
+    pub fn dispatch_variant_constant<P: bytemuck::Pod>(
         &mut self,
         shader: &'static Shader,
         variant: usize,

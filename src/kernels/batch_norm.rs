@@ -44,7 +44,7 @@ pub(super) fn pass(
     let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
     let groups = c.grid(tile, c.rows.div_ceil(slab), 1);
-    recording.dispatch_constant(shader, recording.variants.index(shader), p, tensors, groups, p.cost(operations, moved))
+    recording.dispatch_constant(shader, p, tensors, groups, p.cost(operations, moved))
 }
 
 /// The map `x ↦ factors[0] · bias + factors[1] · r · weight · (x − mean)` and its transpose in `(bias, weight)`.

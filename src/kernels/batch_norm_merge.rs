@@ -60,8 +60,7 @@ pub fn record(
     let batch_norm_running::Params { keep, momentum, unbias, .. } = update;
     let parts = (columns.rows / 3) as u32;
     let p = Params { parts, quads: columns.quads as u32, tile: tile as u32, keep, momentum, unbias };
-    let variant = recording.variants.index(&SHADER);
-    recording.dispatch_constant(&SHADER, variant, p, &[partial, stats, running], columns.grid(tile, 1, 1), cost(p))
+    recording.dispatch_constant(&SHADER, p, &[partial, stats, running], columns.grid(tile, 1, 1), cost(p))
 }
 
 /// The least work: three numbers a part and channel read, two statistics written, two running ones read and written.

@@ -47,14 +47,7 @@ pub fn record(
     // Both tensors read once; two sums, one subtraction, two multiply-adds and one comparison a value.
     let cost = p.cost(7, 2);
     let first = if slabs == 1 { out } else { partial };
-    recording.dispatch_constant(
-        &SHADER,
-        recording.variants.index(&SHADER),
-        p,
-        &[x, stats, affine, u, first],
-        c.grid(tile, slabs, 1),
-        cost,
-    )?;
+    recording.dispatch_constant(&SHADER, p, &[x, stats, affine, u, first], c.grid(tile, slabs, 1), cost)?;
     if slabs > 1 {
         sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }

@@ -61,24 +61,10 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
         slabs: slabs as u32,
         mode: 0,
     };
-    recording.dispatch_constant(
-        &SHADER,
-        recording.variants.index(&SHADER),
-        p,
-        &[x, partial],
-        c.grid(tile, slabs, 1),
-        cost(p),
-    )?;
+    recording.dispatch_constant(&SHADER, p, &[x, partial], c.grid(tile, slabs, 1), cost(p))?;
     let tile = c.narrow_tile(width);
     let p = Params { tile: tile as u32, mode: 1, ..p };
-    recording.dispatch_constant(
-        &SHADER,
-        recording.variants.index(&SHADER),
-        p,
-        &[partial, out],
-        c.grid(tile, 1, 1),
-        cost(p),
-    )
+    recording.dispatch_constant(&SHADER, p, &[partial, out], c.grid(tile, 1, 1), cost(p))
 }
 
 /// The least work: every value read once, three operations each; the merge reads two numbers a slab and channel.

@@ -80,14 +80,7 @@ pub fn record(
         factor1: form.factors[1],
     };
     let first = if slabs == 1 { out } else { partial };
-    recording.dispatch_constant(
-        &SHADER,
-        recording.variants.index(&SHADER),
-        p,
-        &[x, stats, u, first],
-        c.grid(tile, slabs, 1),
-        cost(p),
-    )?;
+    recording.dispatch_constant(&SHADER, p, &[x, stats, u, first], c.grid(tile, slabs, 1), cost(p))?;
     if slabs > 1 {
         sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }

@@ -72,7 +72,7 @@ fn split(geometry: &Geometry) -> (usize, usize) {
     let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).clamp(1, 65_535);
     // Four at a time in some forms.
     let most = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).next_multiple_of(4).min(all);
-    // As even as that leaves them: each part has a processor wait for the largest.
+    // As even as that leaves them: all wait for the largest.
     let lines = all.div_ceil(all.div_ceil(most)).next_multiple_of(4).min(all);
     (lines, all.div_ceil(lines))
 }
@@ -162,7 +162,14 @@ pub fn record(
         let part = part.window(0, partial(&geometry, parts));
         let sums = if parts == 1 { dw } else { &part };
         let shader = &conv2d_weight_grad_halo::SHADER;
-        recording.dispatch_constant(shader, plan.variant, plan.params, &[x, dy, sums], plan.grid, geometry.cost())?;
+        recording.dispatch_variant_constant(
+            shader,
+            plan.variant,
+            plan.params,
+            &[x, dy, sums],
+            plan.grid,
+            geometry.cost(),
+        )?;
         return if parts == 1 { Ok(()) } else { sum_parts::record(recording, &part, dw) };
     }
     let Form { shader, variant, grid } = form(&forms, &geometry, &p);

@@ -328,7 +328,7 @@ pub(super) fn record(
     let [across, folds] = fold(if parts == 1 { all.min(begun) } else { all });
     p.turns = p.blocks.div_ceil(across * folds);
     let grid = [across, blocks as u32, folds];
-    Some(recording.dispatch_constant(shader, variant, p, &[source, w, output], grid, geometry.cost()))
+    Some(recording.dispatch_variant_constant(shader, variant, p, &[source, w, output], grid, geometry.cost()))
 }
 
 /// Workgroups that run at a time on a large GPU: one or two a processor, which leaves them 50 KiB of workgroup memory (an H200).

@@ -45,7 +45,7 @@ pub fn record(recording: &mut Recording, part: &Tensor, out: &Tensor) -> Result<
     let p = Params { count: (out.shape.physical() / 4) as u32, parts: parts as u32 };
     let [width, quads, shares] = ["WIDTH", "QUADS", "SHARES"].map(|name| recording.variant(&SHADER).constant(name));
     let groups = grid((p.count as usize * shares as usize).div_ceil(quads as usize), width);
-    recording.dispatch_constant(&SHADER, recording.variants.index(&SHADER), p, &[part, out], groups, cost(p))
+    recording.dispatch_constant(&SHADER, p, &[part, out], groups, cost(p))
 }
 
 /// The least work: every part read once, one addition an element.

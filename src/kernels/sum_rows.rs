@@ -90,14 +90,7 @@ pub(super) fn fold(
     let columns = Columns::new(rows, quads);
     let tile = columns.narrow_tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(rows, quads, tile, rows, factor);
-    recording.dispatch_constant(
-        &SHADER,
-        recording.variants.index(&SHADER),
-        p,
-        &[x, out],
-        columns.grid(tile, 1, 1),
-        cost(p, 1),
-    )
+    recording.dispatch_constant(&SHADER, p, &[x, out], columns.grid(tile, 1, 1), cost(p, 1))
 }
 
 fn params_of(rows: usize, quads: usize, tile: usize, slab: usize, factor: f32) -> Params {

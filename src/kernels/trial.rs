@@ -35,7 +35,9 @@ pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'s
         });
         Ok(failed.collect())
     };
-    engine.passing(all).unwrap_or_default()
+    // Nothing is taken untried.
+    let none = |error: Error| named.iter().map(|(shader, _)| (shader.name, error.to_string())).collect();
+    engine.passing(all).unwrap_or_else(none)
 }
 
 /// What a form is tried on.

@@ -154,8 +154,7 @@ impl Machine {
         let phase = if trained { Phase::Train { update: true } } else { Phase::Evaluate };
         let feed = feed.with_rows(engine, feed.rows())?;
         let extractor = Extractor::new(trunk, feed, pixels, phase, config.seed, &build, &store)?;
-        let top = ["weight", "bias"].map(|part| network.parameters.get(&format!("{TOP}.{part}")));
-        let [weight, bias] = top;
+        let [weight, bias] = ["weight", "bias"].map(|part| network.parameters.get(&format!("{TOP}.{part}")));
         let top = Top::new(engine, [weight?, bias?], [heads, clusters]).map_err(full)?;
         Ok(Self { extractor, store, solver: Solver::new(engine, &plan).map_err(full)?, top })
     }
@@ -189,7 +188,7 @@ impl Top {
             Program::named(engine, &recording, "head")
         };
         let copies = (0..heads).map(copy).collect::<Result<_>>()?;
-        let bias = Tensor { shape: Shape::new(&[clusters]), ..own_row.clone() };
+        let bias = Tensor { shape: Shape::new(&[clusters]), ..own_row };
         Ok(Self { weight: own, bias, copies })
     }
 
