@@ -210,28 +210,48 @@ fn slower_missing_and_new_rows_are_told() {
             row("w", "1", 1.0, None),
         ],
     );
-    let found = Comparison::new(&then, &now, 0.1, false).expect("a comparison");
+    let found = Comparison::new(&then, &now, 0.1).expect("a comparison");
     let slower: Vec<_> = found.slower().map(|line| (line.name.as_str(), line.shape.as_str())).collect();
     assert_eq!(slower, [("x", "2")]);
     assert!((found.lines[0].ratio() - 8.7 / 8.0).abs() < 1e-12 && (found.lines[1].ratio() - 1.11).abs() < 1e-12);
     assert_eq!((found.missing, found.new), (vec!["z 1".to_owned()], vec!["w 1".to_owned()]));
-    let all = Comparison::new(&then, &now, 0.05, false).expect("a comparison");
+    let all = Comparison::new(&then, &now, 0.05).expect("a comparison");
     assert_eq!(all.slower().count(), 3);
 }
 
 #[test]
 fn results_of_another_adapter_are_refused_unless_asked_for() {
     let rows = || vec![row("x", "1", 1.0, None)];
-    let (then, now) = (report("a", rows()), report("b", rows()));
-    let error = Comparison::new(&then, &now, 0.1, false).expect_err("another adapter");
-    assert!(error.to_string().contains("--other-adapter") && error.exit_code() == 2, "{error}");
-    assert_eq!(Comparison::new(&then, &now, 0.1, true).expect("asked for").lines.len(), 1);
-    let checked = Report { safe_shaders: true, ..then.clone() };
-    assert!(Comparison::new(&checked, &then, 0.1, false).is_err());
-    assert!(
-        Comparison::new(&then, &report("a", vec![row("y", "1", 1.0, None)]), 0.1, false).is_err(),
-        "nothing in common"
-    );
+    let then = report("a", rows());
+    then.expect("a", false).expect("the same");
+    let error = then.expect("b", false).expect_err("another adapter");
+    assert!(error.to_string().contains("another adapter: a, and now b") && error.exit_code() == 2, "{error}");
+    let error = then.expect("a", true).expect_err("checks");
+    assert!(error.to_string().contains("without checks, and now with"), "{error}");
+    assert!(Comparison::new(&then, &report("a", vec![row("y", "1", 1.0, None)]), 0.1).is_err(), "nothing in common");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_before_anything_is_timed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let other = report("another adapter", vec![row("x", "1", 1.0, None)]);
+    std::fs::write(path("other.json"), serde_json::to_string(&other).expect("JSON")).expect("written");
+    for (args, part) in [
+        (vec!["all", "--step", "nosuch"], "no step's name holds \"nosuch\""),
+        (vec!["kernels", "--step", "demo"], "--step says nothing"),
+        (vec!["steps", "--samples", "9", "--clusters", "3"], "--samples says nothing"),
+        (vec!["images", "--maxl-batch", "9"], "--maxl-batch says nothing"),
+        (vec!["export", &path("out"), "--json", &path("x.json")], "--json, --keep or --compare"),
+        (vec!["all", "--compare", &path("other.json")], "--other-adapter"),
+        (vec!["all", "--fail-over", "10%%", "--compare", &path("other.json")], "no percentage"),
+    ] {
+        let done = std::process::Command::new(env!("CARGO_BIN_EXE_relabel")).arg("bench").args(&args).output();
+        let done = done.expect("it starts");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.code() == Some(2) && said.contains(part), "{args:?}: {said}");
+        assert!(!String::from_utf8_lossy(&done.stdout).contains("GB/s"), "{args:?} timed something");
+    }
 }
 
 #[test]
@@ -248,6 +268,11 @@ fn the_command_compares_and_ends_with_one_when_slower() {
     let names = std::fs::read_dir(folder.path()).expect("the folder").count();
     assert_eq!(names, 2, "the file asked for, and the one named after the adapter");
     let mut report: Report = serde_json::from_str(&text).expect("a report");
+    // Another size is kept beside the first.
+    let larger = ["bench", "sinkhorn", "--samples", "500", "--clusters", "20", "--repeats", "1", &kept];
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_relabel")).args(larger).output().expect("it starts");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("beside 2 rows of earlier runs"), "{done:?}");
     let done = bench(&["--compare", &file, "--fail-over", "1000%"]);
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     report.rows.iter_mut().for_each(|row| {

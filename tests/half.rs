@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use half::f16;
-use relabel::base::{Array, DType};
+use relabel::base::{Array, DType, Shape};
 use relabel::gpu::{Engine, Places, Program, Recording, Shader, Tensor, Variants, readback};
 use relabel::kernels::product::offered;
-use relabel::kernels::{Case, REGISTRY, conv2d_coop, conv2d_input_grad_coop, conv2d_weight_grad_coop, matmul_coop};
+use relabel::kernels::{
+    Case, REGISTRY, conv2d_coop, conv2d_input_grad_coop, conv2d_weight_grad_coop, matmul_coop, relu,
+};
 use relabel::session;
 use relabel::train::Trainer;
 use relabel::train::checkpoint::Checkpoint;
@@ -49,6 +51,18 @@ fn recorded(
     record(&mut recording);
     (case.record)(&mut recording, &inputs, &outputs, &scratch).unwrap();
     ([inputs, outputs].concat(), recording)
+}
+
+#[test]
+fn maps_in_half_precision_count_half_their_bytes_with_their_pads() {
+    let engine = engine();
+    let bytes = |dtype| {
+        let [x, y] = [0; 2].map(|_| engine.tensor("map", Shape::new(&[2, 5, 3, 3]), dtype).unwrap());
+        let mut recording = Recording::new();
+        relu::record(&mut recording, &x, &y).unwrap();
+        recording.cost().bytes
+    };
+    assert_eq!([DType::F32, DType::F16].map(bytes), [2 * 30 * 16, 2 * 30 * 8]);
 }
 
 /// Which tensors of a case a plan may keep in half precision: those of rank 4 that all dispatches bind as arrays of floats.

@@ -7,7 +7,7 @@ use relabel::gpu::timing::Sampling;
 use relabel::gpu::trace::{Clock, Trace};
 use relabel::gpu::{Engine, readback};
 use relabel::graph::Way;
-use relabel::profile::kernel::forms;
+use relabel::profile::kernel::{family, find, forms};
 use relabel::profile::{Options, Profile, profile, timeline};
 use relabel::session::synthetic::Noise;
 use relabel::train::Trainer;
@@ -149,7 +149,10 @@ fn forms_of_a_kernel_take_turns() {
         let found = forms(&engine, kernel, Some(shape), QUICK).unwrap_or_else(|e| panic!("{kernel} {shape}: {e}"));
         assert!(found.timed.iter().any(|t| t.measured.kernel == kernel && t.measured.seconds > 0.0), "{kernel}");
     }
-    let cases = relabel::profile::kernel::find("argmax").unwrap();
+    // What was timed is there as the device got it, and the other variants as they are declared.
+    let all: usize = family(find("conv2d").unwrap()).iter().map(|k| k.shader.variants.len()).sum();
+    assert!(found.builds.len() >= all, "{} of {all}", found.builds.len());
+    let cases = find("argmax").unwrap();
     let found = forms(&engine, "argmax", None, QUICK).unwrap();
     assert_eq!(found.timed.len(), (cases.cases)().len() * cases.shader.variants.len());
 }
@@ -166,6 +169,10 @@ fn shapes_that_do_not_fit_are_refused() {
     assert!(refused("conv2d", "1x2x2x4-8,k5,p0").contains("does not fit an image of 2 x 2"));
     assert!(refused("matmul", "4x5").contains("512x512x512") && refused("matmul", "4x5x6,x").contains("MxKxN"));
     assert!(refused("argmax", "4x5").contains("test cases are profiled"), "a kernel without shapes");
+    for (kernel, shape) in [("relu", "1x2x3x4x5"), ("softmax", "7"), ("softmax", "2x3x4"), ("copy", "1048577")] {
+        let error = refused(kernel, shape);
+        assert!(error.contains("4096x1024; no size above 1048576"), "{kernel} {shape}: {error}");
+    }
     assert!(forms(&engine, "nothing", None, QUICK).is_err());
 }
 
@@ -201,7 +208,8 @@ fn the_program_writes_tables_files_and_shaders() {
         let name = pipeline["name"].as_str().unwrap();
         let (kernel, variant) = name.strip_suffix(')').and_then(|n| n.split_once(" (")).unwrap_or((name, "plain"));
         for ending in ["wgsl", "spv"] {
-            assert!(Path::new(&path(&format!("shaders/{kernel}.{variant}.{ending}"))).is_file(), "{name} {ending}");
+            let file = format!("shaders/{kernel}.{}.{ending}", variant.replace(' ', "-"));
+            assert!(Path::new(&path(&file)).is_file(), "{name} {ending}");
         }
     }
     let said = done(&[&base[..], &["--synthetic=12x12x1:4", "--by", "layer", "--clock", "replay"]].concat());
@@ -219,6 +227,13 @@ fn bad_input_is_refused_before_any_work() {
     refused(&["profile", "--step", "nothing"], 2, &["\"nothing\"", "\"resnet32 sla\""]);
     refused(&["profile", "missing.toml"], 8, &["missing.toml"]);
     refused(&["profile", "--step", "demo sla", "--synthetic=9x9"], 2, &["9x9", "32x32x3:10"]);
+    refused(&["profile"], 2, &["--step", "--kernel"]);
+    for ignored in
+        [["--svg", "x.svg"], ["--out", "x"], ["--set", "train.batch=3"], ["--warm-up", "5"], ["--by", "layer"]]
+    {
+        refused(&[&["profile", "--kernel", "relu"], &ignored[..]].concat(), 2, &["cannot be used with", ignored[0]]);
+    }
+    refused(&["profile", "--kernel", "relu", "--variants", "profile"], 8, &["taken for a file"]);
     refused(&["profile", "--kernel", "conv"], 2, &["no kernel `conv`", "softmax"]);
     refused(&["profile", "--kernel", "conv2d", "--shape", "3x3"], 2, &["--shape 3x3", "32x32x32x16-16"]);
     let unwritable = dir.path().join("none").join("p.json").to_str().unwrap().to_owned();

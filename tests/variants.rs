@@ -248,11 +248,31 @@ fn files_are_read_back_and_bad_ones_refused() {
         (r#"{"format": 1, "kernels": {"conv3d": "64"}}"#, "no kernel `conv3d`"),
         (r#"{"format": 1, "kernels": {"conv2d": "63"}}"#, "it has 64, 32"),
         (&class("matmul 64", "matmul", "64 nn"), "not a class of shapes"),
+        (&class("matmul 100x64x16", "matmul", "64 nn"), "`matmul 128x64x16`"),
+        (&class("conv2d 500x8x8x4-4,k3,s1,p1", "conv2d", "64"), "`conv2d 512x8x8x4-4,k3,s1,p1`"),
         (&class("matmul 64x64x64", "relu", "64"), "has no form relu"),
     ] {
         let error = written(text).unwrap_err();
         assert!(error.contains(part), "{text}: {error}");
     }
+}
+
+#[test]
+fn forms_that_were_measured_elsewhere_are_taken_with_a_note() {
+    let engine = own_engine();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("variants.json");
+    let notes = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Chosen::set(&engine, &Wish::File(path.clone())).unwrap().notes
+    };
+    let own = serde_json::to_string(&VariantFile::built_in(&engine)).unwrap();
+    assert_eq!(notes(&own), Vec::<String>::new());
+    assert_eq!(notes(r#"{"format": 1}"#), Vec::<String>::new(), "by hand");
+    let elsewhere = notes(&own.replace(r#""adapter":""#, r#""adapter":"other "#)).join("");
+    assert!(elsewhere.contains("measured on other "), "{elsewhere}");
+    let earlier = notes(&own.replace(r#""version":""#, r#""version":"0"#)).join("");
+    assert!(earlier.contains("another version"), "{earlier}");
 }
 
 /// Forms that differ from the built-in ones, so that a file that is not read shows.

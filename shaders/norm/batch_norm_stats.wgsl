@@ -1,12 +1,13 @@
-// Mean and biased variance of each channel. Two dispatches: slabs of rows, then their merge.
+// Mean and biased variance of each channel. Two dispatches: slabs of rows, then their merge. One slab alone: one dispatch.
 //
-//   mode 0   partial[g] = (mean, M2) of the g-th slab; with d = x - k, k the slab's first row:
+//   mode 0   partial[g] = (mean, M2) of the g-th slab; with d = x - k, k the slab's first row, or the mean of four:
 //            mean = k + sum d / n,  M2 = sum d² - (sum d)² / n       (k is within a few deviations of the mean, so
 //            nothing cancels however large |mean| / deviation is)
 //   mode 1   mean = sum n[g] mean[g] / rows,  variance = sum (M2[g] + n[g] (mean[g] - mean)²) / rows
+//   mode 2   out = (mean, M2 / n) of the only slab
 //
 // Shapes     x (rows, C) -> partial (G, 2, C) -> out (2, C): row 0 mean, row 1 variance; C padded, handled as vec4
-// Dispatch   mode 0: (tiles, G, 1), group (t, g) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (tiles, 1, 1)
+// Dispatch   mode 0 and 2: (tiles, G, 1), group (t, g) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (tiles, 1, 1)
 // Shared     2 · WIDTH vec4
 // Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
@@ -17,7 +18,7 @@ struct Params {
     tile: u32,  // columns of vec4 a group, a power of two, at most WIDTH
     slab: u32,  // rows a slab
     slabs: u32, // G
-    mode: u32,  // 0 slabs, 1 merge
+    mode: u32,  // 0 slabs, 1 merge, 2 one slab alone
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -68,6 +69,13 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
     var square_d = vec4(0.0);
     if inside {
         k = x[first * params.quads + column];
+        if WIDTH < 256u {
+            // Squares about one row may be several times those about the mean, and err as much more in long sums: four rows are
+            // closer to it.
+            let hop = (end - first) / 4u * params.quads;
+            let i = first * params.quads + column;
+            k = 0.25 * ((k + x[i + hop]) + (x[i + 2u * hop] + x[i + 3u * hop]));
+        }
         var row = first + lane / params.tile;
         if LOADS == 4u {
             let hop = lanes * params.quads;
@@ -107,8 +115,9 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
     if lane < params.tile && inside {
         let n = f32(end - first);
         let shift = first_sum[lane] / n;
+        let squares = max(second_sum[lane] - first_sum[lane] * shift, vec4(0.0));
         out[2u * g * params.quads + column] = k + shift;
-        out[(2u * g + 1u) * params.quads + column] = max(second_sum[lane] - first_sum[lane] * shift, vec4(0.0));
+        out[(2u * g + 1u) * params.quads + column] = squares / select(1.0, n, params.mode == 2u);
     }
 }
 
@@ -170,7 +179,7 @@ fn merge_held(column: u32, lane: u32) {
 @compute @workgroup_size(WIDTH)
 fn batch_norm_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let column = group.x * params.tile + lane % params.tile;
-    if params.mode == 0u {
+    if params.mode != 1u {
         reduce_slab(group.y, column, lane);
     } else if LOADS == 4u {
         merge_held(column, lane);

@@ -69,6 +69,14 @@ fn cases(options: &Options) -> Vec<Case> {
     all
 }
 
+/// Checks that a step's name holds `name`.
+///
+/// # Errors
+/// When none does: which there are.
+pub fn expect_named(options: &Options, name: &str) -> Result<()> {
+    named(options, name).map(drop)
+}
+
 /// Those steps whose name holds `name`.
 ///
 /// # Errors

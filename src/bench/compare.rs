@@ -1,5 +1,7 @@
 //! The results of a run as a file, and two of them beside each other.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Row;
@@ -20,6 +22,48 @@ pub struct Report {
     /// What the adapter has no room for, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+}
+
+impl Report {
+    /// Checks that the rows were measured on `adapter`, with wgpu's checks in the shaders or without, as `checked` says.
+    ///
+    /// # Errors
+    /// When they were not: what differs.
+    pub fn expect(&self, adapter: &str, checked: bool) -> Result<()> {
+        if self.adapter != adapter {
+            return Err(Error::Config(format!(
+                "the earlier results are of another adapter: {}, and now {adapter}",
+                self.adapter
+            )));
+        }
+        if self.safe_shaders != checked {
+            let with = |checked| if checked { "with wgpu's checks in the shaders" } else { "without checks" };
+            return Err(Error::Config(format!(
+                "the earlier results were measured {}, and now {}",
+                with(self.safe_shaders),
+                with(checked)
+            )));
+        }
+        Ok(())
+    }
+
+    /// The earlier results with these in the place of rows of the same name and shape; what is new comes last.
+    pub fn onto(mut self, earlier: Self) -> Self {
+        let told = |row: &Row| format!("{} {}", row.name, row.shape);
+        let again: HashSet<String> = self.rows.iter().map(told).collect();
+        let now: Vec<Row> = std::mem::take(&mut self.rows);
+        let mut left = now;
+        for row in earlier.rows {
+            let place = left.iter().position(|new| new.name == row.name && new.shape == row.shape);
+            self.rows.push(place.map_or(row, |i| left.remove(i)));
+        }
+        self.rows.extend(left);
+        let stays = |text: &String| !again.iter().any(|row| text.starts_with(&format!("{row}:")));
+        let old: Vec<String> =
+            earlier.left_out.into_iter().filter(|text| stays(text) && !self.left_out.contains(text)).collect();
+        self.left_out.splice(0..0, old);
+        self
+    }
 }
 
 /// One thing that both runs measured.
@@ -57,23 +101,12 @@ pub struct Comparison {
 
 impl Comparison {
     /// Puts rows of one name and shape beside each other; one is slower when it takes more than `1 + over` times as long.
-    /// What counts is [`Row::best_milliseconds`] where both have it, because other work on the machine only ever adds to a
-    /// sample; else the medians.
+    /// What counts is [`Row::best_milliseconds`] where both have it of one clock, because other work on the machine only ever
+    /// adds to a sample; else the medians by the wall's.
     ///
     /// # Errors
-    /// When the adapters or the checks in the shaders differ and `others` does not allow it, or no row meets another.
-    pub fn new(before: &Report, now: &Report, over: f64, others: bool) -> Result<Self> {
-        if !others && (before.adapter != now.adapter || before.safe_shaders != now.safe_shaders) {
-            let checks = |report: &Report| if report.safe_shaders { "checked" } else { "unchecked" };
-            return Err(Error::Config(format!(
-                "the results are of another adapter: {} with {} shaders, and now {} with {}; --other-adapter compares \
-                 nevertheless",
-                before.adapter,
-                checks(before),
-                now.adapter,
-                checks(now)
-            )));
-        }
+    /// When no row meets another.
+    pub fn new(before: &Report, now: &Report, over: f64) -> Result<Self> {
         let same = |a: &Row, b: &Row| a.name == b.name && a.shape == b.shape;
         let told = |row: &Row| format!("{} {}", row.name, row.shape);
         let (mut lines, mut new) = (Vec::new(), Vec::new());
@@ -84,7 +117,8 @@ impl Comparison {
                 continue;
             };
             let earlier = left.remove(place);
-            let best = earlier.best_milliseconds.zip(row.best_milliseconds);
+            let one_clock = earlier.processor_milliseconds.is_some() == row.processor_milliseconds.is_some();
+            let best = earlier.best_milliseconds.zip(row.best_milliseconds).filter(|_| one_clock);
             let (before, now) = best.unwrap_or((earlier.milliseconds, row.milliseconds));
             let slower = now > before * (1.0 + over);
             lines.push(Line { name: row.name.clone(), shape: row.shape.clone(), before, now, slower });
@@ -104,9 +138,10 @@ impl Comparison {
 }
 
 /// The name under which an adapter's results are kept: its own name and its driver's version, what stands in brackets left
-/// out, such as `llvmpipe-mesa-22.3.6`.
+/// out, such as `llvmpipe-mesa-22.3.6`; `-checked` after it for checked shaders.
 pub fn file_stem(engine: &Engine) -> String {
-    stem(&engine.info().name, &engine.info().driver_info)
+    let checked = if engine.checked() { "-checked" } else { "" };
+    stem(&engine.info().name, &engine.info().driver_info) + checked
 }
 
 fn stem(name: &str, driver: &str) -> String {
@@ -128,5 +163,38 @@ mod tests {
         assert_eq!(stem("NVIDIA H200", "570.86.10"), "nvidia-h200-570.86.10");
         assert_eq!(stem("Apple M2/../x", ""), "apple-m2-x");
         assert_eq!(stem("(?)", ""), "adapter");
+    }
+
+    fn row(name: &str, shape: &str, milliseconds: f64) -> Row {
+        Row { name: name.into(), shape: shape.into(), milliseconds, ..Row::default() }
+    }
+
+    #[test]
+    fn a_part_is_kept_beside_what_was_kept_before() {
+        let of = |rows: &[(&str, &str, f64)], left_out: &[&str]| Report {
+            rows: rows.iter().map(|&(name, shape, ms)| row(name, shape, ms)).collect(),
+            left_out: left_out.iter().map(|&text| text.to_owned()).collect(),
+            ..Report::default()
+        };
+        let earlier = of(&[("a", "1", 1.0), ("b", "1", 2.0), ("c", "1", 3.0)], &["d 1: no room", "e 1: no room"]);
+        let both = of(&[("f", "1", 5.0), ("b", "1", 4.0), ("d", "1", 6.0)], &["e 1: no room"]).onto(earlier);
+        let rows: Vec<(&str, f64)> = both.rows.iter().map(|r| (r.name.as_str(), r.milliseconds)).collect();
+        assert_eq!(rows, [("a", 1.0), ("b", 4.0), ("c", 3.0), ("f", 5.0), ("d", 6.0)]);
+        assert_eq!(both.left_out, ["e 1: no room"]);
+    }
+
+    #[test]
+    fn times_of_two_clocks_are_not_compared() {
+        let of = |processor: Option<f64>, best| Report {
+            rows: vec![Row { processor_milliseconds: processor, best_milliseconds: Some(best), ..row("a", "1", 3.0) }],
+            ..Report::default()
+        };
+        let times = |before, now| {
+            let line = Comparison::new(&before, &now, 0.1).expect("a comparison").lines.remove(0);
+            (line.before, line.now)
+        };
+        assert_eq!(times(of(Some(5.0), 4.0), of(Some(5.0), 4.5)), (4.0, 4.5));
+        assert_eq!(times(of(None, 2.0), of(None, 2.5)), (2.0, 2.5));
+        assert_eq!(times(of(None, 2.0), of(Some(5.0), 4.5)), (3.0, 3.0));
     }
 }

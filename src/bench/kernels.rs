@@ -3,7 +3,7 @@
 use super::clock::{Sampled, sampled};
 use super::products::products;
 use crate::base::{DType, Error, Result};
-use crate::gpu::{Cost, Dispatch, Engine, Program, Recording, Variants, readback};
+use crate::gpu::{Cost, Dispatch, Engine, Program, Recording, Variants, WAY_OUT, readback};
 use crate::kernels::ceilings::{self, noise};
 use crate::kernels::{choose, matmul, matmul_coop, tune};
 
@@ -120,7 +120,11 @@ impl Measured {
     pub(super) fn add(&mut self, name: &str, shape: &str, row: Result<Row>) -> Result<()> {
         match row {
             Ok(row) => self.rows.push(row),
-            Err(Error::Memory(text)) => self.left_out.push(format!("{name} {shape}: {text}")),
+            // Fewer rows are no way out: they are another row.
+            Err(Error::Memory(text)) => {
+                let text = text.replace(WAY_OUT, "");
+                self.left_out.push(format!("{name} {shape}: {}", text.trim_end()));
+            }
             Err(error) => return Err(error),
         }
         Ok(())

@@ -134,6 +134,7 @@ pub fn maxl(engine: &Engine, options: &Options, size: Size) -> Result<Vec<Row>> 
             repeats: options.repeats,
             spread,
             note,
+            best_milliseconds: step.samples.iter().copied().reduce(f64::min).map(|s| 1e3 * s),
             ..Row::default()
         });
     }

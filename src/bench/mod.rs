@@ -13,7 +13,7 @@ pub mod sela;
 pub mod sinkhorn;
 pub mod steps;
 
-pub use cases::Case;
+pub use cases::{Case, expect_named};
 pub use compare::{Comparison, Report};
 pub use elementwise::elementwise;
 pub use export::export;

@@ -55,7 +55,7 @@ pub fn sela(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
         }
         let note = format!("{:.2} of baseline", seconds / supervised);
         let row = row(format!("step {method}"), &trainer, seconds, spread, options.repeats);
-        rows.push(Row { note, ..row });
+        rows.push(Row { note, best_milliseconds: Some(1e3 * samples[0]), ..row });
     }
     let epoch = supervised * SAMPLES as f64 / BATCH as f64;
     rows.push(assignment(engine, options, epoch)?);
@@ -120,6 +120,7 @@ fn assignment(engine: &Engine, options: &Options, epoch: f64) -> Result<Row> {
         images_per_s: SAMPLES as f64 / seconds,
         repeats: options.repeats,
         spread,
+        best_milliseconds: Some(1e3 * samples[0]),
         ..Row::default()
     })
 }

@@ -29,7 +29,9 @@ pub fn sinkhorn(engine: &Engine, options: &Options, sizes: &[(usize, usize)]) ->
         let most = (scores / 2).min(binding_bytes(&engine.limits())).max(4096);
         let halves = [(most / 4096) as usize, 1024];
         let (x, y) = (noise(engine, &halves)?, noise(engine, &halves)?);
-        let shape = format!("{:.1} MiB read and written", x.shape.bytes() as f64 / f64::from(1 << 20));
+        let kib = x.shape.bytes() as f64 / 1024.0;
+        let size = if kib < 1024.0 { format!("{kib:.0} KiB") } else { format!("{:.1} MiB", kib / 1024.0) };
+        let shape = format!("{size} read and written");
         rows.push(measure(engine, options, "ceiling: copy", &shape, |r| copy::record(r, &x, &y))?);
     }
     Ok(rows)

@@ -1,6 +1,7 @@
 //! `relabel bench`: speed of kernels, label assignment and training steps.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -9,6 +10,7 @@ use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
 use crate::bench::{self, Comparison, Measured, Options, Report, Row};
+use crate::gpu::{self, Engine};
 use crate::kernels::ceilings;
 
 /// What to time.
@@ -45,15 +47,15 @@ pub struct BenchArgs {
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Only steps whose name holds this text, such as "resnet32 sla" (for `steps` and `export`).
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    step: String,
+    #[arg(long, value_name = "TEXT")]
+    step: Option<String>,
     /// All networks and parts; always so on a GPU.
     #[arg(long)]
     full: bool,
     /// Also write the results to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also keep the results as JSON in this folder, in a file named after adapter and driver.
+    /// Also keep the results as JSON in this folder, in a file named after adapter and driver, beside what it holds of others.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "benches/results")]
     keep: Option<PathBuf>,
     /// Put the results beside earlier ones, a JSON file of the same adapter.
@@ -77,11 +79,11 @@ pub struct BenchArgs {
     /// Clusters of the assignment.
     #[arg(long, requires = "samples", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     clusters: Option<u32>,
-    /// Rows of MAXL's steps (100 as published).
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    maxl_batch: u32,
-    /// Channels of VGG-16's five blocks in MAXL's steps (64 128 256 512 512 as published).
-    #[arg(long, num_args = 5, value_name = "N", default_values_t = [16, 32, 64, 128, 128], value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    /// Rows of MAXL's steps (100 as published) [default: 16].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    maxl_batch: Option<u32>,
+    /// Channels of VGG-16's five blocks in MAXL's steps (64 128 256 512 512 as published) [default: 16 32 64 128 128].
+    #[arg(long, num_args = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     maxl_widths: Vec<u32>,
     /// Timed samples of each; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -93,100 +95,174 @@ pub struct BenchArgs {
 
 /// `10%` or `10` as 0.1.
 fn percent(text: &str) -> std::result::Result<f64, String> {
-    let number: f64 =
-        text.trim_end_matches('%').parse().map_err(|_| format!("`{text}` is no percentage, such as 10%"))?;
+    let number: f64 = text
+        .strip_suffix('%')
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| format!("`{text}` is no percentage, such as 10%"))?;
     if (0.0..=1000.0).contains(&number) { Ok(number / 100.0) } else { Err(format!("{text}: from 0% to 1000%")) }
 }
 
 pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
-    if (args.part == Part::Export) != args.folder.is_some() {
-        return Err(Error::Config(
-            "bench: `export` takes a folder, as in `relabel bench export DIR`, and no other does".into(),
-        ));
-    }
+    args.check()?;
     // Before anything is timed.
     let earlier = args.compare.as_deref().map(read).transpose()?;
     let mut device = device_options(adapter)?;
     // A debug build times what a release build runs.
-    device.checked = args.safe_shaders;
+    device.checked = args.safe_shaders || gpu::Options::forced();
     let engine = open(&device, variants)?;
     if variants == Some(SHOWN) {
         return shown::show(&engine);
     }
-    let defaults = Options::of(&engine);
-    let options = Options {
-        rows: args.rows.map_or(defaults.rows, |n| n as usize),
-        demo_rows: args.demo_rows.map_or(defaults.demo_rows, |n| n as usize),
-        repeats: args.repeats as usize,
-        full: args.full || defaults.full,
-        ..defaults
-    };
-    output::print(&format!("adapter: {}\n", engine.describe()))?;
-    if !matches!(args.part, Part::Export) {
-        ceilings::wake(&engine)?;
+    let options = args.options(Options::of(&engine));
+    if matches!(args.part, Part::All | Part::Steps | Part::Export) {
+        bench::expect_named(&Options { full: options.full || args.part == Part::Export, ..options }, args.step())?;
     }
+    if let Some(earlier) = earlier.as_ref().filter(|_| !args.other_adapter) {
+        let hint = |e| Error::Config(format!("{e}; --other-adapter compares nevertheless"));
+        earlier.expect(&engine.describe(), engine.checked()).map_err(hint)?;
+    }
+    let kept = args.keep.as_deref().map(|folder| Kept::open(folder, &engine)).transpose()?;
+    output::print(&format!("adapter: {}\n", engine.describe()))?;
     if let Some(folder) = &args.folder {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
-        return bench::export(&engine, &options, &args.step, &mut |name, checkpoint| {
+        return bench::export(&engine, &options, args.step(), &mut |name, checkpoint| {
             let path = folder.join(format!("{name}.safetensors"));
             checkpoint.write(&path)?;
             output::print(&format!("{}\n", path.display()))
         });
     }
+    ceilings::wake(&engine)?;
+    let measured = measure(args, &engine, &options)?;
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION").into(),
+        adapter: engine.describe(),
+        safe_shaders: engine.checked(),
+        rows: measured.rows,
+        left_out: measured.left_out,
+    };
+    // What cannot be written does not cost what can.
+    let written = args.json.as_deref().map_or(Ok(()), |path| write(&report, path));
+    let stored = kept.map_or(Ok(()), |kept| kept.store(report.clone()));
+    let compared = earlier.map_or(Ok(()), |earlier| compare(args, &earlier, &report));
+    written.and(stored).and(compared)
+}
+
+/// Times the parts that are asked for; each part's table is printed when it is done.
+fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<Measured> {
     let (part, all) = (args.part, args.part == Part::All);
     let mut measured = Measured::default();
+    let mut add = |Measured { rows, left_out }: Measured| -> Result<()> {
+        output::print(&format!("{}\n", table(&rows)))?;
+        left_out.iter().try_for_each(|what| output::print(&format!("left out: {what}\n")))?;
+        measured.rows.extend(rows);
+        measured.left_out.extend(left_out);
+        Ok(())
+    };
+    let rows = |rows| Measured { rows, left_out: Vec::new() };
     if all || part == Part::Kernels {
-        measured = bench::kernels(&engine, &options)?;
+        add(bench::kernels(engine, options)?)?;
     }
     if all || part == Part::Elementwise {
-        measured.rows.extend(bench::elementwise(&engine, &options)?);
+        add(rows(bench::elementwise(engine, options)?))?;
     }
     if all || part == Part::Images {
-        measured.rows.extend(bench::images(&engine, &options)?);
+        add(rows(bench::images(engine, options)?))?;
     }
     if all || part == Part::Sinkhorn {
         let sizes = match (args.samples, args.clusters) {
             (Some(n), Some(k)) => vec![(n as usize, k as usize)],
             _ => bench::sinkhorn::SIZES.to_vec(),
         };
-        measured.rows.extend(bench::sinkhorn(&engine, &options, &sizes)?);
+        add(rows(bench::sinkhorn(engine, options, &sizes)?))?;
     }
     if (all && options.full) || part == Part::Sela {
-        measured.rows.extend(bench::sela(&engine, &options)?);
+        add(rows(bench::sela(engine, options)?))?;
     }
     if (all && options.full) || part == Part::Maxl {
-        let mut size = MetaSize { batch: args.maxl_batch as usize, ..MetaSize::default() };
+        let mut size = MetaSize::default();
+        size.batch = args.maxl_batch.map_or(size.batch, |n| n as usize);
         size.widths.iter_mut().zip(&args.maxl_widths).for_each(|(width, &given)| *width = given as usize);
-        measured.rows.extend(bench::maxl(&engine, &options, size)?);
+        add(rows(bench::maxl(engine, options, size)?))?;
     }
     if all || part == Part::Steps {
-        let Measured { rows, left_out } = bench::steps(&engine, &options, &args.step)?;
-        measured.rows.extend(rows);
-        measured.left_out.extend(left_out);
+        add(bench::steps(engine, options, args.step())?)?;
     }
-    let Measured { rows, left_out } = measured;
-    output::print(&format!("{}\n", table(&rows)))?;
-    for what in &left_out {
-        output::print(&format!("left out: {what}\n"))?;
+    Ok(measured)
+}
+
+impl BenchArgs {
+    /// Refuses options that the part does not use.
+    fn check(&self) -> Result<()> {
+        use Part::{All, Export, Maxl, Sinkhorn, Steps};
+        if (self.part == Export) != self.folder.is_some() {
+            return Err(Error::Config(
+                "bench: `export` takes a folder, as in `relabel bench export DIR`, and no other does".into(),
+            ));
+        }
+        let unused = |given: bool, option: &str, parts: &[Part]| match given && !parts.contains(&self.part) {
+            true => {
+                Err(Error::Config(format!("bench: {option} says nothing about this part; see `relabel bench --help`")))
+            }
+            false => Ok(()),
+        };
+        unused(self.step.is_some(), "--step", &[All, Steps, Export])?;
+        unused(self.samples.is_some(), "--samples", &[All, Sinkhorn])?;
+        unused(self.maxl_batch.is_some(), "--maxl-batch", &[All, Maxl])?;
+        unused(!self.maxl_widths.is_empty(), "--maxl-widths", &[All, Maxl])?;
+        if self.part == Export && (self.json.is_some() || self.keep.is_some() || self.compare.is_some()) {
+            return Err(Error::Config(
+                "bench: `export` times nothing that --json, --keep or --compare could take".into(),
+            ));
+        }
+        Ok(())
     }
-    let report = Report {
-        version: env!("CARGO_PKG_VERSION").into(),
-        adapter: engine.describe(),
-        safe_shaders: args.safe_shaders,
-        rows,
-        left_out,
-    };
-    let kept = args.keep.as_ref().map(|folder| folder.join(format!("{}.json", bench::compare::file_stem(&engine))));
-    if let Some(folder) = &args.keep {
+
+    fn step(&self) -> &str {
+        self.step.as_deref().unwrap_or_default()
+    }
+
+    /// `defaults` with what is asked for.
+    fn options(&self, defaults: Options) -> Options {
+        Options {
+            rows: self.rows.map_or(defaults.rows, |n| n as usize),
+            demo_rows: self.demo_rows.map_or(defaults.demo_rows, |n| n as usize),
+            repeats: self.repeats as usize,
+            full: self.full || defaults.full,
+            ..defaults
+        }
+    }
+}
+
+/// The file of `--keep`, with what it held before: rows that are not measured now stay.
+struct Kept {
+    path: PathBuf,
+    earlier: Option<Report>,
+}
+
+impl Kept {
+    fn open(folder: &Path, engine: &Engine) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
+        let path = folder.join(format!("{}.json", bench::compare::file_stem(engine)));
+        let earlier = path.exists().then(|| read(&path)).transpose()?;
+        let why = |e| Error::Config(format!("{}: {e}; move it away to keep new ones there", path.display()));
+        earlier.as_ref().map_or(Ok(()), |earlier| earlier.expect(&engine.describe(), engine.checked())).map_err(why)?;
+        Ok(Self { path, earlier })
     }
-    for path in args.json.iter().chain(&kept) {
-        write(&report, path)?;
+
+    fn store(self, report: Report) -> Result<()> {
+        let own = report.rows.len();
+        let all = match self.earlier {
+            Some(earlier) => report.onto(earlier),
+            None => report,
+        };
+        write(&all, &self.path)?;
+        let stay = match all.rows.len() - own {
+            0 => String::new(),
+            stay => format!(", beside {stay} rows of earlier runs"),
+        };
+        output::print(&format!("kept in {}{stay}\n", self.path.display()))
     }
-    if let Some(path) = &kept {
-        output::print(&format!("kept in {}\n", path.display()))?;
-    }
-    earlier.map_or(Ok(()), |earlier| compare(args, &earlier, &report))
 }
 
 fn read(path: &Path) -> Result<Report> {
@@ -202,7 +278,7 @@ fn write(report: &Report, path: &Path) -> Result<()> {
 
 /// Prints both results beside each other.
 fn compare(args: &BenchArgs, earlier: &Report, report: &Report) -> Result<()> {
-    let found = Comparison::new(earlier, report, args.fail_over, args.other_adapter)?;
+    let found = Comparison::new(earlier, report, args.fail_over)?;
     let mut table = output::table();
     table.set_header(["what", "shape", "ms then", "ms now", "ratio", ""]);
     for line in &found.lines {
@@ -215,12 +291,13 @@ fn compare(args: &BenchArgs, earlier: &Report, report: &Report) -> Result<()> {
             if line.slower { "slower".into() } else { String::new() },
         ]);
     }
-    let mut text = format!("\nbest samples, processor time where both know it\n{table}\n");
+    let mut text =
+        format!("\nbest samples, processor time where both know it; medians where one knows neither\n{table}\n");
     for (rows, what) in [(&found.missing, "not measured now"), (&found.new, "not measured then")] {
         rows.iter().for_each(|row| text += &format!("{what}: {row}\n"));
     }
     output::print(&text)?;
-    let slower: Vec<&str> = found.slower().map(|line| line.name.as_str()).collect();
+    let slower: Vec<String> = found.slower().map(|line| format!("{} {}", line.name, line.shape)).collect();
     if slower.is_empty() {
         return Ok(());
     }
@@ -229,7 +306,7 @@ fn compare(args: &BenchArgs, earlier: &Report, report: &Report) -> Result<()> {
         slower.len(),
         found.lines.len(),
         100.0 * args.fail_over,
-        slower.join(", ")
+        slower.join("; ")
     )))
 }
 

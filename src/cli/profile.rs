@@ -51,19 +51,20 @@ enum ClockArg {
 #[derive(Clone, Debug, Args)]
 pub struct ProfileArgs {
     /// The TOML file of a training run, of any method.
-    #[arg(required_unless_present_any = ["step", "kernel"], conflicts_with_all = ["step", "kernel"])]
+    #[arg(conflicts_with_all = ["step", "kernel"])]
     config: Option<PathBuf>,
     /// A step of `relabel bench steps` on images of noise, such as "resnet32 sla" or "demo sla f16".
     #[arg(long, value_name = "NAME", conflicts_with = "kernel")]
     step: Option<String>,
-    /// Rows of that step, as `relabel bench` counts them [default: 32, of the demo network 128, on a GPU 512].
+    /// Rows of that step: images times views; methods without views take a quarter as many images [default: 32, of the demo
+    /// network 128, on a GPU 512].
     #[arg(long, requires = "step", conflicts_with_all = ["config", "kernel"], value_parser = clap::value_parser!(u32).range(1..=65_536))]
     rows: Option<u32>,
     /// Images of noise in place of the config's: HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10.
-    #[arg(long, value_name = "SIZES", num_args = 0..=1, default_missing_value = "32x32x3:10", require_equals = true)]
+    #[arg(long, value_name = "SIZES", num_args = 0..=1, default_missing_value = "32x32x3:10", require_equals = true, conflicts_with = "kernel")]
     synthetic: Option<String>,
     /// Change a setting, such as train.batch=64 (may be repeated).
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "kernel")]
     set: Vec<String>,
     /// One kernel over its variants and the other forms of its work.
     #[arg(long, value_name = "NAME")]
@@ -72,31 +73,31 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "SHAPE", requires = "kernel")]
     shape: Option<String>,
     /// Tables to print (may be repeated; all unless given).
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, conflicts_with = "kernel")]
     by: Vec<Table>,
     /// Rows of each table.
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 15, conflicts_with = "kernel", value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
-    /// Steps that are measured; medians count.
+    /// Steps, or samples of a kernel, that are measured; medians count.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: u32,
     /// Steps before, which are not.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 2, conflicts_with = "kernel", value_parser = clap::value_parser!(u32).range(1..=1000))]
     warm_up: u32,
     /// What tells the time of a dispatch.
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, value_enum, default_value = "auto", conflicts_with = "kernel")]
     clock: ClockArg,
     /// Write all of the following three into this folder: profile.json, roofline.svg, trace.json.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "kernel")]
     out: Option<PathBuf>,
     /// Write every number to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Draw the roofline into this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
     svg: Option<PathBuf>,
     /// Write one step's timeline to this file, for ui.perfetto.dev or about:tracing.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "kernel")]
     trace: Option<PathBuf>,
     /// Write each pipeline's shader as WGSL, SPIR-V, MSL and HLSL into this folder.
     #[arg(long, value_name = "DIR")]
@@ -119,13 +120,16 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
         return one_kernel(args, name, adapter, variants);
     }
     // First for the device's settings alone: how many rows a step has depends on the adapter.
-    let mut device = args.resolve(adapter, &bench::Options::default())?.0.device.options()?;
-    args.adjust(&mut device);
+    let settings = args.resolve(adapter, &bench::Options::default())?.0.device;
+    let mut device = settings.options()?;
+    args.adjust(&mut device, settings.safe_shaders);
     let engine = open(&device, variants)?;
     let (config, noise) = args.resolve(adapter, &args.sizes(bench::Options::of(&engine)))?;
     let what = args.what(&config, noise);
     let mut trainer = match noise {
-        Some(noise) => noise.trainer(&engine, config)?,
+        Some(noise) => {
+            noise.trainer(&engine, config).map_err(|e| fewer(e, "Take fewer --rows (train.batch of a config)"))?
+        }
         None => session::trainer(&engine, config)?,
     };
     let clock = match args.clock {
@@ -145,11 +149,15 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
             output::print(&format!("\n{}", grouped(&groups, by, args.top as usize)))?;
         }
     }
-    write_files(args, &what, &profile, &trace)?;
+    // One that cannot be written does not cost the others.
+    let files = write_files(args, &what, engine.checked(), &profile, &trace);
     if let Some(folder) = &args.dump {
         dump(&engine, folder, &trace)?;
     }
-    if args.capture { capture(&engine, &mut trainer) } else { Ok(()) }
+    if args.capture {
+        capture(&engine, &mut trainer)?;
+    }
+    files
 }
 
 impl ProfileArgs {
@@ -170,7 +178,12 @@ impl ProfileArgs {
                 (step.config(true, &overrides)?, asked.or(Some(step.noise())))
             }
             (None, Some(file)) => (load_config(file, &overrides)?, asked),
-            (None, None) => return Err(Error::Config("neither a config nor --step nor --kernel is given".into())),
+            (None, None) => {
+                return Err(Error::Config(
+                    "profile: give a config, or --step \"resnet32 sla\", or --kernel conv2d (see `relabel profile --help`)"
+                        .into(),
+                ));
+            }
         };
         if !self.orders_meta_steps(&config) {
             return Ok((config, noise));
@@ -185,9 +198,10 @@ impl ProfileArgs {
         config.method == "maxl" && !self.set.iter().any(|s| s.starts_with("maxl.order"))
     }
 
-    fn adjust(&self, device: &mut gpu::Options) {
+    /// `safe`: what the config says of the shaders' checks.
+    fn adjust(&self, device: &mut gpu::Options, safe: bool) {
         // A debug build times what a release build runs.
-        device.checked = self.safe_shaders;
+        device.checked = self.safe_shaders || safe || gpu::Options::forced();
         device.labels = self.capture;
     }
 
@@ -284,21 +298,22 @@ fn write(path: &Path, what: &str, bytes: &[u8]) -> Result<()> {
     std::fs::write(path, bytes).map_err(|e| Error::io(&format!("writing {what} to"), path, e))
 }
 
-fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace) -> Result<()> {
-    let mut written = Vec::new();
-    let mut file = |own: &Option<PathBuf>, name: &str, bytes: &dyn Fn() -> String| -> Result<()> {
+fn write_files(args: &ProfileArgs, what: &str, checked: bool, profile: &Profile, trace: &Trace) -> Result<()> {
+    let (mut written, mut outcome) = (Vec::new(), Ok(()));
+    let mut file = |own: &Option<PathBuf>, name: &str, bytes: &dyn Fn() -> String| {
         let inside = args.out.as_ref().map(|folder| folder.join(name));
         for path in [own.clone(), inside].into_iter().flatten() {
-            write(&path, "the profile", bytes().as_bytes())?;
-            written.push(path.display().to_string());
+            match write(&path, "the profile", bytes().as_bytes()) {
+                Ok(()) => written.push(path.display().to_string()),
+                Err(e) => outcome = Err(e),
+            }
         }
-        Ok(())
     };
     let groups = |by| group(&profile.dispatches, by, &profile.roofline);
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "step": what,
-        "safe_shaders": args.safe_shaders,
+        "safe_shaders": checked,
         "overhead": profile.overhead(),
         "profile": profile,
         "ways": groups(By::Way),
@@ -306,11 +321,22 @@ fn write_files(args: &ProfileArgs, what: &str, profile: &Profile, trace: &Trace)
         "layers": groups(By::Layer),
         "nodes": groups(By::Node),
     });
-    file(&args.json, "profile.json", &|| format!("{report:#}\n"))?;
+    file(&args.json, "profile.json", &|| format!("{report:#}\n"));
     let title = format!("Roofline of {what}");
-    file(&args.svg, "roofline.svg", &|| plot::plot(&title, &profile.adapter, &groups(By::Kernel), &profile.roofline))?;
-    file(&args.trace, "trace.json", &|| format!("{}\n", timeline::timeline(profile, trace)))?;
-    if written.is_empty() { Ok(()) } else { output::print(&format!("\nwritten: {}\n", written.join(", "))) }
+    file(&args.svg, "roofline.svg", &|| plot::plot(&title, &profile.adapter, &groups(By::Kernel), &profile.roofline));
+    file(&args.trace, "trace.json", &|| format!("{}\n", timeline::timeline(profile, trace)));
+    if !written.is_empty() {
+        output::print(&format!("\nwritten: {}\n", written.join(", ")))?;
+    }
+    outcome
+}
+
+/// An error with the way out that this command has.
+fn fewer(error: Error, way_out: &str) -> Error {
+    match error {
+        Error::Memory(text) => Error::Memory(text.replace(gpu::WAY_OUT, way_out)),
+        other => other,
+    }
 }
 
 /// Every pipeline of the traced step once.
@@ -335,7 +361,7 @@ fn dump_pipelines(engine: &Engine, folder: &Path, pipelines: &[&Build]) -> Resul
     }
     let why = match refused.len() {
         0 => String::new(),
-        _ => format!("; refused by naga, with the reason in a .txt: {}", refused.join(", ")),
+        _ => format!("; not possible, with the reason in a .txt: {}", refused.join(", ")),
     };
     output::print(&format!("\n{count} files of {} pipelines are in {}{why}\n", pipelines.len(), folder.display()))
 }
@@ -360,12 +386,13 @@ fn capture(engine: &Arc<Engine>, trainer: &mut Trainer) -> Result<()> {
 fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     profile::kernel::find(name)?;
     let mut device = device_options(adapter)?;
-    args.adjust(&mut device);
+    args.adjust(&mut device, false);
     let engine = open(&device, variants)?;
     let sampling = Sampling { repeats: args.steps as usize, seconds: 0.02 };
     ceilings::wake(&engine)?;
     let before = ceilings::ceilings(&engine, sampling)?;
-    let found = forms(&engine, name, args.shape.as_deref(), sampling)?;
+    let found =
+        forms(&engine, name, args.shape.as_deref(), sampling).map_err(|e| fewer(e, "Take a smaller --shape"))?;
     let roofline = Roofline::of(&before.or_faster(ceilings::ceilings(&engine, sampling)?));
     let Roofline { operations_per_s, bytes_per_s } = roofline;
     output::print(&format!(
@@ -378,14 +405,11 @@ fn one_kernel(args: &ProfileArgs, name: &str, adapter: Option<&str>, variants: O
         of_forms(&found, &roofline)
     ))?;
     if let Some(path) = &args.json {
-        let report = json!({ "version": env!("CARGO_PKG_VERSION"), "adapter": engine.describe(), "roofline": roofline, "forms": found.timed });
+        let report = json!({ "version": env!("CARGO_PKG_VERSION"), "adapter": engine.describe(), "safe_shaders": engine.checked(), "roofline": roofline, "forms": found.timed, "left_out": found.left_out });
         write(path, "the profile", format!("{report:#}\n").as_bytes())?;
     }
     if let Some(folder) = &args.dump {
-        let kernels = profile::kernel::family(profile::kernel::find(name)?);
-        let all = kernels.iter().flat_map(|k| (0..k.shader.variants.len()).map(|v| Build::declared(k.shader, v)));
-        let all: Vec<Build> = all.collect();
-        dump_pipelines(&engine, folder, &all.iter().collect::<Vec<_>>())?;
+        dump_pipelines(&engine, folder, &found.builds.iter().collect::<Vec<_>>())?;
     }
     Ok(())
 }

@@ -41,7 +41,10 @@ fn listed(properties: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
     })
 }
 
-/// A shader's text for an adapter's side: types cannot be overridden, and the files have those of 16. `numbers`: matrices lie
+/// The side of the matrices in the files.
+pub const WRITTEN: u32 = 16;
+
+/// A shader's text for a variant's side: types cannot be overridden, and the files have those of [`WRITTEN`]. `numbers`: matrices lie
 /// in arrays of numbers ([`in_numbers`]).
 pub fn sized(text: &str, side: u32, numbers: bool) -> String {
     let text = text.replace("coop_mat16x16", &format!("coop_mat{side}x{side}"));

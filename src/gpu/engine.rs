@@ -40,12 +40,18 @@ pub struct Options {
     pub constants: bool,
 }
 
+impl Options {
+    /// Whether `RELABEL_SAFE_SHADERS` asks for checked shaders.
+    pub fn forced() -> bool {
+        std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0")
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
-        let forced = std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0");
         Self {
             adapter: AdapterChoice::Auto,
-            checked: cfg!(debug_assertions) || forced,
+            checked: cfg!(debug_assertions) || Self::forced(),
             memory: None,
             labels: false,
             all_textures: false,
@@ -56,8 +62,8 @@ impl Default for Options {
 }
 
 /// What helps when memory does not suffice.
-pub const WAY_OUT: &str = "Use a smaller batch (--accumulate N keeps the effective one: it is computed in N parts), a \
-                           smaller network (model.widths, model.depth) or smaller images";
+pub const WAY_OUT: &str = "Use a smaller batch (--accumulate N, or train.accumulate, keeps the effective one: it is \
+                           computed in N parts), a smaller network (model.widths, model.depth) or smaller images";
 
 /// A ready pipeline.
 #[derive(Clone, Debug)]
@@ -452,7 +458,8 @@ impl Engine {
 
     /// The text that a pipeline is built of on this device.
     pub fn text(&self, build: &Build) -> String {
-        let text = cooperative::sized(&build.shader.text(), self.cooperative.unwrap_or(16), self.numbers);
+        let side = build.shader.variants[build.variant].sets("SIDE").unwrap_or(cooperative::WRITTEN);
+        let text = cooperative::sized(&build.shader.text(), side, self.numbers);
         let names = |places: Places| places.names(build.shader);
         let text = kept_as(&text, &names(build.halves), &names(build.texels), self.loads_words());
         if build.params.is_empty() { text } else { with_constants(&text, &build.params) }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use super::texels::{Plan, UPDATED};
 use super::trace::Stamps;
@@ -220,10 +221,10 @@ impl Program {
         }
         let commands = encoder.finish();
         drop(recording);
-        let submitting = engine.span("submit");
+        let (submitting, since) = (engine.span("submit"), Instant::now());
         let index = engine.queue.submit([commands]);
         drop(submitting);
-        engine.played(self, stamps);
+        engine.played(self, stamps, since);
         engine.in_flight.lock().unwrap_or_else(PoisonError::into_inner).push(index);
         readback::throttle(engine, 2)?;
         engine.check()

@@ -154,8 +154,8 @@ impl Recording {
         if groups.contains(&0) {
             return Err(Error::Shape(format!("{name} ({}): empty grid {groups:?}", self.label)));
         }
-        // Costs count four bytes an element.
-        let spared: u64 = tensors.iter().map(|t| (4 - t.dtype.bytes()) * t.shape.elements() as u64).sum();
+        // Costs count four bytes an element, pads included.
+        let spared: u64 = tensors.iter().map(|t| (4 - t.dtype.bytes()) * t.shape.physical() as u64).sum();
         let cost = Cost { bytes: cost.bytes.saturating_sub(spared), ..cost };
         let halves = Places::halves(tensors.iter().copied());
         shader.check_halves(halves)?;

@@ -111,9 +111,9 @@ impl Build {
     }
 
     /// Kernel and variant, `half` and `texels` with the names of such tensors, and `sizes` with a digest of constant parameters,
-    /// with dots between.
+    /// with dots between. Files are named so: spaces are hyphens.
     pub fn name(&self) -> String {
-        let mut name = format!("{}.{}", self.shader.name, self.shader.variants[self.variant].name);
+        let mut name = format!("{}.{}", self.shader.name, self.shader.variants[self.variant].name.replace(' ', "-"));
         for (what, places) in [("half", self.halves), ("texels", self.texels)] {
             if !places.is_empty() {
                 name += &format!(".{what}-{}", places.names(self.shader).join("-"));

@@ -74,9 +74,22 @@ pub fn run(engine: &Engine, program: &Program, part: std::ops::Range<usize>, tim
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// The median, and (slowest − fastest) / median. There must be a sample.
+/// The median (of an even number the mean of the two in the middle), and (slowest − fastest) / median. There must be a sample.
 pub fn median_spread(samples: &mut [f64]) -> (f64, f64) {
     samples.sort_by(f64::total_cmp);
-    let median = samples[samples.len() / 2];
+    let middle = [(samples.len() - 1) / 2, samples.len() / 2].map(|i| samples[i]);
+    let median = 0.5 * (middle[0] + middle[1]);
     (median, (samples[samples.len() - 1] - samples[0]) / median)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_number_of_samples_has_two_in_the_middle() {
+        assert_eq!(median_spread(&mut [3.0, 1.0, 2.0]), (2.0, 1.0));
+        assert_eq!(median_spread(&mut [4.0, 1.0, 3.0, 2.0]), (2.5, 1.2));
+        assert_eq!(median_spread(&mut [5.0]), (5.0, 0.0));
+    }
 }

@@ -79,7 +79,7 @@ pub struct Played {
     pub program: Program,
     /// Start and end of each dispatch, in seconds since the first timestamp of the trace; empty without timestamps.
     pub spans: Vec<[f64; 2]>,
-    /// When the host had submitted it, in seconds since the trace began.
+    /// When the host began to submit it, in seconds since the trace began.
     pub submitted: f64,
 }
 
@@ -247,10 +247,10 @@ impl Engine {
         (clock != Clock::Host && dispatches > 0).then(|| Stamps::new(self, clock, dispatches))
     }
 
-    /// Notes a submission in the trace that is being taken.
-    pub(super) fn played(&self, program: &Program, stamps: Option<Stamps>) {
+    /// Notes a submission that began at `since` in the trace that is being taken.
+    pub(super) fn played(&self, program: &Program, stamps: Option<Stamps>, since: Instant) {
         if let Some(tracing) = self.tracing().get_mut(&thread::current().id()) {
-            let submitted = tracing.started.elapsed().as_secs_f64();
+            let submitted = since.saturating_duration_since(tracing.started).as_secs_f64();
             tracing.plays.push((program.clone(), stamps, submitted));
         }
     }

@@ -1,11 +1,18 @@
 //! Mean and biased variance of each channel. Shapes: `x (…, C)` → `out (2, C)`: row 0 mean, row 1 variance.
 //! Source: Chan, Golub and LeVeque, 1979 (merging of slabs).
 
-use super::columns::{Columns, SUMS};
+use super::columns::{Columns, SUMS, WIDE};
 use super::{Case, Kernel, batch_norm, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
+
+/// Most rows of one group alone: in a sum of more squares a lane would err by more than those of slabs and their merge do.
+const ALONE_ROWS: usize = 2048;
+/// Modes of a dispatch.
+const SLABS: u32 = 0;
+const MERGE: u32 = 1;
+const ALONE: u32 = 2;
 
 params! {
     /// Uniforms of `batch_norm_stats.wgsl`.
@@ -20,7 +27,7 @@ params! {
         pub slab: u32,
         /// Number of slabs.
         pub slabs: u32,
-        /// 0 slabs, 1 merge.
+        /// 0 slabs, 1 merge, 2 one slab alone.
         pub mode: u32,
     }
 }
@@ -52,24 +59,31 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
     partial.expect("batch_norm_stats: partial", scratch(&x.shape).sizes())?;
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
-    let (tile, slabs) = (c.tile(width), c.slabs(width));
+    let [tile, slab, slabs] =
+        if c.rows <= ALONE_ROWS { c.sums(width) } else { [c.tile(width), c.slab(width), c.slabs(width)] };
+    // On a GPU two dispatches for any shape: `join` may spare the first.
+    let alone = slabs == 1 && width < WIDE;
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,
         tile: tile as u32,
-        slab: c.slab(width) as u32,
+        slab: slab as u32,
         slabs: slabs as u32,
-        mode: 0,
+        mode: if alone { ALONE } else { SLABS },
     };
-    recording.dispatch_constant(&SHADER, p, &[x, partial], c.grid(tile, slabs, 1), cost(p))?;
+    let first = if alone { out } else { partial };
+    recording.dispatch_constant(&SHADER, p, &[x, first], c.grid(tile, slabs, 1), cost(p))?;
+    if alone {
+        return Ok(());
+    }
     let tile = c.narrow_tile(width);
-    let p = Params { tile: tile as u32, mode: 1, ..p };
+    let p = Params { tile: tile as u32, mode: MERGE, ..p };
     recording.dispatch_constant(&SHADER, p, &[partial, out], c.grid(tile, 1, 1), cost(p))
 }
 
 /// The least work: every value read once, three operations each; the merge reads two numbers a slab and channel.
 pub fn cost(p: Params) -> Cost {
-    let rows = if p.mode == 0 { p.rows } else { 2 * p.slabs };
+    let rows = if p.mode == MERGE { 2 * p.slabs } else { p.rows };
     let values = 4 * u64::from(rows) * u64::from(p.quads);
     Cost { operations: 3 * values, bytes: 4 * values }
 }

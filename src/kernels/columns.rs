@@ -6,10 +6,10 @@ use crate::gpu::Variant;
 /// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
 const SLAB_QUADS: usize = 4096;
 /// Rows that a group of fewer lanes than a GPU's adds up itself, where there are tiles for some groups: a second stage takes as long
-/// as half of the first there. Not for statistics, whose error grows with the rows that a lane adds.
+/// as half of the first there.
 const WHOLE: usize = 4096;
 /// Lanes from which on a group's width is a GPU's: slabs of [`LOADS`] values a lane, so that hundreds of processors get some.
-const WIDE: u32 = 256;
+pub const WIDE: u32 = 256;
 /// Vec4 values that a lane of such a group has under way at once.
 const LOADS: usize = 4;
 /// Most slabs: the second stage of a reduction is one group a tile. `batch_norm_stats` counts on it.

@@ -127,11 +127,12 @@ impl Geometry {
         }
     }
 
-    /// The least work of the convolution or of one of its gradients: each tensor moved once.
+    /// The least work of the convolution or of one of its gradients: each tensor moved once, with the pads of its channels.
     pub fn cost(&self) -> Cost {
         let size = |s: &[usize]| s.iter().map(|&n| n as u64).product::<u64>();
+        let stored = |[a, b, c, channels]: [usize; 4]| size(&[a, b, c, pad4(channels)]);
         let products = size(&self.output) * size(&self.kernel) * self.input[3] as u64;
-        let moved = size(&self.input) + size(&self.weights()) + size(&self.output);
+        let moved = stored(self.input) + stored(self.weights()) + stored(self.output);
         Cost { operations: 2 * products, bytes: 4 * moved }
     }
 }
@@ -264,7 +265,7 @@ pub(crate) fn of_row([r, h, w, c, kh, kw, outputs, stride, padding]: [usize; 9])
 
 /// A case's name.
 pub(super) fn named(g: &Geometry) -> String {
-    format!("{:?} by {:?} to {:?} {:?}", g.input, g.kernel, g.output, g.convolution)
+    Product::Convolution(&SHADER, *g).shape()
 }
 
 /// Weights as they stand in a network: the pad rows of the input channels are zero.

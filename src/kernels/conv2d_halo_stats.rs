@@ -52,6 +52,9 @@ fn case(g: Geometry, round: fn(&Array) -> Array) -> Case {
         record: Box::new(move |r, i, o, s| {
             let variant = r.variants.index(&SHADER);
             r.variants.insert(conv2d_halo::SHADER.name, variant);
+            // Of a GPU's width, which takes slabs and their merge for any shape.
+            let width = batch_norm_stats::SHADER.variants.iter().position(|v| v.name == "256").expect("a variant");
+            r.variants.insert(batch_norm_stats::SHADER.name, width);
             conv2d::record(r, &i[0], &i[1], g.convolution, &o[0])?;
             // The slabs of small outputs leave no room for the parts of as many workgroups.
             let slabs = Tensor { shape: slabs.clone(), ..s[0].clone() };

@@ -129,10 +129,12 @@ pub fn record(
     recording.dispatch_variant(shader, variant, p, &[a, b, out], grid, cost(p))
 }
 
-/// The least work: each matrix moved once.
+/// The least work: each matrix moved once, with the pads of its rows.
 pub fn cost(p: Params) -> Cost {
     let [m, n, k] = [p.rows, p.columns, p.inner].map(u64::from);
-    Cost { operations: 2 * m * n * k, bytes: 4 * (m * k + k * n + m * n) }
+    let [a, b] =
+        [[p.a_rows, p.a_stride], [p.b_rows, p.b_stride]].map(|[rows, quads]| u64::from(rows) * u64::from(quads));
+    Cost { operations: 2 * m * n * k, bytes: 16 * (a + b + m * n.div_ceil(4)) }
 }
 
 /// The twin; `out` are the sizes of the answer, which may differ from the product's by padding.

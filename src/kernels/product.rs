@@ -418,6 +418,9 @@ impl Product {
     }
 }
 
+/// The largest size that words may name.
+pub const MOST: usize = 1 << 20;
+
 /// Sizes with `x` between; `None` when it is not as many, or one is 0 or huge.
 pub fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
     <[usize; N]>::try_from(sizes(text)?).ok()
@@ -426,7 +429,7 @@ pub fn numbers<const N: usize>(text: &str) -> Option<[usize; N]> {
 /// [`numbers`] of any count.
 pub fn sizes(text: &str) -> Option<Vec<usize>> {
     let sizes: Vec<usize> = text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
-    sizes.iter().all(|n| (1..=1 << 20).contains(n)).then_some(sizes)
+    sizes.iter().all(|n| (1..=MOST).contains(n)).then_some(sizes)
 }
 
 fn matrices(text: &str) -> Option<Product> {
@@ -457,7 +460,7 @@ fn convolution(text: &str) -> Option<([usize; 4], [usize; 2], usize, Convolution
             _ => return None,
         }
     }
-    let fits = (1..=1 << 20).contains(&outputs) && kernel.iter().all(|&n| n <= 64) && padding.is_none_or(|p| p <= 64);
+    let fits = (1..=MOST).contains(&outputs) && kernel.iter().all(|&n| n <= 64) && padding.is_none_or(|p| p <= 64);
     // A border that keeps the image's size, unless another is given.
     let padding = padding.unwrap_or(kernel[0] / 2);
     fits.then_some((input, kernel, outputs, Convolution { stride, padding }))

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::measure::Measured;
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
-use crate::gpu::{Dispatch, Engine, Program, Recording, Shader, Tensor};
+use crate::gpu::{Build, Dispatch, Engine, Program, Recording, Shader, Tensor};
 use crate::kernels::ceilings::noise;
-use crate::kernels::product::{self, FORMS, Product, Recorder};
+use crate::kernels::product::{self, FORMS, MOST, Product, Recorder};
 use crate::kernels::tune;
 use crate::kernels::{Case, Kernel, REGISTRY, add_bias, axpby, choose, copy, mul, relu, softmax, sum_rows};
 
@@ -31,6 +31,8 @@ pub struct Forms {
     pub timed: Vec<Timed>,
     /// Forms that were left out, and why.
     pub left_out: Vec<String>,
+    /// The pipelines of what was timed, each once; then those of variants that were left out, as their shaders declare them.
+    pub builds: Vec<Build>,
 }
 
 /// Work of one shape, recorded with whatever variants the recording asks for.
@@ -63,8 +65,15 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
         }
     }
     for work in works {
-        let timed = at_work(engine, &work, &offered, sampling, &mut forms.left_out)?;
-        forms.timed.extend(timed);
+        at_work(engine, &work, &offered, sampling, &mut forms)?;
+    }
+    let all =
+        family(kernel).into_iter().flat_map(|k| (0..k.shader.variants.len()).map(|i| Build::declared(k.shader, i)));
+    for build in all {
+        let is_form = |b: &Build| b.shader.name == build.shader.name && b.variant == build.variant;
+        if !forms.builds.iter().any(is_form) {
+            forms.builds.push(build);
+        }
     }
     Ok(forms)
 }
@@ -74,8 +83,8 @@ fn at_work(
     work: &Work,
     offered: &[(&'static Kernel, usize)],
     sampling: Sampling,
-    left_out: &mut Vec<String>,
-) -> Result<Vec<Timed>> {
+    found: &mut Forms,
+) -> Result<()> {
     let mut usual = Recording::new();
     usual.variants = choose::preferred(engine);
     (work.record)(&mut usual)?;
@@ -94,7 +103,7 @@ fn at_work(
                 Some(other) => format!("takes the form {other} for {}", work.shape),
                 None => format!("has no form for {}", work.shape),
             };
-            left_out.push(format!("{} ({}): {why}", shader.name, shader.variants[*variant].name));
+            found.left_out.push(format!("{} ({}): {why}", shader.name, shader.variants[*variant].name));
             continue;
         };
         let cost = recording.dispatches.iter().filter(|d| is_form(d)).map(|d| d.cost).sum();
@@ -103,6 +112,11 @@ fn at_work(
         let chosen = usual.dispatches.iter().any(is_form);
         let since = Instant::now();
         let program = Program::named(engine, &recording, shader.name)?;
+        for build in program.builds() {
+            if !found.builds.contains(build) {
+                found.builds.push(build.clone());
+            }
+        }
         timing::awake(engine, since, || timing::run(engine, &program, 0..program.len(), 1).map(drop))?;
         let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
         forms.push((Timed { measured, chosen }, program, times, Vec::new()));
@@ -118,7 +132,8 @@ fn at_work(
         timed.push(form);
     }
     timed.sort_by(|a, b| a.measured.seconds.total_cmp(&b.measured.seconds));
-    Ok(timed)
+    found.timed.extend(timed);
+    Ok(())
 }
 
 /// The kernel of that name.
@@ -163,12 +178,13 @@ pub fn shapes(kernel: &Kernel) -> Option<&'static str> {
     match root_name(kernel) {
         "conv2d" | "conv2d_input_grad" | "conv2d_weight_grad" => Some(
             "ROWSxHEIGHTxWIDTHxCHANNELS-OUTPUTS[,kSIDE][,sSTRIDE][,pPADDING], such as 32x32x32x16-16,k3,s1,p1 (the values \
-             taken when left out)",
+             taken when left out; SIDE and PADDING at most 64, or SIDE as 3x5)",
         ),
         "matmul" => Some("MxKxN[,ta][,tb] (transposed a, b), such as 512x512x512"),
-        "copy" | "relu" | "mul" | "axpby" | "add_bias" | "softmax" | "sum_rows" => {
-            Some("the sizes of the tensor, such as 32x32x32x16 or 4096x1024")
+        "copy" | "relu" | "mul" | "axpby" | "add_bias" | "sum_rows" => {
+            Some("one to four sizes of the tensor, such as 32x32x32x16 or 4096x1024")
         }
+        "softmax" => Some("ROWSxCOLUMNS, such as 4096x1024"),
         _ => None,
     }
 }
@@ -188,7 +204,7 @@ fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
             "--shape is not known for `{name}`; without it, the kernel's test cases are profiled"
         )));
     };
-    let wrong = || Error::Config(format!("--shape {text} of `{name}`: expected {form}"));
+    let wrong = || Error::Config(format!("--shape {text} of `{name}`: expected {form}; no size above {MOST}"));
     let record = match root_name(kernel) {
         root if FORMS.iter().any(|(plain, _)| plain.name == root) => {
             let product = Product::parse(root, text).map_err(|e| Error::Config(format!("--shape {e}")))?;
@@ -197,7 +213,11 @@ fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
             let mut fill = |sizes: &[usize], dtype| tune::random(engine, sizes, dtype, 0);
             product.ok_or_else(wrong)?.operands(engine, maps, &mut fill)?.record
         }
-        root => elements(engine, root, &product::sizes(text).ok_or_else(wrong)?)?,
+        root => {
+            let sizes = if root == "softmax" { 2..=2 } else { 1..=4 };
+            let given = product::sizes(text).filter(|given| sizes.contains(&given.len()));
+            elements(engine, root, &given.ok_or_else(wrong)?)?
+        }
     };
     Ok(Work { shape: text.to_owned(), record })
 }

@@ -6,7 +6,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
 
-use crate::gpu::{Build, Shader};
+use crate::gpu::{Build, Shader, cooperative};
 
 /// A text or binary to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,18 +35,23 @@ pub fn languages(build: &Build, text: &str, constants: Constants, checked: bool)
     }
     let mut files = vec![file("wgsl", (wgsl + "\n").into_bytes())];
     let made = match module(shader, text, constants) {
-        Ok((module, info)) => vec![
-            ("spv", "SPIR-V", to_spirv(shader, &module, &info, checked)),
-            ("metal", "MSL", to_msl(shader, &module, &info, checked)),
-            ("hlsl", "HLSL", to_hlsl(shader, &module, &info, checked)),
-        ],
+        Ok(parsed) => {
+            let metal = for_metal(build, text, constants, &parsed)
+                .and_then(|(module, info)| to_msl(shader, &module, &info, checked));
+            let (module, info) = parsed;
+            vec![
+                ("spv", "SPIR-V", to_spirv(shader, &module, &info, checked)),
+                ("metal", "MSL", metal),
+                ("hlsl", "HLSL", to_hlsl(shader, &module, &info, checked)),
+            ]
+        }
         Err(reason) => vec![("naga", "its form without overrides", Err(reason))],
     };
     for (ending, language, made) in made {
         files.push(match made {
             Ok(bytes) => file(ending, bytes),
             Err(reason) => {
-                let text = format!("naga has no {language} for {}, variant {}: {reason}\n", shader.name, chosen.name);
+                let text = format!("there is no {language} for {}, variant {}: {reason}\n", shader.name, chosen.name);
                 file(&format!("{ending}.txt"), text.into_bytes())
             }
         });
@@ -55,9 +60,23 @@ pub fn languages(build: &Build, text: &str, constants: Constants, checked: bool)
 }
 
 type Made = Result<Vec<u8>, String>;
+type Parsed = (Module, ModuleInfo);
+
+/// The module as Metal would get it: cooperative matrices of its own size, in arrays of numbers ([`cooperative::sized`]).
+fn for_metal(build: &Build, text: &str, constants: Constants, parsed: &Parsed) -> Result<Parsed, String> {
+    let variant = &build.shader.variants[build.variant];
+    if !variant.needs.contains(cooperative::NEEDS) {
+        return Ok(parsed.clone());
+    }
+    match (variant.constant("SIDE"), variant.sets("SUBGROUPS")) {
+        (8, None) => module(build.shader, &cooperative::sized(text, 8, true), constants),
+        (8, Some(_)) => Err("it scales and adds matrices, and Metal has no operators for them".into()),
+        (side, _) => Err(format!("Metal's matrices are 8 x 8, not {side} x {side}")),
+    }
+}
 
 /// The module with its override constants put in.
-fn module(shader: &Shader, text: &str, constants: Constants) -> Result<(Module, ModuleInfo), String> {
+fn module(shader: &Shader, text: &str, constants: Constants) -> Result<Parsed, String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
     let info = validator
@@ -127,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::gpu::constants::with_constants;
-    use crate::gpu::{Variant, cooperative, read, write};
+    use crate::gpu::{Variant, read, write};
     use crate::kernels::{REGISTRY, matmul};
 
     fn text(files: &[File], ending: &str) -> String {
@@ -138,7 +157,9 @@ mod tests {
     }
 
     fn of(shader: &'static Shader, variant: usize) -> Vec<File> {
-        languages(&Build::declared(shader, variant), &shader.text(), shader.variants[variant].constants, false)
+        let chosen = &shader.variants[variant];
+        let text = cooperative::sized(&shader.text(), chosen.sets("SIDE").unwrap_or(cooperative::WRITTEN), false);
+        languages(&Build::declared(shader, variant), &text, &cooperative::constants(chosen, [32, 32]), false)
     }
 
     #[test]
@@ -154,6 +175,22 @@ mod tests {
                     .unwrap_or_else(|| panic!("{name}: {}", text(&files, ".txt")));
                 assert_eq!(spirv.bytes[..4], 0x0723_0203u32.to_le_bytes(), "{name}: SPIR-V's magic number");
                 assert!(files.iter().all(|f| f.bytes.len() > 40), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn matrices_are_written_for_metal_where_it_has_such() {
+        for kernel in REGISTRY.iter().filter(|kernel| kernel.shader.variants[0].needs.contains(cooperative::NEEDS)) {
+            for (i, variant) in kernel.shader.variants.iter().enumerate() {
+                let (side, files) = (variant.constant("SIDE"), of(kernel.shader, i));
+                let name = format!("{} {}", kernel.shader.name, variant.name);
+                assert!(text(&files, ".wgsl").contains(&format!("coop_mat{side}x{side}<")), "{name}");
+                if side == 8 && variant.sets("SUBGROUPS").is_none() {
+                    assert!(in_numbers(&text(&files, ".metal")), "{name}");
+                } else {
+                    assert!(text(&files, ".metal.txt").contains("Metal"), "{name}");
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use super::clock;
 use super::roofline::Roofline;
 use crate::base::{Error, Result};
 use crate::gpu::timing::{self, Sampling, median_spread};
-use crate::gpu::trace::{Clock, Trace};
+use crate::gpu::trace::{Clock, HostSpan, Trace};
 use crate::gpu::{Cost, Dispatch, Engine, Program};
 use crate::graph::{Place, Way};
 use crate::kernels::ceilings;
@@ -111,7 +111,7 @@ fn in_words<S: serde::Serializer>(way: &Way, serializer: S) -> std::result::Resu
 pub struct Host {
     /// `sample`, `feed`, `record`, `submit`, `wait`.
     pub what: &'static str,
-    /// Mean over the traced steps.
+    /// Median of the traced steps.
     pub seconds: f64,
 }
 
@@ -134,7 +134,7 @@ pub struct Profile {
     pub traced_seconds: f64,
     /// Seconds of all dispatches of a step.
     pub device_seconds: f64,
-    /// The share of the traced steps' time that the dispatches account for; without timestamps, of a step's time.
+    /// `device_seconds` over `traced_seconds`; without timestamps, over `step_seconds`.
     pub coverage: f64,
     /// Seconds of a step whose dispatches all reach the ceiling that binds them.
     pub floor_seconds: f64,
@@ -176,9 +176,8 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
     trainer.run_unreported(options.warm_up as u64)?;
     let (mut plain, mut traced) = (Vec::new(), Vec::new());
     let mut seen: Vec<Seen> = Vec::new();
-    let mut host: Vec<Host> = Vec::new();
+    let mut activities = Activities::default();
     let mut last = Trace::default();
-    let mut covered = 0.0;
     for _ in 0..options.steps {
         let start = Instant::now();
         trainer.run_unreported(1)?;
@@ -187,10 +186,9 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
         trainer.run_unreported(1)?;
         last = engine.finish_trace()?;
         traced.push(last.seconds);
-        covered += last.plays.iter().flat_map(|p| &p.spans).map(|[start, end]| end - start).sum::<f64>();
-        collect(&last, &mut seen, &mut host);
+        collect(&last, &mut seen);
+        activities.push(&last.host);
     }
-    host.iter_mut().for_each(|h| h.seconds /= options.steps as f64);
     if clock == Clock::Host {
         for seen in &mut seen {
             seen.samples = alone(engine, options.sampling, &seen.program)?;
@@ -201,10 +199,8 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
     let dispatches = medians(&mut seen, options.steps);
     let sum = |of: &dyn Fn(&Measured) -> f64| dispatches.iter().map(of).sum::<f64>();
     let (step_seconds, device_seconds) = (median_spread(&mut plain).0, sum(&Measured::in_step));
-    let coverage = match clock {
-        Clock::Host => device_seconds / step_seconds,
-        _ => covered / traced.iter().sum::<f64>(),
-    };
+    let traced_seconds = median_spread(&mut traced).0;
+    let coverage = device_seconds / if clock == Clock::Host { step_seconds } else { traced_seconds };
     let profile = Profile {
         adapter: engine.describe(),
         clock: sentence,
@@ -212,24 +208,50 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
         roofline,
         steps: options.steps,
         step_seconds,
-        traced_seconds: median_spread(&mut traced).0,
+        traced_seconds,
         device_seconds,
         coverage,
         floor_seconds: sum(&|d| roofline.floor(d.cost()) * d.runs),
         memory: engine.allocated(),
-        host,
+        host: activities.medians(),
         dispatches,
     };
     Ok((profile, last))
 }
 
-fn collect(trace: &Trace, seen: &mut Vec<Seen>, host: &mut Vec<Host>) {
-    for span in &trace.host {
-        match host.iter_mut().find(|h| h.what == span.what) {
-            Some(host) => host.seconds += span.seconds,
-            None => host.push(Host { what: span.what, seconds: span.seconds }),
+/// Seconds of each activity of the host in each step.
+#[derive(Default)]
+struct Activities {
+    steps: usize,
+    seconds: Vec<(&'static str, Vec<f64>)>,
+}
+
+impl Activities {
+    /// A step's spans.
+    fn push(&mut self, spans: &[HostSpan]) {
+        for span in spans {
+            let place = self.seconds.iter().position(|(what, _)| *what == span.what).unwrap_or_else(|| {
+                self.seconds.push((span.what, Vec::new()));
+                self.seconds.len() - 1
+            });
+            let samples = &mut self.seconds[place].1;
+            samples.resize(self.steps + 1, 0.0);
+            samples[self.steps] += span.seconds;
         }
+        self.steps += 1;
     }
+
+    /// Of all steps; one that lacks an activity counts as 0.
+    fn medians(self) -> Vec<Host> {
+        let median = |(what, mut samples): (&'static str, Vec<f64>)| {
+            samples.resize(self.steps, 0.0);
+            Host { what, seconds: median_spread(&mut samples).0 }
+        };
+        self.seconds.into_iter().map(median).collect()
+    }
+}
+
+fn collect(trace: &Trace, seen: &mut Vec<Seen>) {
     for play in &trace.plays {
         let place = seen.iter().position(|s| s.program.is(&play.program)).unwrap_or_else(|| {
             let samples = vec![Vec::new(); play.program.len()];

@@ -26,12 +26,13 @@ const STYLE: &str = "\
   .roof { stroke: #1f2328; stroke-width: 2; fill: none; stroke-linejoin: round; }
   .fma { fill: #0969da; } .copy { fill: #bc4c00; } .dot { fill-opacity: 0.62; stroke-width: 1.2; }
   .fma.dot { stroke: #0969da; } .copy.dot { stroke: #bc4c00; }
-  .number { font-size: 11px; font-weight: 600; paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; }
+  .number { font-size: 11px; font-weight: 600; }
+  .number, .halo { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; }
   .lead { stroke: #59636e; stroke-width: 0.8; }
   @media (prefers-color-scheme: dark) {
     svg { background: #0d1117; }
     text { fill: #e6edf3; } .soft { fill: #9198a1; } .paper { fill: #0d1117; } .grid { stroke: #2a313c; }
-    .number { stroke: #0d1117; } .axis { stroke: #9198a1; } .roof { stroke: #e6edf3; } .lead { stroke: #9198a1; }
+    .number, .halo { stroke: #0d1117; } .axis { stroke: #9198a1; } .roof { stroke: #e6edf3; } .lead { stroke: #9198a1; }
     .fma { fill: #4493f8; } .copy { fill: #f0883e; } .fma.dot { stroke: #79c0ff; } .copy.dot { stroke: #ffb77c; }
   }";
 
@@ -67,11 +68,12 @@ pub fn plot(title: &str, adapter: &str, kernels: &[Group], roofline: &Roofline) 
         SIZE[1],
         escaped(title)
     );
-    text(&mut svg, [LEFT, 30.0], "head", title);
-    text(&mut svg, [LEFT, 50.0], "small soft", adapter);
+    text(&mut svg, [LEFT, 30.0], "head", &shortened(title, 108));
+    text(&mut svg, [LEFT, 50.0], "small soft", &shortened(adapter, 150));
     grid(&mut svg, &x, &y);
     roof(&mut svg, &x, &y, roofline);
     dots(&mut svg, &x, &y, &shown);
+    ceilings(&mut svg, &x, &y, roofline);
     legend(&mut svg, &shown, tiny.len());
     if !without.is_empty() {
         let names: Vec<String> = without.iter().take(6).map(|k| format!("{} {}", k.name, percent(k.share))).collect();
@@ -138,10 +140,15 @@ fn roof(svg: &mut String, x: &Axis, y: &Axis, roofline: &Roofline) {
         .map(|&i| format!("{:.1},{:.1}", x.at(i), y.at(roofline.attainable(i))))
         .collect();
     let _ = writeln!(svg, "<polyline class=\"roof\" points=\"{}\"/>", points.join(" "));
+}
+
+/// What the two lines stand for, over the dots.
+fn ceilings(svg: &mut String, x: &Axis, y: &Axis, roofline: &Roofline) {
+    let first = x.low.max(y.low / roofline.bytes_per_s);
     let flat = format!("multiply-adds: {} GFLOP/s", number(roofline.operations_per_s / 1e9));
     let _ = writeln!(
         svg,
-        "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{flat}</text>",
+        "<text class=\"small halo\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{flat}</text>",
         RIGHT - 4.0,
         y.at(roofline.operations_per_s) - 8.0
     );
@@ -149,7 +156,7 @@ fn roof(svg: &mut String, x: &Axis, y: &Axis, roofline: &Roofline) {
     let angle = (b[1] - a[1]).atan2(b[0] - a[0]).to_degrees();
     let _ = writeln!(
         svg,
-        "<text class=\"small\" transform=\"translate({:.1} {:.1}) rotate({angle:.1})\" text-anchor=\"end\" dx=\"-12\" dy=\"-8\">copy: {} GB/s</text>",
+        "<text class=\"small halo\" transform=\"translate({:.1} {:.1}) rotate({angle:.1})\" text-anchor=\"end\" dx=\"-12\" dy=\"-8\">copy: {} GB/s</text>",
         b[0],
         b[1],
         number(roofline.bytes_per_s / 1e9)
@@ -225,7 +232,7 @@ fn legend(svg: &mut String, shown: &[&Group], tiny: usize) {
     end(svg, [ends[1], TOP + 34.0], "of roof");
     for (i, k) in shown.iter().take(NAMED).enumerate() {
         let y = TOP + 56.0 + 25.0 * i as f64;
-        text(svg, [left, y], "small", &format!("{}  {}", i + 1, shortened(&k.name)));
+        text(svg, [left, y], "small", &format!("{}  {}", i + 1, shortened(&k.name, 37)));
         end(svg, [ends[0], y], &percent(k.share));
         end(svg, [ends[1], y], &percent(k.of_roof()));
     }
@@ -241,8 +248,14 @@ fn legend(svg: &mut String, shown: &[&Group], tiny: usize) {
     text(svg, [left, y], "small soft", &rest.join(", "));
 }
 
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= 32 { name.to_owned() } else { name.chars().take(31).chain(['…']).collect() }
+/// At most `most` characters; what is too much goes from the middle, since the variant is at a name's end.
+fn shortened(name: &str, most: usize) -> String {
+    let all: Vec<char> = name.chars().collect();
+    if all.len() <= most {
+        return name.to_owned();
+    }
+    let (head, tail) = (most / 2, (most - 1) / 2);
+    all[..head].iter().chain(&['…']).chain(&all[all.len() - tail..]).collect()
 }
 
 fn percent(share: f64) -> String {
@@ -278,6 +291,8 @@ fn middle(svg: &mut String, [x, y]: [f64; 2], class: &str, words: &str) {
 }
 
 fn escaped(words: &str) -> String {
+    // XML has no control characters.
+    let words: String = words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -329,6 +344,13 @@ mod tests {
         let [x, y] = axes(&[&kernels[0], &kernels[1]], &roofline);
         assert!((cx[0] - x.at(50.0)).abs() < 0.06 && (cy[0] - y.at(50e9 / 0.64)).abs() < 0.06);
         assert!(svg.contains("100 GFLOP/s") && svg.contains("10 GB/s"));
+    }
+
+    #[test]
+    fn long_names_lose_their_middle_and_control_characters_are_replaced() {
+        assert_eq!(shortened("conv2d (8)", 10), "conv2d (8)");
+        assert_eq!(shortened("conv2d_subgroup (8)", 10), "conv2… (8)");
+        assert_eq!(escaped("a\u{1}<b"), "a\u{fffd}&lt;b");
     }
 
     #[test]

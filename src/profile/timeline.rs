@@ -11,7 +11,7 @@ const HOST: u32 = 1;
 const DEVICE: u32 = 2;
 
 /// The events of one traced step. Host and device have clocks of their own: the device's last dispatch is put where the
-/// host's last wait ended. Without timestamps, dispatches lie end to end from the submission of their program on, as
+/// host's last wait ended, unless the first would then come before its submission. Without timestamps, dispatches lie end to end from the submission of their program on, as
 /// long as they took alone.
 pub fn timeline(profile: &Profile, trace: &Trace) -> Value {
     let mut events = vec![

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::hash::fnv1a;
 use crate::base::{Error, Result};
+use crate::gpu::recording::HALF;
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Shader, Variants};
 use crate::kernels::product::{FORMS, Product, needs, offered};
@@ -118,13 +119,26 @@ impl VariantFile {
     /// # Errors
     /// When it cannot be read or is no such file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read the variants", path, e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let what =
+                "cannot read the variants (what stands behind --variants is taken for a file; alone, it comes last)";
+            Error::io(what, path, e)
+        })?;
         let wrong = |why: String| Error::Config(format!("{}: not a file of kernel variants: {why}", path.display()));
         let file: Self = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         if file.format != FORMAT {
             return Err(wrong(format!("its format is {}, this version reads {FORMAT}", file.format)));
         }
         Ok(file)
+    }
+
+    /// What was measured elsewhere, if anything was: its times, and so its choice, are of another adapter or version.
+    fn foreign(&self, engine: &Engine) -> Option<String> {
+        if !self.adapter.is_empty() && self.adapter != identity(engine) {
+            return Some(format!("its forms were measured on {}, not on {}", self.adapter, identity(engine)));
+        }
+        let other = !self.version.is_empty() && self.version != version();
+        other.then(|| "its forms were measured by another version of relabel".into())
     }
 
     /// The file with what one written by hand may leave out, as it holds on a device.
@@ -162,6 +176,13 @@ impl VariantFile {
                      `matmul 128x64x16`"
                 )));
             };
+            let own = product.class() + if class.ends_with(HALF) { HALF } else { "" };
+            if *class != own {
+                return Err(Error::Config(format!(
+                    "variants: `{class}` is no class of its own: its rows, or all sizes of matrices, are rounded up to powers \
+                     of two: `{own}`"
+                )));
+            }
             let found = find(engine, &taken.kernel, &taken.form)?;
             let forms = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name).map_or(&[][..], |f| f.1);
             if !forms.iter().any(|&(shader, variant)| (shader.name, variant) == found) {
@@ -276,7 +297,11 @@ impl Chosen {
         }
         match wish {
             Wish::BuiltIn => {}
-            Wish::File(path) => chosen.file = VariantFile::read(path)?.completed(engine),
+            Wish::File(path) => {
+                let file = VariantFile::read(path)?;
+                chosen.notes.extend(file.foreign(engine).map(|what| format!("note: {}: {what}", path.display())));
+                chosen.file = file.completed(engine);
+            }
             Wish::Measure | Wish::Cached => {
                 match kept.map(|file| file.and_then(|file| file.variants(engine).map(|_| file))) {
                     Some(Ok(file)) => chosen.file = file.completed(engine),
