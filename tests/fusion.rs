@@ -5,14 +5,17 @@ use std::collections::HashMap;
 use relabel::base::compare::{Tolerance, compare};
 use relabel::base::labels::LabelRule;
 use relabel::base::{Array, DType};
-use relabel::gpu::{Engine, Program, Tensor, Variants, readback};
+use relabel::gpu::{Engine, Program, Shader, Tensor, Variants, readback};
 use relabel::graph::executor::Executor;
 use relabel::graph::fuse::fuse;
 use relabel::graph::interpret::interpret;
 use relabel::graph::plan::Plan;
 use relabel::graph::{Graph, NodeId, Source, reverse};
 use relabel::kernels::product::offered;
-use relabel::kernels::{batch_norm_merge, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats};
+use relabel::kernels::{
+    batch_norm_merge, batch_norm_residual_sums, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats,
+    relu_derivative_sum,
+};
 use relabel::models::{ModelSettings, backbone};
 use relabel::nn::{Builder, Phase};
 
@@ -114,9 +117,31 @@ fn executor(engine: &Engine, made: &Made, form: usize, more: &[&'static str]) ->
         placed.insert(id, tensor.clone());
         states.extend(state.then_some(tensor));
     }
-    let kernels = more.iter().copied().chain([conv2d_halo::SHADER.name]).map(|name| (name, form)).collect();
+    let mut kernels: HashMap<&'static str, usize> =
+        more.iter().copied().chain([conv2d_halo::SHADER.name]).map(|name| (name, form)).collect();
+    // As on a GPU, where statistics are two dispatches whatever the shape.
+    let wide = batch_norm_stats::SHADER.variants.iter().position(|v| v.name == "256").unwrap();
+    kernels.insert(batch_norm_stats::SHADER.name, wide);
     let variants = Variants { kernels, ..Variants::default() };
     (Executor::new(engine, graph, &made.outputs, &placed, &variants).unwrap(), states)
+}
+
+/// The gradient around a block takes the sums of the batch normalisation inside along, also where the channels of the block's
+/// input are cut out in between; with a projection around the block, those of one of the two.
+#[test]
+fn gradients_around_blocks_take_their_sums_along() {
+    let engine = engine();
+    for (name, widths, image, blocks) in
+        [("resnet32", &[][..], [2, 16, 16, 3], 15), ("cifar_resnet18", &[4, 5, 6, 7], [2, 8, 8, 3], 8)]
+    {
+        let made = network(name, widths, image);
+        let (executor, _) = executor(&engine, &made, 0, &[]);
+        let count =
+            |shader: &Shader| executor.recording().dispatches.iter().filter(|d| d.shader.name == shader.name).count();
+        // The last block's gradient comes from the pooling alone.
+        assert_eq!(count(&batch_norm_residual_sums::SHADER), blocks - 1, "{name}");
+        assert_eq!(count(&relu_derivative_sum::SHADER), 0, "{name}");
+    }
 }
 
 /// Where both are named, statistics are found in the convolutions in front of them, with the same answer where an adapter has

@@ -12,7 +12,7 @@ use crate::kernels::ceilings::{self, noise};
 use crate::kernels::{
     add_bias, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
     batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, choose, copy,
-    relu, relu_derivative, relu_derivative_sum, sgd, sum_rows,
+    join, relu, relu_derivative, relu_derivative_sum, sgd, sum_rows,
 };
 
 const EPS: f32 = 1e-5;
@@ -117,6 +117,11 @@ fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()>
     add("batch_norm_add_relu", &|r| batch_norm_add_relu::record(r, EPS, [&x, &stats, &affine, &residual], &out))?;
     add("batch_norm_sums", &|r| batch_norm_sums::record(r, form, [&x, &stats, &u], &partial, &sums))?;
     add("batch_norm_relu_sums", &|r| batch_norm_relu_sums::record(r, EPS, [&x, &stats, &affine, &u], &partial, &sums))?;
+    add("batch_norm_residual_sums", &|r| {
+        relu_derivative_sum::record(r, &x, &u, &residual, &out)?;
+        batch_norm_sums::record(r, form, [&x, &stats, &out], &partial, &sums)?;
+        join::join(r)
+    })?;
     add("batch_norm_project", &|r| batch_norm_project::record(r, EPS, [&x, &stats, &u, &sums, &affine], &out))?;
     add("batch_norm_relu_project", &|r| batch_norm_relu_project::record(r, EPS, [&x, &stats, &u, &sums, &affine], &out))
 }

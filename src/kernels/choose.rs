@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 use super::product::{arrays, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
-    batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows,
-    channel_window, colour_jitter, conv2d_column, conv2d_coop, conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop,
-    conv2d_input_grad_halo, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup,
-    conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_halo, conv2d_weight_grad_sliding,
-    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, copy, crop_taps, decode_augment,
-    gradient_norm, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
-    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views, trial,
+    batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums, batch_norm_stats,
+    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_column, conv2d_coop, conv2d_halo,
+    conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
+    conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
+    conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
+    conv2d_winograd, copy, crop_taps, decode_augment, gradient_norm, grey_sums, matmul_coop, matmul_subgroup,
+    matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd,
+    sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows,
+    top_candidates, top_k, transform_views, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
 /// Kernels that go through memory once, in the forms of [`super::flat`] and [`super::columns`].
-const STREAMING: [&Shader; 21] = [
+const STREAMING: [&Shader; 22] = [
     &add_bias::SHADER,
     &axpby::SHADER,
     &batch_norm_add_relu::SHADER,
@@ -27,6 +28,7 @@ const STREAMING: [&Shader; 21] = [
     &batch_norm_relu::SHADER,
     &batch_norm_relu_project::SHADER,
     &batch_norm_relu_sums::SHADER,
+    &batch_norm_residual_sums::SHADER,
     &batch_norm_stats::SHADER,
     &batch_norm_sums::SHADER,
     &broadcast_rows::SHADER,

@@ -1,30 +1,46 @@
-//! A pass over a map that a convolution by bands spares: in a recording, the convolution, both passes of the statistics of its
-//! output and the update of running ones become `conv2d_halo_stats` and `batch_norm_merge`. Values of half precision count as they
-//! were before they were rounded.
+//! Passes over a map that the one before spares, in a recording, where no graph can say it, because one pass leaves two results:
+//!
+//! - a convolution by bands, both passes of the statistics of its output and the update of running ones become
+//!   `conv2d_halo_stats` and `batch_norm_merge`,
+//! - the gradient where a residual branches off and the sums of batch normalisation over it become `batch_norm_residual_sums`.
+//!
+//! Values of half precision count as they were before they were rounded.
 
-use super::{batch_norm_merge, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats};
+use super::{
+    batch_norm_merge, batch_norm_residual_sums, batch_norm_running, batch_norm_stats, batch_norm_sums, conv2d_halo,
+    conv2d_halo_stats, relu_derivative_sum,
+};
 use crate::base::{DType, Result, Shape};
-use crate::gpu::{Cost, Dispatch, Recording, Shader, Tensor};
+use crate::gpu::{Access, Cost, Dispatch, Recording, Shader, Tensor};
 
-/// What it puts into recordings.
+/// What it puts into recordings in the place of measured forms.
 pub const KERNELS: [&Shader; 2] = [&conv2d_halo_stats::SHADER, &batch_norm_merge::SHADER];
 
-/// Joins what fits, where the recording's variants name `conv2d_halo_stats`.
+/// Joins what fits: convolutions where the recording's variants name `conv2d_halo_stats`.
 ///
 /// # Errors
 /// When a tensor does not fit, which would be a mistake of this function.
 pub fn join(recording: &mut Recording) -> Result<()> {
-    if !recording.variants.names(&conv2d_halo_stats::SHADER) {
-        return Ok(());
-    }
+    let bands = recording.variants.names(&conv2d_halo_stats::SHADER);
     let all = std::mem::take(&mut recording.dispatches);
     let mut rest = all.as_slice();
     while let Some(next) = rest.first() {
-        if let Some([convolution, slabs, merge, running]) = rest.first_chunk()
+        if bands
+            && let Some([convolution, slabs, merge, running]) = rest.first_chunk()
             && let Some(partial) = room(convolution, slabs, merge, running)
         {
             statistics(recording, convolution, &partial, merge, running)?;
             rest = &rest[4..];
+        } else if let [gradient, sums, ..] = rest
+            && meet(gradient, sums, &[])
+        {
+            recording.dispatches.push(residual(gradient, sums));
+            rest = &rest[2..];
+        } else if let [gradient, between, sums, ..] = rest
+            && meet(gradient, sums, std::slice::from_ref(between))
+        {
+            recording.dispatches.extend([residual(gradient, sums), between.clone()]);
+            rest = &rest[3..];
         } else {
             recording.dispatches.push(next.clone());
             rest = &rest[1..];
@@ -77,4 +93,45 @@ fn statistics(
     recording.label(&merge.label);
     let update = bytemuck::pod_read_unaligned(&running.params);
     batch_norm_merge::record(recording, partial, update, &merge.tensors[1], &running.tensors[1])
+}
+
+/// Whether `sums` go over the gradient, and may be found in it: they come earlier then, so what the gradient is made of and what
+/// stands between must be in other buffers than they are written to, and nothing between may write what they read.
+fn meet(gradient: &Dispatch, sums: &Dispatch, between: &[Dispatch]) -> bool {
+    let names = [gradient, sums].map(|d| d.shader.name);
+    if names != [&relu_derivative_sum::SHADER, &batch_norm_sums::SHADER].map(|shader| shader.name)
+        || !same(&gradient.tensors[3], &sums.tensors[2])
+    {
+        return false;
+    }
+    let apart = |tensor: &Tensor| tensor.buffer != sums.tensors[3].buffer;
+    let read = |tensor: &Tensor| sums.tensors.iter().any(|other| other.buffer == tensor.buffer);
+    let written = |d: &Dispatch| {
+        d.shader
+            .bindings
+            .iter()
+            .zip(&d.tensors)
+            .any(|(b, t)| b.access != Access::Read && b.access != Access::Uniform && read(t))
+    };
+    gradient.tensors.iter().all(apart) && between.iter().all(|d| d.tensors.iter().all(apart) && !written(d))
+}
+
+/// The gradient `u` of `y, a, b`, and the sums `out` of `x, stats, u`, as one dispatch in the grid of the sums.
+fn residual(gradient: &Dispatch, sums: &Dispatch) -> Dispatch {
+    let ([y, a, b, u], [x, stats, _, out]) = (tensors(gradient), tensors(sums));
+    // The gradient is not read again.
+    let spared = u.bytes();
+    Dispatch {
+        shader: &batch_norm_residual_sums::SHADER,
+        tensors: [y, a, b, x, stats, u, out].map(Tensor::clone).to_vec(),
+        cost: Cost {
+            operations: gradient.cost.operations + sums.cost.operations,
+            bytes: gradient.cost.bytes + sums.cost.bytes - spared,
+        },
+        ..sums.clone()
+    }
+}
+
+fn tensors(dispatch: &Dispatch) -> [&Tensor; 4] {
+    [0, 1, 2, 3].map(|i| &dispatch.tensors[i])
 }

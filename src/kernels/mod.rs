@@ -20,6 +20,7 @@ pub mod batch_norm_project;
 pub mod batch_norm_relu;
 pub mod batch_norm_relu_project;
 pub mod batch_norm_relu_sums;
+pub mod batch_norm_residual_sums;
 pub mod batch_norm_running;
 pub mod batch_norm_stats;
 pub mod batch_norm_sums;
@@ -154,6 +155,7 @@ pub static REGISTRY: &[Kernel] = &[
     batch_norm_relu::KERNEL,
     batch_norm_relu_project::KERNEL,
     batch_norm_relu_sums::KERNEL,
+    batch_norm_residual_sums::KERNEL,
     batch_norm_running::KERNEL,
     batch_norm_stats::KERNEL,
     batch_norm_sums::KERNEL,

@@ -1,0 +1,121 @@
+// Where a residual branches off: the sum of two gradients where its rectified linear unit let values through, and the sums of
+// batch normalisation over it in the same pass: one slab of rows a group; the slabs' sums are added by sum_rows. What
+// relu_derivative_sum and then batch_norm_sums do.
+//
+//   u[i] = a[i] + b[i] where y[i] > 0, else 0
+//   out[g, 0, c] = factor0 · sum u[row, c],   out[g, 1, c] = factor1 · r[c] · sum u[row, c] (x[row, c] - centre · mean[c])
+//   r = 1 / sqrt(variance + eps) where scaled, else 1;  centre is 0 or 1
+//
+// Shapes     y, a, b, x, u (rows, C), stats (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
+// Dispatch   (tiles, G, 1): group (t, g) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Shared     2 · WIDTH vec4
+// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
+// Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ; He et al., 2016: the residual
+
+struct Params {
+    rows: u32,    // rows of x
+    quads: u32,   // vec4 a row
+    tile: u32,    // columns of vec4 a group, a power of two, at most WIDTH
+    slab: u32,    // rows a group
+    scaled: u32,  // 1: r from the variance, 0: r = 1
+    centre: f32,  // 1 or 0
+    eps: f32,
+    factor0: f32,
+    factor1: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> y: array<vec4<f32>>;         // (rows, C): the unit's output
+@group(0) @binding(2) var<storage, read> a: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(3) var<storage, read> b: array<vec4<f32>>;         // (rows, C)
+@group(0) @binding(4) var<storage, read> x: array<vec4<f32>>;         // (rows, C): what is normalised
+@group(0) @binding(5) var<storage, read> stats: array<vec4<f32>>;     // (2, C): mean, variance
+@group(0) @binding(6) var<storage, read_write> u: array<vec4<f32>>;   // (rows, C)
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; // (G, 2, C)
+
+override WIDTH: u32 = 64u; // lanes a group; a power of two
+override LOADS: u32 = 2u;  // rows that a lane loads before it uses the first: 2 or 4
+
+var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
+var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
+
+fn passed(i: u32) -> vec4<f32> {
+    return select(vec4(0.0), a[i] + b[i], y[i] > vec4(0.0));
+}
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_residual_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.x * params.tile + lane % params.tile;
+    let lanes = WIDTH / params.tile;
+    let first = group.y * params.slab;
+    let end = min(first + params.slab, params.rows);
+    let inside = column < params.quads;
+    var plain_a = vec4(0.0);
+    var plain_b = vec4(0.0);
+    var plain_c = vec4(0.0);
+    var plain_d = vec4(0.0);
+    var against_a = vec4(0.0);
+    var against_b = vec4(0.0);
+    var against_c = vec4(0.0);
+    var against_d = vec4(0.0);
+    if inside {
+        let mean = params.centre * stats[column];
+        var row = first + lane / params.tile;
+        if LOADS == 4u {
+            let hop = lanes * params.quads;
+            for (; row + 3u * lanes < end; row += 4u * lanes) {
+                let i = row * params.quads + column;
+                let u_a = passed(i);
+                let u_b = passed(i + hop);
+                let u_c = passed(i + 2u * hop);
+                let u_d = passed(i + 3u * hop);
+                let x_a = x[i];
+                let x_b = x[i + hop];
+                let x_c = x[i + 2u * hop];
+                let x_d = x[i + 3u * hop];
+                plain_a += u_a;
+                plain_b += u_b;
+                plain_c += u_c;
+                plain_d += u_d;
+                against_a = fma(u_a, x_a - mean, against_a);
+                against_b = fma(u_b, x_b - mean, against_b);
+                against_c = fma(u_c, x_c - mean, against_c);
+                against_d = fma(u_d, x_d - mean, against_d);
+                u[i] = u_a;
+                u[i + hop] = u_b;
+                u[i + 2u * hop] = u_c;
+                u[i + 3u * hop] = u_d;
+            }
+        }
+        for (; row + lanes < end; row += 2u * lanes) {
+            let i = row * params.quads + column;
+            let j = i + lanes * params.quads;
+            let u_i = passed(i);
+            let u_j = passed(j);
+            plain_a += u_i;
+            plain_b += u_j;
+            against_a = fma(u_i, x[i] - mean, against_a);
+            against_b = fma(u_j, x[j] - mean, against_b);
+            u[i] = u_i;
+            u[j] = u_j;
+        }
+        if row < end {
+            let i = row * params.quads + column;
+            let u_i = passed(i);
+            plain_a += u_i;
+            against_a = fma(u_i, x[i] - mean, against_a);
+            u[i] = u_i;
+        }
+    }
+    first_sum[lane] = (plain_a + plain_b) + (plain_c + plain_d);
+    second_sum[lane] = (against_a + against_b) + (against_c + against_d);
+    fold_columns(lane, params.tile);
+    if lane < params.tile && inside {
+        var r = vec4(1.0);
+        if params.scaled == 1u {
+            r = 1.0 / sqrt(stats[params.quads + column] + params.eps);
+        }
+        out[2u * group.y * params.quads + column] = params.factor0 * first_sum[lane];
+        out[(2u * group.y + 1u) * params.quads + column] = params.factor1 * r * second_sum[lane];
+    }
+}
