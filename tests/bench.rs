@@ -140,8 +140,9 @@ fn whole_steps_of_each_method_are_measured() {
         assert!(rows[7].planned_bytes < rows[3].planned_bytes, "{rows:?}");
     }
     // What does not fit is told, and the rest measured.
-    let room = 2 * rows[0].allocated_bytes.expect("tensors");
-    let some = relabel::bench::steps(&common::engine_with_memory(room), &options, "demo").expect("some rows");
+    let room = rows[0].allocated_bytes.expect("tensors");
+    let mut some = relabel::bench::steps(&common::engine_with_memory(room), &options, "demo").expect("some rows");
+    some.left_out.retain(|text| half || !text.contains("SHADER_F16"));
     assert!(!some.rows.is_empty() && !some.left_out.is_empty(), "{some:?}");
     assert_eq!(some.rows.len() + some.left_out.len(), rows.len());
     assert!(some.left_out.iter().all(|text| text.starts_with("step demo ") && text.contains("bytes")), "{some:?}");

@@ -5,7 +5,7 @@ use relabel::gpu::texels::{MOST, WIDTH};
 use relabel::gpu::{Engine, Program, Recording, Tensor, readback};
 use relabel::kernels::{axpby, relu};
 
-use crate::common::{engine, own_engine, unchecked_engine};
+use crate::common::{engine, engine_with_memory, own_engine, unchecked_engine};
 
 /// Three rows of a texture and a part of a fourth.
 const SIZES: [usize; 2] = [3, 4 * WIDTH as usize + 12];
@@ -47,6 +47,22 @@ fn textures_hold_what_was_written_last() {
         });
         assert!(found[0] == found[1], "{dtype:?}");
         assert!(found[0].0 != found[0].1, "the part did nothing");
+    }
+}
+
+/// A budget holds for textures too: what they do not fit into is computed from buffers, with the same bits.
+#[test]
+fn without_room_for_textures_inputs_are_read_from_buffers() {
+    let (engine, tensors) = (unchecked_engine(), 5 * Shape::new(&SIZES).bytes().next_multiple_of(256));
+    let (expected, program) = chain(&engine, DType::F32);
+    program.run(&engine, 1).unwrap();
+    for (room, textures) in [(tensors + (64 << 10), false), (8 * tensors, engine.reads_textures())] {
+        let small = engine_with_memory(room);
+        let (found, program) = chain(&small, DType::F32);
+        assert!(program.builds().all(|build| build.name().contains("texels") == textures), "{room} bytes");
+        assert!(small.allocated() <= room, "{} of {room} bytes", small.allocated());
+        program.run(&small, 1).unwrap();
+        assert!(words(&small, &found) == words(&engine, &expected), "{room} bytes");
     }
 }
 

@@ -153,7 +153,9 @@ fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<
     let (part, all) = (args.part, args.part == Part::All);
     let mut measured = Measured::default();
     let mut add = |Measured { rows, left_out }: Measured| -> Result<()> {
-        output::print(&format!("{}\n", table(&rows)))?;
+        if !rows.is_empty() {
+            output::print(&format!("{}\n", table(&rows)))?;
+        }
         left_out.iter().try_for_each(|what| output::print(&format!("left out: {what}\n")))?;
         measured.rows.extend(rows);
         measured.left_out.extend(left_out);

@@ -18,6 +18,10 @@ pub(super) fn show(engine: &Engine) -> Result<()> {
     let mut table = output::table();
     table.set_header(["class", "form", "ms", "GFLOP/s", ""]);
     for (class, forms) in &chosen.file.classes {
+        if forms.candidates.is_empty() {
+            let form = format!("{} ({})", forms.kernel, forms.form);
+            table.add_row([class.clone(), form, String::new(), String::new(), "the only one".into()]);
+        }
         let operations = Product::of_class(class).map_or(0, |product| product.operations());
         for (i, tried) in forms.candidates.iter().enumerate() {
             let taken = (&tried.kernel, &tried.form) == (&forms.kernel, &forms.form);

@@ -431,14 +431,27 @@ impl Engine {
     }
 
     /// Textures of these formats and rows, which programs share while they live: each fills what it reads before it reads.
-    pub(super) fn textures(&self, wanted: &[(wgpu::TextureFormat, u32)]) -> Vec<Arc<wgpu::Texture>> {
+    /// `None` where they do not fit beside what is in use: inputs are read from their buffers then.
+    pub(super) fn textures(&self, wanted: &[(wgpu::TextureFormat, u32)]) -> Option<Vec<Arc<wgpu::Texture>>> {
+        let left = self.memory_left();
         let mut pool = self.textures.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free: Vec<Arc<wgpu::Texture>> = pool.iter().filter_map(Weak::upgrade).collect();
         *pool = free.iter().map(Arc::downgrade).collect();
-        let mut take = |&(format, rows): &(wgpu::TextureFormat, u32)| {
+        let mut places = Vec::with_capacity(wanted.len());
+        let mut missing = 0;
+        for &(format, rows) in wanted {
             let fits = |t: &wgpu::Texture| t.format() == format && (rows..=2 * rows).contains(&t.height());
             let best = (0..free.len()).filter(|&i| fits(&free[i])).min_by_key(|&i| free[i].height());
-            best.map(|place| free.swap_remove(place)).unwrap_or_else(|| {
+            let found = best.map(|place| free.swap_remove(place));
+            missing += if found.is_some() { 0 } else { texels::bytes_of(format, rows) };
+            places.push(found);
+        }
+        if left.is_some_and(|left| missing > left) {
+            return None;
+        }
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let take = |(found, &(format, rows)): (Option<Arc<wgpu::Texture>>, &(wgpu::TextureFormat, u32))| {
+            found.unwrap_or_else(|| {
                 let made = Arc::new(self.device.create_texture(&wgpu::TextureDescriptor {
                     label: Some("inputs"),
                     size: wgpu::Extent3d { width: texels::WIDTH, height: rows, depth_or_array_layers: 1 },
@@ -453,7 +466,8 @@ impl Engine {
                 made
             })
         };
-        wanted.iter().map(&mut take).collect()
+        let textures = places.into_iter().zip(wanted).map(take).collect();
+        pollster::block_on(scope.pop()).is_none().then_some(textures)
     }
 
     /// The text that a pipeline is built of on this device.

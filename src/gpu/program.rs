@@ -74,10 +74,14 @@ impl Program {
         engine.queue.write_buffer(&params, 0, &packed);
 
         let scope = engine.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let (builds, formats): (Vec<Build>, Vec<_>) = builds(engine, recording).unzip();
+        let (mut builds, formats): (Vec<Build>, Vec<_>) = builds(engine, recording).unzip();
+        let mut texels = Plan::new(&recording.dispatches, &formats);
+        let textures = engine.textures(&texels.slots).unwrap_or_else(|| {
+            texels = Plan::default();
+            builds = recording.dispatches.iter().map(|d| engine.build_of(d, Places::default())).collect();
+            Vec::new()
+        });
         engine.prepare(&builds);
-        let texels = Plan::new(&recording.dispatches, &formats);
-        let textures = engine.textures(&texels.slots);
         let views: Vec<wgpu::TextureView> = textures.iter().map(|t| t.create_view(&Default::default())).collect();
         let mut ready = Vec::with_capacity(recording.dispatches.len());
         for (at, ((d, build), offset)) in recording.dispatches.iter().zip(builds).zip(places).enumerate() {

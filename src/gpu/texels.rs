@@ -53,8 +53,13 @@ pub(super) fn formats(dispatch: &Dispatch, most: usize) -> Vec<Option<wgpu::Text
 
 /// Bytes of a texture's values.
 pub(super) fn bytes(texture: &wgpu::Texture) -> u64 {
-    let texel = texture.format().block_copy_size(None).expect("one plane");
-    u64::from(texture.width()) * u64::from(texture.height()) * u64::from(texel)
+    bytes_of(texture.format(), texture.height())
+}
+
+/// Bytes of the values of a texture of so many rows.
+pub(super) fn bytes_of(format: wgpu::TextureFormat, rows: u32) -> u64 {
+    let texel = format.block_copy_size(None).expect("one plane");
+    u64::from(WIDTH) * u64::from(rows) * u64::from(texel)
 }
 
 /// Where a tensor's values lie, and how a texture holds them.

@@ -38,7 +38,7 @@ pub type Outcome = std::result::Result<f64, String>;
 pub struct Measured {
     /// The form to take.
     pub taken: Form,
-    /// The forms that were tried, the plain one first.
+    /// The forms that were tried, the plain one first; none where there is only one.
     pub trials: Vec<(Form, Outcome)>,
 }
 
@@ -163,6 +163,9 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         let (plain, usual) = (candidates[0].form, candidates[default].form);
         candidates.retain(|c| c.form == plain || c.form == usual || keeps_sums(c.form.0));
         default = candidates.iter().position(|c| c.form == usual).unwrap_or(0);
+    }
+    if let [only] = candidates.as_slice() {
+        return Ok(Some(Measured { taken: only.form, trials: Vec::new() }));
     }
     let tolerance = tolerance(product, false);
     compete(engine, &operands.output, &candidates, default, tolerance, left - start.elapsed().as_secs_f64())

@@ -349,7 +349,11 @@ impl Chosen {
             return;
         }
         self.file.add(&report.measured);
-        let mut text = format!("measured the forms of {} products in {:.1} s", report.measured.len(), report.seconds);
+        let several = report.measured.values().filter(|found| !found.trials.is_empty()).count();
+        let mut text = match several + report.left_out.len() {
+            0 => "this adapter has one form of each product".to_owned(),
+            _ => format!("measured the forms of {several} products in {:.1} s", report.seconds),
+        };
         if !report.left_out.is_empty() {
             text += &format!(
                 "; {} keep theirs ({})",

@@ -205,7 +205,6 @@ impl Trainer {
             optimizer.record(&engine, &mut update, &network, total.flat(), share, &step_settings)?;
             Some(Program::named(&engine, &update, "update")?)
         };
-        let pass = Program::named(&engine, &recording, "training step")?;
         let own = method.makes_labels();
         // Neighbours of one class agree whatever the features are: that must not choose a checkpoint.
         let evaluator = match data.evaluation(config.evaluate.split, own)? {
@@ -228,6 +227,8 @@ impl Trainer {
             }
             None => None,
         };
+        // Its pipelines and textures after all plans: what does not fit is refused before anything compiles for long.
+        let pass = Program::named(&engine, &recording, "training step")?;
         Ok(Self {
             fingerprint: set.fingerprint(),
             engine,
