@@ -293,8 +293,9 @@ fn compare(args: &BenchArgs, earlier: &Report, report: &Report) -> Result<()> {
             if line.slower { "slower".into() } else { String::new() },
         ]);
     }
-    let mut text =
-        format!("\nbest samples, processor time where both know it; medians where one knows neither\n{table}\n");
+    let mut text = format!(
+        "\nbest samples, of processor time where both know it; the clock's medians where one alone does\n{table}\n"
+    );
     for (rows, what) in [(&found.missing, "not measured now"), (&found.new, "not measured then")] {
         rows.iter().for_each(|row| text += &format!("{what}: {row}\n"));
     }

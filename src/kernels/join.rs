@@ -95,25 +95,22 @@ fn statistics(
     batch_norm_merge::record(recording, partial, update, &merge.tensors[1], &running.tensors[1])
 }
 
-/// Whether `sums` go over the gradient, and may be found in it: they come earlier then, so what the gradient is made of and what
-/// stands between must be in other buffers than they are written to, and nothing between may write what they read.
+/// Whether `sums` go over the gradient, and may be found in it. What both write must be in other buffers than what both read.
+/// The sums come earlier then: nothing between may have to do with what they write, or write what they read.
 fn meet(gradient: &Dispatch, sums: &Dispatch, between: &[Dispatch]) -> bool {
     let names = [gradient, sums].map(|d| d.shader.name);
-    if names != [&relu_derivative_sum::SHADER, &batch_norm_sums::SHADER].map(|shader| shader.name)
-        || !same(&gradient.tensors[3], &sums.tensors[2])
-    {
+    if names != [&relu_derivative_sum::SHADER, &batch_norm_sums::SHADER].map(|shader| shader.name) {
         return false;
     }
-    let apart = |tensor: &Tensor| tensor.buffer != sums.tensors[3].buffer;
-    let read = |tensor: &Tensor| sums.tensors.iter().any(|other| other.buffer == tensor.buffer);
-    let written = |d: &Dispatch| {
-        d.shader
-            .bindings
-            .iter()
-            .zip(&d.tensors)
-            .any(|(b, t)| b.access != Access::Read && b.access != Access::Uniform && read(t))
+    let ([y, a, b, u], [x, stats, over, out]) = (tensors(gradient), tensors(sums));
+    let read = [y, a, b, x, stats];
+    let apart = |one: &Tensor, others: &[&Tensor]| others.iter().all(|other| other.buffer != one.buffer);
+    let reads = |access| matches!(access, Access::Read | Access::Uniform);
+    let free = |d: &Dispatch| {
+        let mut bound = d.shader.bindings.iter().zip(&d.tensors);
+        bound.all(|(b, t)| apart(t, &[out]) && (reads(b.access) || apart(t, &[x, stats, u])))
     };
-    gradient.tensors.iter().all(apart) && between.iter().all(|d| d.tensors.iter().all(apart) && !written(d))
+    same(u, over) && apart(u, &read) && apart(out, &read) && apart(out, &[u]) && between.iter().all(free)
 }
 
 /// The gradient `u` of `y, a, b`, and the sums `out` of `x, stats, u`, as one dispatch in the grid of the sums.
