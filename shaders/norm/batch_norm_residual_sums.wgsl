@@ -39,76 +39,26 @@ override LOADS: u32 = 2u;  // rows that a lane loads before it uses the first: 2
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
 
-fn passed(i: u32) -> vec4<f32> {
+fn gradient(i: u32) -> vec4<f32> {
     return select(vec4(0.0), a[i] + b[i], y[i] > vec4(0.0));
+}
+
+fn keep(i: u32, value: vec4<f32>) {
+    u[i] = value;
 }
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_residual_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let column = group.x * params.tile + lane % params.tile;
-    let lanes = WIDTH / params.tile;
     let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
     let inside = column < params.quads;
-    var plain_a = vec4(0.0);
-    var plain_b = vec4(0.0);
-    var plain_c = vec4(0.0);
-    var plain_d = vec4(0.0);
-    var against_a = vec4(0.0);
-    var against_b = vec4(0.0);
-    var against_c = vec4(0.0);
-    var against_d = vec4(0.0);
+    var sums = Sums(vec4(0.0), vec4(0.0));
     if inside {
-        let mean = params.centre * stats[column];
-        var row = first + lane / params.tile;
-        if LOADS == 4u {
-            let hop = lanes * params.quads;
-            for (; row + 3u * lanes < end; row += 4u * lanes) {
-                let i = row * params.quads + column;
-                let u_a = passed(i);
-                let u_b = passed(i + hop);
-                let u_c = passed(i + 2u * hop);
-                let u_d = passed(i + 3u * hop);
-                let x_a = x[i];
-                let x_b = x[i + hop];
-                let x_c = x[i + 2u * hop];
-                let x_d = x[i + 3u * hop];
-                plain_a += u_a;
-                plain_b += u_b;
-                plain_c += u_c;
-                plain_d += u_d;
-                against_a = fma(u_a, x_a - mean, against_a);
-                against_b = fma(u_b, x_b - mean, against_b);
-                against_c = fma(u_c, x_c - mean, against_c);
-                against_d = fma(u_d, x_d - mean, against_d);
-                u[i] = u_a;
-                u[i + hop] = u_b;
-                u[i + 2u * hop] = u_c;
-                u[i + 3u * hop] = u_d;
-            }
-        }
-        for (; row + lanes < end; row += 2u * lanes) {
-            let i = row * params.quads + column;
-            let j = i + lanes * params.quads;
-            let u_i = passed(i);
-            let u_j = passed(j);
-            plain_a += u_i;
-            plain_b += u_j;
-            against_a = fma(u_i, x[i] - mean, against_a);
-            against_b = fma(u_j, x[j] - mean, against_b);
-            u[i] = u_i;
-            u[j] = u_j;
-        }
-        if row < end {
-            let i = row * params.quads + column;
-            let u_i = passed(i);
-            plain_a += u_i;
-            against_a = fma(u_i, x[i] - mean, against_a);
-            u[i] = u_i;
-        }
+        sums = add_rows(first + lane / params.tile, end, column, params.centre * stats[column]);
     }
-    first_sum[lane] = (plain_a + plain_b) + (plain_c + plain_d);
-    second_sum[lane] = (against_a + against_b) + (against_c + against_d);
+    first_sum[lane] = sums.plain;
+    second_sum[lane] = sums.against;
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
         var r = vec4(1.0);

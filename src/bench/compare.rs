@@ -1,7 +1,5 @@
 //! The results of a run as a file, and two of them beside each other.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::Row;
@@ -49,12 +47,10 @@ impl Report {
 
     /// The earlier results with these in the place of rows of the same name and shape; what is new comes last.
     pub fn onto(mut self, earlier: Self) -> Self {
-        let told = |row: &Row| format!("{} {}", row.name, row.shape);
-        let again: HashSet<String> = self.rows.iter().map(told).collect();
-        let now: Vec<Row> = std::mem::take(&mut self.rows);
-        let mut left = now;
+        let again: Vec<String> = self.rows.iter().map(told).collect();
+        let mut left = std::mem::take(&mut self.rows);
         for row in earlier.rows {
-            let place = left.iter().position(|new| new.name == row.name && new.shape == row.shape);
+            let place = left.iter().position(|new| same(new, &row));
             self.rows.push(place.map_or(row, |i| left.remove(i)));
         }
         self.rows.extend(left);
@@ -64,6 +60,14 @@ impl Report {
         self.left_out.splice(0..0, old);
         self
     }
+}
+
+fn same(a: &Row, b: &Row) -> bool {
+    a.name == b.name && a.shape == b.shape
+}
+
+fn told(row: &Row) -> String {
+    format!("{} {}", row.name, row.shape)
 }
 
 /// One thing that both runs measured.
@@ -107,8 +111,6 @@ impl Comparison {
     /// # Errors
     /// When no row meets another.
     pub fn new(before: &Report, now: &Report, over: f64) -> Result<Self> {
-        let same = |a: &Row, b: &Row| a.name == b.name && a.shape == b.shape;
-        let told = |row: &Row| format!("{} {}", row.name, row.shape);
         let (mut lines, mut new) = (Vec::new(), Vec::new());
         let mut left: Vec<&Row> = before.rows.iter().collect();
         for row in &now.rows {

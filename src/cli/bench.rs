@@ -10,7 +10,7 @@ use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
 use crate::bench::{self, Comparison, Measured, Options, Report, Row};
-use crate::gpu::{self, Engine};
+use crate::gpu::Engine;
 use crate::kernels::ceilings;
 
 /// What to time.
@@ -108,8 +108,7 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     // Before anything is timed.
     let earlier = args.compare.as_deref().map(read).transpose()?;
     let mut device = device_options(adapter)?;
-    // A debug build times what a release build runs.
-    device.checked = args.safe_shaders || gpu::Options::forced();
+    device.as_released(args.safe_shaders);
     let engine = open(&device, variants)?;
     if variants == Some(SHOWN) {
         return shown::show(&engine);

@@ -41,12 +41,10 @@ fn listed(properties: &[wgpu::CooperativeMatrixProperties]) -> Option<u32> {
     })
 }
 
-/// The side of the matrices in the files.
-pub const WRITTEN: u32 = 16;
-
-/// A shader's text for a variant's side: types cannot be overridden, and the files have those of [`WRITTEN`]. `numbers`: matrices lie
+/// A shader's text for a variant's side: types cannot be overridden, and the files have those of 16. `numbers`: matrices lie
 /// in arrays of numbers ([`in_numbers`]).
-pub fn sized(text: &str, side: u32, numbers: bool) -> String {
+pub fn sized(text: &str, variant: &Variant, numbers: bool) -> String {
+    let side = variant.sets("SIDE").unwrap_or(16);
     let text = text.replace("coop_mat16x16", &format!("coop_mat{side}x{side}"));
     if numbers { in_numbers(&text) } else { text }
 }
@@ -122,6 +120,7 @@ mod tests {
         assert_eq!(set(NEEDS, [32, 64]), of(256.0, 1.0));
         assert_eq!(set(NEEDS, [8, 8]), of(64.0, 1.0), "two rows a lane");
         assert_eq!(set(wgpu::Features::SHADER_F16, [32, 32]), [None; 2]);
-        assert_eq!(sized("alias Sum = coop_mat16x16<f32, C>;", 8, true), "alias Sum = coop_mat8x8<f32, C>;");
+        let eight = Variant::needing("8", &[("SIDE", 8.0)], NEEDS);
+        assert_eq!(sized("alias Sum = coop_mat16x16<f32, C>;", &eight, true), "alias Sum = coop_mat8x8<f32, C>;");
     }
 }

@@ -41,17 +41,21 @@ pub struct Options {
 }
 
 impl Options {
-    /// Whether `RELABEL_SAFE_SHADERS` asks for checked shaders.
-    pub fn forced() -> bool {
-        std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0")
+    /// For a debug build that times what a release build runs: checked where `asked` or the environment says so alone.
+    pub fn as_released(&mut self, asked: bool) {
+        self.checked = asked || forced();
     }
+}
+
+fn forced() -> bool {
+    std::env::var("RELABEL_SAFE_SHADERS").is_ok_and(|v| v != "0")
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             adapter: AdapterChoice::Auto,
-            checked: cfg!(debug_assertions) || Self::forced(),
+            checked: cfg!(debug_assertions) || forced(),
             memory: None,
             labels: false,
             all_textures: false,
@@ -472,8 +476,7 @@ impl Engine {
 
     /// The text that a pipeline is built of on this device.
     pub fn text(&self, build: &Build) -> String {
-        let side = build.shader.variants[build.variant].sets("SIDE").unwrap_or(cooperative::WRITTEN);
-        let text = cooperative::sized(&build.shader.text(), side, self.numbers);
+        let text = cooperative::sized(&build.shader.text(), &build.shader.variants[build.variant], self.numbers);
         let names = |places: Places| places.names(build.shader);
         let text = kept_as(&text, &names(build.halves), &names(build.texels), self.loads_words());
         if build.params.is_empty() { text } else { with_constants(&text, &build.params) }

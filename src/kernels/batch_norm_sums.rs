@@ -36,7 +36,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "batch_norm_sums",
     source: include_str!("../../shaders/norm/batch_norm_sums.wgsl"),
-    shared: &[shared::COLUMNS],
+    shared: &[shared::COLUMNS, shared::GRADIENT_SUMS],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("u"), write("out")],
     variants: SUMS,

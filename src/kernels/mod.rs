@@ -286,6 +286,8 @@ pub mod shared {
     pub const HALO: &str = include_str!("../../shaders/shared/halo.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
+    /// Column sums of a gradient over the rows of a lane: `Sums`, `add_rows`.
+    pub const GRADIENT_SUMS: &str = include_str!("../../shaders/shared/gradient_sums.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.
     pub const COLOUR: &str = include_str!("../../shaders/shared/colour.wgsl");
     /// Focal loss of one probability: `probability`, `modulation`, `focal_slope`.

@@ -69,7 +69,7 @@ fn for_metal(build: &Build, text: &str, constants: Constants, parsed: &Parsed) -
         return Ok(parsed.clone());
     }
     match (variant.constant("SIDE"), variant.sets("SUBGROUPS")) {
-        (8, None) => module(build.shader, &cooperative::sized(text, 8, true), constants),
+        (8, None) => module(build.shader, &cooperative::sized(text, variant, true), constants),
         (8, Some(_)) => Err("it scales and adds matrices, and Metal has no operators for them".into()),
         (side, _) => Err(format!("Metal's matrices are 8 x 8, not {side} x {side}")),
     }
@@ -158,7 +158,7 @@ mod tests {
 
     fn of(shader: &'static Shader, variant: usize) -> Vec<File> {
         let chosen = &shader.variants[variant];
-        let text = cooperative::sized(&shader.text(), chosen.sets("SIDE").unwrap_or(cooperative::WRITTEN), false);
+        let text = cooperative::sized(&shader.text(), chosen, false);
         languages(&Build::declared(shader, variant), &text, &cooperative::constants(chosen, [32, 32]), false)
     }
 
@@ -276,7 +276,7 @@ mod tests {
                 let name = format!("{} {}", kernel.shader.name, variant.name);
                 let constants = cooperative::constants(variant, [4, 32]);
                 let made = [false, true].map(|numbers| {
-                    let text = cooperative::sized(&kernel.shader.text(), 8, numbers);
+                    let text = cooperative::sized(&kernel.shader.text(), variant, numbers);
                     let (module, info) = module(kernel.shader, &text, &constants).expect(&name);
                     // Metal has no operators for matrices: such forms are not offered there (`kernels::product::offered`).
                     assert_eq!(scales(&module, &info), variant.sets("SUBGROUPS").is_some(), "{name}");
