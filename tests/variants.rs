@@ -57,13 +57,14 @@ fn golden_networks_pass_with_every_form() {
 #[test]
 fn a_form_with_another_answer_is_never_taken() {
     let engine = unchecked_engine();
-    let [x, y] = [[512, 64], [512, 64]].map(|sizes| noise(&engine, &sizes).unwrap());
+    // So long that twenty times of it is nothing that other tests can hide.
+    let [x, y] = [[8192, 64], [8192, 64]].map(|sizes| noise(&engine, &sizes).unwrap());
     let candidate = |name, record: &dyn Fn(&mut Recording)| {
         let mut recording = Recording::new();
         record(&mut recording);
         Candidate { form: (name, 0), recording }
     };
-    let half = |t: &relabel::gpu::Tensor| relabel::gpu::Tensor { shape: Shape::new(&[256, 64]), ..t.clone() };
+    let half = |t: &relabel::gpu::Tensor| relabel::gpu::Tensor { shape: Shape::new(&[4096, 64]), ..t.clone() };
     let candidates = [
         candidate("slow", &|r| (0..20).for_each(|_| copy::record(r, &x, &y).unwrap())),
         candidate("wrong", &|r| relu::record(r, &x, &y).unwrap()),
