@@ -58,28 +58,35 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 /// Slots (a tap and 4 input channels) of one block; see the shader.
 pub(super) const SLOTS: u32 = 24;
 
-/// Output pixels a part: adding the parts costs about 6 / 512 of the products on a software adapter, and a large batch
-/// still splits into enough parts to fill a GPU.
+/// Output pixels a part: a large batch splits into enough parts to fill a GPU.
 const PIXELS: usize = 512;
+
+/// The same of the forms for subgroups of 8 lanes, which software adapters take: there adding parts of 512 is 2 to 4 % of ResNet-32's
+/// step (docs/performance.md).
+const LONG: usize = 2048;
+
+/// Groups that those have at least, if need be with shorter parts: as many threads as Mesa's software adapter starts.
+const GROUPS: usize = 16;
 
 /// Bytes of all parts together, at most: wide layers fill an adapter with their weights alone.
 const MOST: usize = 16 << 20;
 
-/// Lines a part, and the number of parts. They depend on the sizes alone, so that every adapter adds in one order.
-fn split(geometry: &Geometry) -> (usize, usize) {
+/// Lines a part of about so many output pixels, and the number of parts. They depend on the sizes alone, so that a form adds in one
+/// order on every adapter.
+fn split(geometry: &Geometry, pixels: usize) -> (usize, usize) {
     let all = geometry.output[0] * geometry.output[1];
     // A grid's third dimension ends at 65,535.
     let parts = (MOST / Shape::new(&geometry.weights()).bytes() as usize).clamp(1, 65_535);
     // Four at a time in some forms.
-    let most = PIXELS.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).next_multiple_of(4).min(all);
+    let most = pixels.div_ceil(geometry.output[2]).max(all.div_ceil(parts)).next_multiple_of(4).min(all);
     // As even as that leaves them: all wait for the largest.
     let lines = all.div_ceil(all.div_ceil(most)).next_multiple_of(4).min(all);
     (lines, all.div_ceil(lines))
 }
 
-/// The shape of the partial sums that [`record`] needs.
+/// The shape of the partial sums that [`record`] needs, whatever the form.
 pub fn scratch(geometry: &Geometry) -> Shape {
-    partial(geometry, split(geometry).1)
+    partial(geometry, split(geometry, PIXELS).1)
 }
 
 fn partial(geometry: &Geometry, parts: usize) -> Shape {
@@ -126,6 +133,41 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
     form(&SHADER, forms.index(&SHADER), blocks, p.parts.div_ceil(together))
 }
 
+/// Uniforms and form of a geometry.
+fn planned(forms: &Variants, geometry: &Geometry) -> (Params, Form) {
+    let with = |pixels| {
+        let p = params(geometry, split(geometry, pixels));
+        (p, form(forms, geometry, &p))
+    };
+    let (p, found) = with(PIXELS);
+    let names = [conv2d_weight_grad_array::SHADER.name, conv2d_weight_grad_sliding::SHADER.name];
+    let blocks = found.shader.name == conv2d_weight_grad_subgroup::SHADER.name && found.variant == 0;
+    if !(blocks || names.contains(&found.shader.name)) {
+        return (p, found);
+    }
+    let pixels = geometry.output[..3].iter().product::<usize>();
+    let groups = found.grid.iter().product::<u32>() as usize;
+    with((pixels * groups / (p.parts as usize * GROUPS)).clamp(PIXELS, LONG))
+}
+
+fn params(geometry: &Geometry, (lines, parts): (usize, usize)) -> Params {
+    Params {
+        rows: geometry.input[0] as u32,
+        height: geometry.input[1] as u32,
+        width: geometry.input[2] as u32,
+        channels: geometry.input[3].div_ceil(4) as u32,
+        out_height: geometry.output[1] as u32,
+        out_width: geometry.output[2] as u32,
+        outputs: geometry.output[3].div_ceil(4) as u32,
+        kernel_height: geometry.kernel[0] as u32,
+        kernel_width: geometry.kernel[1] as u32,
+        stride: geometry.convolution.stride as u32,
+        padding: geometry.convolution.padding as u32,
+        parts: parts as u32,
+        lines: lines as u32,
+    }
+}
+
 /// Records `dw` for `y = x ∗ w`.
 ///
 /// # Errors
@@ -140,24 +182,8 @@ pub fn record(
 ) -> Result<()> {
     let geometry = conv2d::geometry("conv2d_weight_grad", x, dw, convolution, dy)?;
     part.expect("conv2d_weight_grad: part", scratch(&geometry).sizes())?;
-    let (lines, parts) = split(&geometry);
-    let p = Params {
-        rows: geometry.input[0] as u32,
-        height: geometry.input[1] as u32,
-        width: geometry.input[2] as u32,
-        channels: geometry.input[3].div_ceil(4) as u32,
-        out_height: geometry.output[1] as u32,
-        out_width: geometry.output[2] as u32,
-        outputs: geometry.output[3].div_ceil(4) as u32,
-        kernel_height: geometry.kernel[0] as u32,
-        kernel_width: geometry.kernel[1] as u32,
-        stride: convolution.stride as u32,
-        padding: convolution.padding as u32,
-        parts: parts as u32,
-        lines: lines as u32,
-    };
     let forms = recording.of_class(Product::Convolution(&SHADER, geometry).class(), geometry.cost().operations);
-    if let Some(plan) = conv2d_weight_grad_halo::plan(&forms, &geometry, parts) {
+    if let Some(plan) = conv2d_weight_grad_halo::plan(&forms, &geometry, split(&geometry, PIXELS).1) {
         let parts = plan.params.parts as usize;
         let part = part.window(0, partial(&geometry, parts));
         let sums = if parts == 1 { dw } else { &part };
@@ -172,11 +198,12 @@ pub fn record(
         )?;
         return if parts == 1 { Ok(()) } else { sum_parts::record(recording, &part, dw) };
     }
-    let Form { shader, variant, grid } = form(&forms, &geometry, &p);
+    let (p, Form { shader, variant, grid }) = planned(&forms, &geometry);
+    let part = part.window(0, partial(&geometry, p.parts as usize));
     // A single part is the answer already.
-    let sums = if parts == 1 { dw } else { part };
+    let sums = if p.parts == 1 { dw } else { &part };
     recording.dispatch_variant(shader, variant, p, &[x, dy, sums], grid, geometry.cost())?;
-    if parts == 1 { Ok(()) } else { sum_parts::record(recording, part, dw) }
+    if p.parts == 1 { Ok(()) } else { sum_parts::record(recording, &part, dw) }
 }
 
 /// The twin: `kernel` is `[kh, kw]`.
@@ -196,8 +223,11 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// Those of the cases that a special form can compute, with what `round` makes of the factors.
 pub(super) fn cases_of(fits: fn(&Geometry) -> bool, round: fn(&Array) -> Array) -> Vec<Case> {
+    // More than one part where sums are held for longer, the last one shorter.
+    let long = [[2, 39, 37, 17, 3, 3, 33, 1, 1], [19, 12, 13, 8, 5, 5, 33, 1, 2]].map(conv2d::of_row);
     conv2d::geometries()
         .into_iter()
+        .chain(long)
         .filter(fits)
         .map(|g| {
             let (x, dy) = (round(&Array::normal(&g.input, 1.0, 5)), round(&Array::normal(&g.output, 1.0, 6)));
@@ -219,9 +249,30 @@ mod tests {
         let convolution = Convolution { stride: 1, padding: 1 };
         for (rows, side) in [(1, 1), (4, 7), (4, 13), (4, 14), (4, 28), (5, 56), (32, 32), (512, 32), (3, 224)] {
             let geometry = Geometry::new([rows, side, side, 16], [3, 3], 16, convolution).expect("it fits");
-            let (all, (lines, parts)) = (rows * side, split(&geometry));
+            let (all, (lines, parts)) = (rows * side, split(&geometry, PIXELS));
             assert!(lines * parts >= all && lines * (parts - 1) < all, "{rows} of {side}: {parts} of {lines}");
             assert!(lines < all.div_ceil(parts) + 4 && (lines % 4 == 0 || parts == 1), "{rows} of {side}: {lines}");
         }
+    }
+
+    #[test]
+    fn subgroups_hold_their_sums_longer_where_groups_are_enough() {
+        let shaders = [&conv2d_weight_grad_sliding::SHADER, &conv2d_weight_grad_subgroup::SHADER];
+        let software =
+            Variants { kernels: shaders.map(|shader| (shader.name, 0)).into_iter().collect(), ..Variants::default() };
+        let parts = |forms: &Variants, row| {
+            let (p, form) = planned(forms, &conv2d::of_row(row));
+            (form.shader.name.trim_start_matches("conv2d_weight_grad"), p.parts)
+        };
+        let of = |row| parts(&software, row);
+        assert_eq!(of([32, 32, 32, 16, 3, 3, 16, 1, 1]), ("_sliding", 16));
+        assert_eq!(of([32, 16, 16, 32, 3, 3, 32, 1, 1]), ("_sliding", 4));
+        assert_eq!(of([32, 8, 8, 64, 3, 3, 64, 1, 1]), ("_subgroup", 1));
+        // One block of slots: 16 groups need 16 parts, and 8 lines are no longer than 512 pixels.
+        assert_eq!(of([16, 32, 32, 3, 3, 3, 16, 1, 1]), ("_sliding", 32));
+        // What the cases have.
+        assert_eq!(of([2, 39, 37, 17, 3, 3, 33, 1, 1]), ("_sliding", 3));
+        assert_eq!(of([19, 12, 13, 8, 5, 5, 33, 1, 2]), ("_subgroup", 2));
+        assert_eq!(parts(&Variants::default(), [32, 32, 32, 16, 3, 3, 16, 1, 1]), ("", 64));
     }
 }
