@@ -4,7 +4,7 @@
 //
 // Shapes     x, residual (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
 //            (weight, bias and residual are zero in the pads, so out is; eps keeps the root's inverse finite there)
-// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles / SETS, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      He et al., "Deep residual learning for image recognition", 2016, figure 2
@@ -26,26 +26,45 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
 override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
+
+// A column's constants.
+struct Map {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    bias: vec4<f32>,
+}
+
+fn map_of(column: u32) -> Map {
+    let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
+    return Map(stats[column], scale, affine[column]);
+}
 
 // x normalised plus the residual, where that is above 0. Not max(): it may turn NaN into 0 and hide that the weights have
 // diverged.
-fn passed(x: vec4<f32>, residual: vec4<f32>, mean: vec4<f32>, scale: vec4<f32>, bias: vec4<f32>) -> vec4<f32> {
-    let value = fma(x - mean, scale, bias) + residual;
+fn passed(x: vec4<f32>, residual: vec4<f32>, map: Map) -> vec4<f32> {
+    let value = fma(x - map.mean, map.scale, map.bias) + residual;
     return select(value, vec4(0.0), value <= vec4(0.0));
+}
+
+fn put(i: u32, map: Map) {
+    out[i] = passed(x[i], residual[i], map);
 }
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_add_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * params.tile + lane % params.tile;
+    let column = group.x * params.tile * SETS + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
     let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
-    let mean = stats[column];
-    let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
-    let bias = affine[column];
+    if SETS > 1u {
+        whole_rows(column, first, end);
+        return;
+    }
+    let map = map_of(column);
     var row = first + lane / params.tile;
     if LOADS == 4u {
         let hop = lanes * params.quads;
@@ -59,14 +78,13 @@ fn batch_norm_add_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
             let r_c = residual[i + 2u * hop];
             let x_d = x[i + 3u * hop];
             let r_d = residual[i + 3u * hop];
-            out[i] = passed(x_a, r_a, mean, scale, bias);
-            out[i + hop] = passed(x_b, r_b, mean, scale, bias);
-            out[i + 2u * hop] = passed(x_c, r_c, mean, scale, bias);
-            out[i + 3u * hop] = passed(x_d, r_d, mean, scale, bias);
+            out[i] = passed(x_a, r_a, map);
+            out[i + hop] = passed(x_b, r_b, map);
+            out[i + 2u * hop] = passed(x_c, r_c, map);
+            out[i + 3u * hop] = passed(x_d, r_d, map);
         }
     }
     for (; row < end; row += lanes) {
-        let i = row * params.quads + column;
-        out[i] = passed(x[i], residual[i], mean, scale, bias);
+        put(row * params.quads + column, map);
     }
 }

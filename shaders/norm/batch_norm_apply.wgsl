@@ -5,7 +5,7 @@
 //
 // Shapes     x (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
 //            (weight and bias are zero in the pads, so out is; eps keeps r finite there)
-// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles / SETS, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1
@@ -30,23 +30,46 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
 override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
+
+// A column's constants.
+struct Map {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    shift: vec4<f32>,
+}
+
+fn map_of(column: u32) -> Map {
+    var scale = params.factor1 * affine[params.quads + column];
+    if params.scaled == 1u {
+        scale /= sqrt(stats[params.quads + column] + params.eps);
+    }
+    return Map(params.centre * stats[column], scale, params.factor0 * affine[column]);
+}
+
+// x - mean before the scale: exact where |mean| is large against the deviation.
+fn applied(x: vec4<f32>, map: Map) -> vec4<f32> {
+    return fma(x - map.mean, map.scale, map.shift);
+}
+
+fn put(i: u32, map: Map) {
+    out[i] = applied(x[i], map);
+}
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * params.tile + lane % params.tile;
+    let column = group.x * params.tile * SETS + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
     let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
-    let mean = params.centre * stats[column];
-    var scale = params.factor1 * affine[params.quads + column];
-    if params.scaled == 1u {
-        scale /= sqrt(stats[params.quads + column] + params.eps);
+    if SETS > 1u {
+        whole_rows(column, first, end);
+        return;
     }
-    let shift = params.factor0 * affine[column];
-    // x - mean before the scale: exact where |mean| is large against the deviation.
+    let map = map_of(column);
     var row = first + lane / params.tile;
     if LOADS == 4u {
         let hop = lanes * params.quads;
@@ -56,14 +79,13 @@ fn batch_norm_apply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
             let b = x[i + hop];
             let c = x[i + 2u * hop];
             let d = x[i + 3u * hop];
-            out[i] = fma(a - mean, scale, shift);
-            out[i + hop] = fma(b - mean, scale, shift);
-            out[i + 2u * hop] = fma(c - mean, scale, shift);
-            out[i + 3u * hop] = fma(d - mean, scale, shift);
+            out[i] = applied(a, map);
+            out[i + hop] = applied(b, map);
+            out[i + 2u * hop] = applied(c, map);
+            out[i + 3u * hop] = applied(d, map);
         }
     }
     for (; row < end; row += lanes) {
-        let i = row * params.quads + column;
-        out[i] = fma(x[i] - mean, scale, shift);
+        put(row * params.quads + column, map);
     }
 }

@@ -4,7 +4,7 @@
 //   mean(u) = sums[0] / rows,   mean(u x̂) = sums[1] / rows
 //
 // Shapes     x, u (rows, C), stats, sums, affine (2, C) -> out (rows, C); C padded, handled as vec4
-// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles / SETS, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: the gradient in x, collected
@@ -27,8 +27,9 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
 override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
 
-// The columns' constants.
+// A column's constants.
 struct Map {
     mean: vec4<f32>,
     scale: vec4<f32>,
@@ -36,26 +37,38 @@ struct Map {
     slope: vec4<f32>,
 }
 
-fn projected(x: vec4<f32>, u: vec4<f32>, map: Map) -> vec4<f32> {
-    return map.scale * (u - map.level - (x - map.mean) * map.slope);
-}
-
-@compute @workgroup_size(WIDTH)
-fn batch_norm_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * params.tile + lane % params.tile;
-    if column >= params.quads {
-        return;
-    }
-    let lanes = WIDTH / params.tile;
-    let first = group.y * params.slab;
-    let end = min(first + params.slab, params.rows);
+fn map_of(column: u32) -> Map {
     let n = f32(params.rows);
     let mean = stats[column];
     let r = 1.0 / sqrt(stats[params.quads + column] + params.eps);
     let scale = affine[params.quads + column] * r;
     let level = sums[column] / n;
     let slope = r * sums[params.quads + column] / n;
-    let map = Map(mean, scale, level, slope);
+    return Map(mean, scale, level, slope);
+}
+
+fn projected(x: vec4<f32>, u: vec4<f32>, map: Map) -> vec4<f32> {
+    return map.scale * (u - map.level - (x - map.mean) * map.slope);
+}
+
+fn put(i: u32, map: Map) {
+    out[i] = projected(x[i], u[i], map);
+}
+
+@compute @workgroup_size(WIDTH)
+fn batch_norm_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let column = group.x * params.tile * SETS + lane % params.tile;
+    if column >= params.quads {
+        return;
+    }
+    let lanes = WIDTH / params.tile;
+    let first = group.y * params.slab;
+    let end = min(first + params.slab, params.rows);
+    if SETS > 1u {
+        whole_rows(column, first, end);
+        return;
+    }
+    let map = map_of(column);
     var row = first + lane / params.tile;
     if LOADS == 4u {
         let hop = lanes * params.quads;
@@ -76,7 +89,6 @@ fn batch_norm_project(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
         }
     }
     for (; row < end; row += lanes) {
-        let i = row * params.quads + column;
-        out[i] = projected(x[i], u[i], map);
+        put(row * params.quads + column, map);
     }
 }

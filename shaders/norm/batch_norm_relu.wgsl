@@ -4,7 +4,7 @@
 //
 // Shapes     x (rows, C), stats (2, C), affine (2, C) -> out (rows, C); C padded, handled as vec4
 //            (weight and bias are zero in the pads, so out is; eps keeps the root's inverse finite there)
-// Dispatch   (tiles, slabs, 1): a lane keeps its column's constants for every row it handles
+// Dispatch   (tiles / SETS, slabs, 1): a lane keeps its column's constants for every row it handles
 // Shared     none
 // Order      no reduction
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1
@@ -25,25 +25,44 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
 override LOADS: u32 = 1u;  // rows that a lane loads before it uses the first: 1 or 4
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
+
+// A column's constants.
+struct Map {
+    mean: vec4<f32>,
+    scale: vec4<f32>,
+    bias: vec4<f32>,
+}
+
+fn map_of(column: u32) -> Map {
+    let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
+    return Map(stats[column], scale, affine[column]);
+}
 
 // x normalised, where that is above 0. Not max(): it may turn NaN into 0 and hide that the weights have diverged.
-fn passed(x: vec4<f32>, mean: vec4<f32>, scale: vec4<f32>, bias: vec4<f32>) -> vec4<f32> {
-    let value = fma(x - mean, scale, bias);
+fn passed(x: vec4<f32>, map: Map) -> vec4<f32> {
+    let value = fma(x - map.mean, map.scale, map.bias);
     return select(value, vec4(0.0), value <= vec4(0.0));
+}
+
+fn put(i: u32, map: Map) {
+    out[i] = passed(x[i], map);
 }
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * params.tile + lane % params.tile;
+    let column = group.x * params.tile * SETS + lane % params.tile;
     if column >= params.quads {
         return;
     }
     let lanes = WIDTH / params.tile;
     let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
-    let mean = stats[column];
-    let scale = affine[params.quads + column] / sqrt(stats[params.quads + column] + params.eps);
-    let bias = affine[column];
+    if SETS > 1u {
+        whole_rows(column, first, end);
+        return;
+    }
+    let map = map_of(column);
     var row = first + lane / params.tile;
     if LOADS == 4u {
         let hop = lanes * params.quads;
@@ -53,14 +72,13 @@ fn batch_norm_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             let b = x[i + hop];
             let c = x[i + 2u * hop];
             let d = x[i + 3u * hop];
-            out[i] = passed(a, mean, scale, bias);
-            out[i + hop] = passed(b, mean, scale, bias);
-            out[i + 2u * hop] = passed(c, mean, scale, bias);
-            out[i + 3u * hop] = passed(d, mean, scale, bias);
+            out[i] = passed(a, map);
+            out[i + hop] = passed(b, map);
+            out[i + 2u * hop] = passed(c, map);
+            out[i + 3u * hop] = passed(d, map);
         }
     }
     for (; row < end; row += lanes) {
-        let i = row * params.quads + column;
-        out[i] = passed(x[i], mean, scale, bias);
+        put(row * params.quads + column, map);
     }
 }

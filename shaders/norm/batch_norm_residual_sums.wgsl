@@ -7,9 +7,10 @@
 //   r = 1 / sqrt(variance + eps) where scaled, else 1;  centre is 0 or 1
 //
 // Shapes     y, a, b, x, u (rows, C), stats (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
-// Dispatch   (tiles, G, 1): group (t, g) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Dispatch   (tiles / SETS, G, 1): group (t, g) takes rows g·slab .. min((g+1)·slab, rows) of the t-th SETS tiles of columns
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
+// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes; with SETS above 1
+//            all rows in rising order: fixed
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ; He et al., 2016: the residual
 
 struct Params {
@@ -35,6 +36,7 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
 override LOADS: u32 = 2u;  // rows that a lane loads before it uses the first: 2 or 4
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
 
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
@@ -49,23 +51,5 @@ fn keep(i: u32, value: vec4<f32>) {
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_residual_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * params.tile + lane % params.tile;
-    let first = group.y * params.slab;
-    let end = min(first + params.slab, params.rows);
-    let inside = column < params.quads;
-    var sums = Sums(vec4(0.0), vec4(0.0));
-    if inside {
-        sums = add_rows(first + lane / params.tile, end, column, params.centre * stats[column]);
-    }
-    first_sum[lane] = sums.plain;
-    second_sum[lane] = sums.against;
-    fold_columns(lane, params.tile);
-    if lane < params.tile && inside {
-        var r = vec4(1.0);
-        if params.scaled == 1u {
-            r = 1.0 / sqrt(stats[params.quads + column] + params.eps);
-        }
-        out[2u * group.y * params.quads + column] = params.factor0 * first_sum[lane];
-        out[(2u * group.y + 1u) * params.quads + column] = params.factor1 * r * second_sum[lane];
-    }
+    gradient_sums(group, lane);
 }

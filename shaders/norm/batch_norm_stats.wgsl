@@ -7,9 +7,10 @@
 //   mode 2   out = (mean, M2 / n) of the only slab
 //
 // Shapes     x (rows, C) -> partial (G, 2, C) -> out (2, C): row 0 mean, row 1 variance; C padded, handled as vec4
-// Dispatch   mode 0 and 2: (tiles, G, 1), group (t, g) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (tiles, 1, 1)
+// Dispatch   mode 0 and 2: (tiles / SETS, G, 1), group (t, g) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (tiles, 1, 1)
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes: fixed
+// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes; with SETS above 1
+//            all rows in rising order: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
 
 struct Params {
@@ -27,6 +28,7 @@ struct Params {
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
 override LOADS: u32 = 2u;  // rows that a lane loads before it uses the first: 2 or 4
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
 
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
@@ -53,12 +55,54 @@ fn squares_about(slab: Slab, mean: vec4<f32>) -> vec4<f32> {
     return select(vec4(0.0), fma(slab.size * off, off, slab.squares), slab.size > 0.0);
 }
 
+struct Sums {
+    plain: vec4<f32>,
+    squares: vec4<f32>,
+}
+
+// A column's constants: about what its squares are taken.
+struct Map {
+    k: vec4<f32>,
+}
+
+var<private> first_row: u32; // of this group's slab
+var<private> end_row: u32;
+
+fn map_of(column: u32) -> Map {
+    let i = first_row * params.quads + column;
+    if WIDTH < 256u {
+        // Squares about one row may be several times those about the mean, and err as much more in long sums: four rows are
+        // closer to it.
+        let hop = (end_row - first_row) / 4u * params.quads;
+        return Map(0.25 * ((x[i] + x[i + hop]) + (x[i + 2u * hop] + x[i + 3u * hop])));
+    }
+    return Map(x[i]);
+}
+
+fn add(i: u32, map: Map, sums: Sums) -> Sums {
+    let off = x[i] - map.k;
+    return Sums(sums.plain + off, fma(off, off, sums.squares));
+}
+
+fn store(slab: u32, column: u32, map: Map, sums: Sums) {
+    let n = f32(end_row - first_row);
+    let shift = sums.plain / n;
+    let squares = max(sums.squares - sums.plain * shift, vec4(0.0));
+    out[2u * slab * params.quads + column] = map.k + shift;
+    out[(2u * slab + 1u) * params.quads + column] = squares / select(1.0, n, params.mode == 2u);
+}
+
 fn reduce_slab(g: u32, column: u32, lane: u32) {
     let lanes = WIDTH / params.tile;
-    let first = g * params.slab;
-    let end = min(first + params.slab, params.rows);
+    first_row = g * params.slab;
+    end_row = min(first_row + params.slab, params.rows);
+    if SETS > 1u {
+        whole_sums(g, column, first_row, end_row);
+        return;
+    }
+    let end = end_row;
     let inside = column < params.quads;
-    var k = vec4(0.0);
+    var map = Map(vec4(0.0));
     var sum_a = vec4(0.0);
     var sum_b = vec4(0.0);
     var sum_c = vec4(0.0);
@@ -68,15 +112,9 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
     var square_c = vec4(0.0);
     var square_d = vec4(0.0);
     if inside {
-        k = x[first * params.quads + column];
-        if WIDTH < 256u {
-            // Squares about one row may be several times those about the mean, and err as much more in long sums: four rows are
-            // closer to it.
-            let hop = (end - first) / 4u * params.quads;
-            let i = first * params.quads + column;
-            k = 0.25 * ((k + x[i + hop]) + (x[i + 2u * hop] + x[i + 3u * hop]));
-        }
-        var row = first + lane / params.tile;
+        map = map_of(column);
+        let k = map.k;
+        var row = first_row + lane / params.tile;
         if LOADS == 4u {
             let hop = lanes * params.quads;
             for (; row + 3u * lanes < end; row += 4u * lanes) {
@@ -113,11 +151,7 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
     second_sum[lane] = (square_a + square_b) + (square_c + square_d);
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
-        let n = f32(end - first);
-        let shift = first_sum[lane] / n;
-        let squares = max(second_sum[lane] - first_sum[lane] * shift, vec4(0.0));
-        out[2u * g * params.quads + column] = k + shift;
-        out[(2u * g + 1u) * params.quads + column] = squares / select(1.0, n, params.mode == 2u);
+        store(g, column, map, Sums(first_sum[lane], second_sum[lane]));
     }
 }
 
@@ -178,7 +212,7 @@ fn merge_held(column: u32, lane: u32) {
 
 @compute @workgroup_size(WIDTH)
 fn batch_norm_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * params.tile + lane % params.tile;
+    let column = group.x * params.tile * SETS + lane % params.tile;
     if params.mode != 1u {
         reduce_slab(group.y, column, lane);
     } else if LOADS == 4u {

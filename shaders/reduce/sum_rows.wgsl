@@ -3,9 +3,10 @@
 //   out[z, g, c] = factor · sum over the rows of the g-th slab of x[z, row, c]
 //
 // Shapes     x (Z, rows, C) -> out (Z, G, C); C padded, handled as vec4 (pads are zero and stay zero)
-// Dispatch   (tiles, G, Z): group (t, g, z) takes rows g·slab .. min((g+1)·slab, rows) of the t-th tile of columns
+// Dispatch   (tiles / SETS, G, Z): group (t, g, z) takes rows g·slab .. min((g+1)·slab, rows) of the t-th SETS tiles of columns
 // Shared     WIDTH vec4
-// Order      each lane adds its own rows in rising order in four interleaved sums, then a tree over row lanes: fixed
+// Order      each lane adds its own rows in rising order in four interleaved sums, then a tree over row lanes; with SETS above 1
+//            all rows in rising order: fixed
 
 struct Params {
     rows: u32,   // rows of one z
@@ -20,8 +21,30 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (Z, G, C)
 
 override WIDTH: u32 = 64u; // lanes a group; a power of two
+override SETS: u32 = 1u;   // tiles of columns a lane takes side by side (shared/whole_rows.wgsl)
 
 var<workgroup> partial: array<vec4<f32>, WIDTH>;
+
+struct Sums {
+    plain: vec4<f32>,
+}
+
+// A column's constants.
+struct Map {
+    factor: f32,
+}
+
+fn map_of(column: u32) -> Map {
+    return Map(params.factor);
+}
+
+fn add(i: u32, map: Map, sums: Sums) -> Sums {
+    return Sums(sums.plain + x[i]);
+}
+
+fn store(slab: u32, column: u32, map: Map, sums: Sums) {
+    out[slab * params.quads + column] = sums.plain * map.factor;
+}
 
 @compute @workgroup_size(WIDTH)
 fn sum_rows(
@@ -29,10 +52,16 @@ fn sum_rows(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let column = group.x * params.tile + lane % params.tile;
+    let column = group.x * params.tile * SETS + lane % params.tile;
     let lanes = WIDTH / params.tile;
     let first = group.y * params.slab;
     let end = min(first + params.slab, params.rows);
+    let slab = group.z * groups.y + group.y;
+    if SETS > 1u {
+        let before = group.z * params.rows;
+        whole_sums(slab, column, before + first, before + end);
+        return;
+    }
     var a = vec4(0.0);
     var b = vec4(0.0);
     var c = vec4(0.0);
@@ -60,6 +89,6 @@ fn sum_rows(
         }
     }
     if lane < params.tile && column < params.quads {
-        out[(group.z * groups.y + group.y) * params.quads + column] = partial[lane] * params.factor;
+        store(slab, column, map_of(column), Sums(partial[lane]));
     }
 }

@@ -1,13 +1,14 @@
-// Column sums of a gradient, plain and against values less their mean, over the rows of one lane: what batch_norm_sums and
-// batch_norm_residual_sums add. Appended after a kernel that declares `params.tile` and `params.quads`, `override WIDTH, LOADS`,
-// the values `x`, `fn gradient(i: u32) -> vec4<f32>`, and `fn keep(i: u32, value: vec4<f32>)` for what becomes of it besides.
-// Rows start, start + lanes, ... before end, in rising order in LOADS interleaved sums.
+// Column sums of a gradient, plain and against values less their mean: the body of batch_norm_sums and batch_norm_residual_sums.
+// Appended with columns.wgsl and whole_sums.wgsl after a kernel that declares the parameters of batch_norm_sums, `override WIDTH,
+// LOADS, SETS`, `var<workgroup> first_sum, second_sum`, the bindings `x`, `stats` and `out`, `fn gradient(i: u32) -> vec4<f32>`, and
+// `fn keep(i: u32, value: vec4<f32>)` for what becomes of it besides.
 
 struct Sums {
     plain: vec4<f32>,
     against: vec4<f32>,
 }
 
+// Over rows start, start + lanes, ... before end, in rising order in LOADS interleaved sums.
 fn add_rows(start: u32, end: u32, column: u32, mean: vec4<f32>) -> Sums {
     let lanes = WIDTH / params.tile;
     let hop = lanes * params.quads;
@@ -64,4 +65,51 @@ fn add_rows(start: u32, end: u32, column: u32, mean: vec4<f32>) -> Sums {
         keep(i, u_a);
     }
     return Sums((plain_a + plain_b) + (plain_c + plain_d), (against_a + against_b) + (against_c + against_d));
+}
+
+// A column's constants.
+struct Map {
+    mean: vec4<f32>,
+}
+
+fn map_of(column: u32) -> Map {
+    return Map(params.centre * stats[column]);
+}
+
+fn add(i: u32, map: Map, sums: Sums) -> Sums {
+    let value = gradient(i);
+    keep(i, value);
+    return Sums(sums.plain + value, fma(value, x[i] - map.mean, sums.against));
+}
+
+fn store(slab: u32, column: u32, map: Map, sums: Sums) {
+    var r = vec4(1.0);
+    if params.scaled == 1u {
+        r = 1.0 / sqrt(stats[params.quads + column] + params.eps);
+    }
+    out[2u * slab * params.quads + column] = params.factor0 * sums.plain;
+    out[(2u * slab + 1u) * params.quads + column] = params.factor1 * r * sums.against;
+}
+
+fn gradient_sums(group: vec3<u32>, lane: u32) {
+    let column = group.x * params.tile * SETS + lane % params.tile;
+    let first = group.y * params.slab;
+    let end = min(first + params.slab, params.rows);
+    if SETS > 1u {
+        whole_sums(group.y, column, first, end);
+        return;
+    }
+    let inside = column < params.quads;
+    var map = Map(vec4(0.0));
+    var sums = Sums(vec4(0.0), vec4(0.0));
+    if inside {
+        map = map_of(column);
+        sums = add_rows(first + lane / params.tile, end, column, map.mean);
+    }
+    first_sum[lane] = sums.plain;
+    second_sum[lane] = sums.against;
+    fold_columns(lane, params.tile);
+    if lane < params.tile && inside {
+        store(group.y, column, map, Sums(first_sum[lane], second_sum[lane]));
+    }
 }

@@ -1,6 +1,6 @@
-//! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18: bytes a second, and the share of a
-//! copy's rate; on a GPU, whose caches may hold these shapes, also that of a copy of the same shape. The copies and all kernels are
-//! timed in turns, so that a busy machine slows all.
+//! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18 and of a layer that no cache holds:
+//! bytes a second, and the share of a copy's rate; on a GPU, whose caches may hold these shapes, also that of a copy of the same
+//! shape. The copies and all kernels are timed in turns, so that a busy machine slows all.
 
 use super::clock::{Sampled, replays};
 use super::{Options, Row};
@@ -20,6 +20,8 @@ const EPS: f32 = 1e-5;
 const RESNET32: [(usize, usize); 3] = [(32, 16), (16, 32), (8, 64)];
 /// Those of ResNet-18's at 224 pixels, which are measured in a full run.
 const RESNET18: [(usize, usize); 4] = [(56, 64), (28, 128), (14, 256), (7, 512)];
+/// A layer that no cache holds, 64 MiB, also in a full run: the second of `assets/configs/folder.toml`.
+const LARGE: [usize; 4] = [256, 32, 32, 64];
 /// The row of a copy of a layer's shape.
 const COPY: &str = "copy";
 /// Parameters of ResNet-32 with a head of 40, each tensor at a multiple of 64.
@@ -54,6 +56,9 @@ fn in_turns(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
     }
     for (size, channels) in RESNET18.into_iter().filter(|_| options.full) {
         layer(engine, [options.rows.div_ceil(8), size, size, channels], &mut all)?;
+    }
+    if options.full {
+        layer(engine, LARGE, &mut all)?;
     }
     all.push(optimizer(engine)?);
     for timed in &mut all {

@@ -1,7 +1,7 @@
 //! A bias added to every row. Shapes: `x (…, C)`, `bias (C)` → `out (…, C)`.
 
 use super::columns::{Columns, PASSES};
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -24,7 +24,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "add_bias",
     source: include_str!("../../shaders/pointwise/add_bias.wgsl"),
-    shared: &[],
+    shared: &[shared::WHOLE_ROWS],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("bias"), write("out")],
     variants: PASSES,
@@ -44,8 +44,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, bias: &Tensor, out: &Tensor
     let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(&SHADER).constant(name));
     let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32 };
-    let groups = c.grid(tile, c.rows.div_ceil(slab), 1);
-    recording.dispatch(&SHADER, p, &[x, bias, out], groups, cost(p))
+    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    let groups = c.grid(tile * sets, c.rows.div_ceil(slab), 1);
+    recording.dispatch_variant(&SHADER, variant, p, &[x, bias, out], groups, cost(p))
 }
 
 /// The least work: read and write every value once; one addition each.
@@ -62,7 +63,7 @@ pub fn reference(x: &Array, bias: &Array) -> Array {
 
 /// One row, odd columns, more columns than a tile, more rows than a group, a real layer. One addition rounds once: 2⁻²⁴ relative.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 5] = [&[1, 5], &[67, 3], &[9, 261], &[2, 3, 2, 5], &[2, 32, 32, 16]];
+    let sizes: [&[usize]; 7] = [&[1, 5], &[67, 3], &[9, 261], &[2, 3, 2, 5], &[2, 32, 32, 16], &[67, 64], &[130, 384]];
     sizes
         .into_iter()
         .enumerate()

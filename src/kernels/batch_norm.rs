@@ -43,8 +43,9 @@ pub(super) fn pass(
     let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(shader).constant(name));
     let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
-    let groups = c.grid(tile, c.rows.div_ceil(slab), 1);
-    recording.dispatch_constant(shader, p, tensors, groups, p.cost(operations, moved))
+    let (variant, sets) = c.fit(shader.variants, recording.variants.index(shader), tile);
+    let groups = c.grid(tile * sets, c.rows.div_ceil(slab), 1);
+    recording.dispatch_variant_constant(shader, variant, p, tensors, groups, p.cost(operations, moved))
 }
 
 /// The map `x ↦ factors[0] · bias + factors[1] · r · weight · (x − mean)` and its transpose in `(bias, weight)`.
@@ -92,7 +93,7 @@ pub(super) fn expect_rows(what: &str, tensor: &Tensor, x: &Tensor) -> Result<()>
 /// Shapes and offsets that the batch-normalisation cases share: one row, odd channels, more channels than a tile, more
 /// rows than a slab, a real layer, and values whose mean is a thousand deviations.
 pub(super) fn inputs() -> Vec<(String, Array)> {
-    let list: [(&[usize], f64, f64); 9] = [
+    let list: [(&[usize], f64, f64); 12] = [
         (&[1, 7], 0.5, 1.0),
         (&[65, 3], 0.5, 1.0),
         (&[2, 3, 2, 5], -1.0, 2.0),
@@ -103,6 +104,10 @@ pub(super) fn inputs() -> Vec<(String, Array)> {
         (&[2, 40, 64, 5], 100.0, 0.1),
         // One slab for narrow groups.
         (&[3, 600, 70], 0.5, 1.0),
+        // Rows of 2, 4 and 8 tiles of narrow groups, in several slabs.
+        (&[2, 45, 50, 64], 0.5, 1.0),
+        (&[4129, 128], -1.0, 2.0),
+        (&[4100, 256], 0.5, 1.0),
     ];
     list.into_iter()
         .enumerate()

@@ -3,7 +3,7 @@
 
 use super::batch_norm::{self, Form};
 use super::columns::{Columns, PASSES};
-use super::{Case, Kernel, batch_norm_stats, params};
+use super::{Case, Kernel, batch_norm_stats, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -36,7 +36,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "batch_norm_apply",
     source: include_str!("../../shaders/norm/batch_norm_apply.wgsl"),
-    shared: &[],
+    shared: &[shared::WHOLE_ROWS],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), write("out")],
     variants: PASSES,
@@ -67,8 +67,9 @@ pub fn record(recording: &mut Recording, form: Form, [x, stats, affine]: [&Tenso
         factor0: form.factors[0],
         factor1: form.factors[1],
     };
-    let groups = c.grid(tile, c.rows.div_ceil(slab), 1);
-    recording.dispatch(&SHADER, p, &[x, stats, affine, out], groups, cost(p))
+    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    let groups = c.grid(tile * sets, c.rows.div_ceil(slab), 1);
+    recording.dispatch_variant(&SHADER, variant, p, &[x, stats, affine, out], groups, cost(p))
 }
 
 /// The least work: every value read and written once; one subtraction and one multiply-add each.

@@ -3,7 +3,7 @@
 
 use super::batch_norm::{self, Form};
 use super::columns::PASSES;
-use super::{Case, Kernel, batch_norm_apply, batch_norm_stats, relu};
+use super::{Case, Kernel, batch_norm_apply, batch_norm_stats, relu, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, read, write};
@@ -12,7 +12,7 @@ use crate::gpu::{Recording, Shader, Tensor, read, write};
 pub static SHADER: Shader = Shader {
     name: "batch_norm_relu",
     source: include_str!("../../shaders/norm/batch_norm_relu.wgsl"),
-    shared: &[],
+    shared: &[shared::WHOLE_ROWS],
     params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), write("out")],
     variants: PASSES,

@@ -3,7 +3,7 @@
 
 use super::batch_norm::{self, Masked};
 use super::columns::PASSES;
-use super::{Case, Kernel, batch_norm_project, batch_norm_relu_sums};
+use super::{Case, Kernel, batch_norm_project, batch_norm_relu_sums, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, read, write};
@@ -12,7 +12,7 @@ use crate::gpu::{Recording, Shader, Tensor, read, write};
 pub static SHADER: Shader = Shader {
     name: "batch_norm_relu_project",
     source: include_str!("../../shaders/norm/batch_norm_relu_project.wgsl"),
-    shared: &[],
+    shared: &[shared::WHOLE_ROWS],
     params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("u"), read("sums"), read("affine"), write("out")],
     variants: PASSES,

@@ -13,7 +13,7 @@ use crate::gpu::{Recording, Shader, Tensor, read, write};
 pub static SHADER: Shader = Shader {
     name: "batch_norm_relu_sums",
     source: include_str!("../../shaders/norm/batch_norm_relu_sums.wgsl"),
-    shared: &[shared::COLUMNS],
+    shared: &[shared::COLUMNS, shared::WHOLE_SUMS],
     params: size_of::<batch_norm::Params>(),
     bindings: &[read("x"), read("stats"), read("affine"), read("u"), write("out")],
     variants: SUMS,
@@ -42,12 +42,20 @@ pub fn record(
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
     let [tile, slab, slabs] = c.sums(width);
+    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
     let p =
         batch_norm::Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
     // Both tensors read once; two sums, one subtraction, two multiply-adds and one comparison a value.
     let cost = p.cost(7, 2);
     let first = if slabs == 1 { out } else { partial };
-    recording.dispatch_constant(&SHADER, p, &[x, stats, affine, u, first], c.grid(tile, slabs, 1), cost)?;
+    recording.dispatch_variant_constant(
+        &SHADER,
+        variant,
+        p,
+        &[x, stats, affine, u, first],
+        c.grid(tile * sets, slabs, 1),
+        cost,
+    )?;
     if slabs > 1 {
         sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }

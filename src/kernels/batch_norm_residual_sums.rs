@@ -13,7 +13,7 @@ use crate::gpu::{Shader, read, write};
 pub static SHADER: Shader = Shader {
     name: "batch_norm_residual_sums",
     source: include_str!("../../shaders/norm/batch_norm_residual_sums.wgsl"),
-    shared: &[shared::COLUMNS, shared::GRADIENT_SUMS],
+    shared: &[shared::COLUMNS, shared::WHOLE_SUMS, shared::GRADIENT_SUMS],
     params: size_of::<batch_norm_sums::Params>(),
     bindings: &[read("y"), read("a"), read("b"), read("x"), read("stats"), write("u"), write("out")],
     variants: SUMS,

@@ -36,7 +36,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "batch_norm_stats",
     source: include_str!("../../shaders/norm/batch_norm_stats.wgsl"),
-    shared: &[shared::COLUMNS],
+    shared: &[shared::COLUMNS, shared::WHOLE_SUMS],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
     variants: SUMS,
@@ -72,13 +72,16 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
         mode: if alone { ALONE } else { SLABS },
     };
     let first = if alone { out } else { partial };
-    recording.dispatch_constant(&SHADER, p, &[x, first], c.grid(tile, slabs, 1), cost(p))?;
+    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    let groups = c.grid(tile * sets, slabs, 1);
+    recording.dispatch_variant_constant(&SHADER, variant, p, &[x, first], groups, cost(p))?;
     if alone {
         return Ok(());
     }
     let tile = c.narrow_tile(width);
     let p = Params { tile: tile as u32, mode: MERGE, ..p };
-    recording.dispatch_constant(&SHADER, p, &[partial, out], c.grid(tile, 1, 1), cost(p))
+    let (variant, _) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    recording.dispatch_variant_constant(&SHADER, variant, p, &[partial, out], c.grid(tile, 1, 1), cost(p))
 }
 
 /// The least work: every value read once, three operations each; the merge reads two numbers a slab and channel.

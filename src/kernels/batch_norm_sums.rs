@@ -36,7 +36,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "batch_norm_sums",
     source: include_str!("../../shaders/norm/batch_norm_sums.wgsl"),
-    shared: &[shared::COLUMNS, shared::GRADIENT_SUMS],
+    shared: &[shared::COLUMNS, shared::WHOLE_SUMS, shared::GRADIENT_SUMS],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("stats"), read("u"), write("out")],
     variants: SUMS,
@@ -68,6 +68,7 @@ pub fn record(
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
     let [tile, slab, slabs] = c.sums(width);
+    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,
@@ -80,7 +81,14 @@ pub fn record(
         factor1: form.factors[1],
     };
     let first = if slabs == 1 { out } else { partial };
-    recording.dispatch_constant(&SHADER, p, &[x, stats, u, first], c.grid(tile, slabs, 1), cost(p))?;
+    recording.dispatch_variant_constant(
+        &SHADER,
+        variant,
+        p,
+        &[x, stats, u, first],
+        c.grid(tile * sets, slabs, 1),
+        cost(p),
+    )?;
     if slabs > 1 {
         sum_rows::fold(recording, partial, slabs, 2 * c.quads, 1.0, out)?;
     }

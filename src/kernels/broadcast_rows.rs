@@ -1,8 +1,8 @@
 //! One row repeated, times a factor: the transpose of `sum_rows`.
 //! Shapes: `b (C)` → `out (…, C)`, `b (R, C)` → `out (R, H, W, C)`.
 
-use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, params};
+use super::columns::{Columns, ROWS};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -27,10 +27,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "broadcast_rows",
     source: include_str!("../../shaders/layout/broadcast_rows.wgsl"),
-    shared: &[],
+    shared: &[shared::WHOLE_ROWS],
     params: size_of::<Params>(),
     bindings: &[read("b"), write("out")],
-    variants: WIDTHS,
+    variants: ROWS,
 };
 
 /// The registry's entry.
@@ -66,8 +66,9 @@ fn dispatch(
     let width = recording.variant(&SHADER).constant("WIDTH");
     let (tile, slab) = (c.tile(width), c.stretch(width, 1));
     let p = Params { rows: rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, factor };
-    let groups = c.grid(tile, rows.div_ceil(slab), images);
-    recording.dispatch(&SHADER, p, &[b, out], groups, cost(p, images))
+    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    let groups = c.grid(tile * sets, rows.div_ceil(slab), images);
+    recording.dispatch_variant(&SHADER, variant, p, &[b, out], groups, cost(p, images))
 }
 
 /// The least work for `images` images: write every value, read each row of `b` once; one multiplication for each of
@@ -90,7 +91,16 @@ pub fn reference_images(b: &Array, factor: f64, shape: &Shape) -> Array {
 
 /// One row, odd columns, more columns than a tile, more rows than a group, a real layer. The factor is a power of two, so the copy is exact.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 6] = [&[1, 5], &[67, 3], &[9, 261], &[2, 3, 2, 5], &[3, 9, 8, 66], &[2, 32, 32, 16]];
+    let sizes: [&[usize]; 8] = [
+        &[1, 5],
+        &[67, 3],
+        &[9, 261],
+        &[2, 3, 2, 5],
+        &[3, 9, 8, 66],
+        &[2, 32, 32, 16],
+        &[3, 9, 8, 64],
+        &[2, 7, 5, 384],
+    ];
     let mut cases = Vec::new();
     for (i, s) in sizes.into_iter().enumerate() {
         let shape = Shape::new(s);

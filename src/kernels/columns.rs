@@ -8,8 +8,14 @@ const SLAB_QUADS: usize = 4096;
 /// Rows that a group of fewer lanes than a GPU's adds up itself, where there are tiles for some groups: a second stage takes as long
 /// as half of the first there.
 const WHOLE: usize = 4096;
+/// Vec4 values of a tensor up to which they do, 1 MiB: their tiles are narrow, and of what is no longer in a cache whole rows are faster.
+const WHOLE_QUADS: usize = 65_536;
 /// Lanes from which on a group's width is a GPU's: slabs of [`LOADS`] values a lane, so that hundreds of processors get some.
 pub const WIDE: u32 = 256;
+/// Lanes of a software adapter's groups.
+const NARROW: usize = 8;
+/// Most tiles of a lane of theirs.
+const MOST_SETS: usize = 8;
 /// Vec4 values that a lane of such a group has under way at once.
 const LOADS: usize = 4;
 /// Most slabs: the second stage of a reduction is one group a tile. `batch_norm_stats` counts on it.
@@ -29,20 +35,43 @@ pub const WIDTHS: &[Variant] = &[
     Variant::base("8", &[("WIDTH", 8.0)]),
 ];
 
-/// Lanes a group of a pass that reduces nothing, and rows that a lane loads before it uses the first.
-pub const PASSES: &[Variant] = &[
-    Variant::base("64", &[("WIDTH", 64.0), ("LOADS", 1.0)]),
-    Variant::base("256", &[("WIDTH", 256.0), ("LOADS", 1.0)]),
-    Variant::base("8", &[("WIDTH", 8.0), ("LOADS", 1.0)]),
-    Variant::base("256x4", &[("WIDTH", 256.0), ("LOADS", 4.0)]),
-];
+macro_rules! variants {
+    ($(($name:literal, $width:literal, $loads:literal, $sets:literal)),+ $(,)?) => { &[$(
+        Variant::base($name, &[("WIDTH", $width), ("LOADS", $loads), ("SETS", $sets)]),
+    )+] };
+}
 
-/// Lanes a group of a reduction, and rows that a lane loads before it uses the first.
-pub const SUMS: &[Variant] = &[
-    Variant::base("64", &[("WIDTH", 64.0), ("LOADS", 2.0)]),
-    Variant::base("256", &[("WIDTH", 256.0), ("LOADS", 2.0)]),
-    Variant::base("8", &[("WIDTH", 8.0), ("LOADS", 2.0)]),
-    Variant::base("256x4", &[("WIDTH", 256.0), ("LOADS", 4.0)]),
+/// Lanes a group of a pass that reduces nothing, rows that a lane loads before it uses the first, and tiles of columns that it takes
+/// side by side at most: those of 8 lanes by the shape ([`Columns::fit`]).
+pub const PASSES: &[Variant] = variants!(
+    ("64", 64.0, 1.0, 1.0),
+    ("256", 256.0, 1.0, 1.0),
+    ("8", 8.0, 1.0, 1.0),
+    ("256x4", 256.0, 4.0, 1.0),
+    ("8 by 2", 8.0, 1.0, 2.0),
+    ("8 by 4", 8.0, 1.0, 4.0),
+    ("8 by 8", 8.0, 1.0, 8.0),
+);
+
+/// The same of a reduction.
+pub const SUMS: &[Variant] = variants!(
+    ("64", 64.0, 2.0, 1.0),
+    ("256", 256.0, 2.0, 1.0),
+    ("8", 8.0, 2.0, 1.0),
+    ("256x4", 256.0, 4.0, 1.0),
+    ("8 by 2", 8.0, 2.0, 2.0),
+    ("8 by 4", 8.0, 2.0, 4.0),
+    ("8 by 8", 8.0, 2.0, 8.0),
+);
+
+/// Lanes a group, and tiles of columns that a lane takes side by side at most.
+pub const ROWS: &[Variant] = &[
+    Variant::base("64", &[("WIDTH", 64.0), ("SETS", 1.0)]),
+    Variant::base("256", &[("WIDTH", 256.0), ("SETS", 1.0)]),
+    Variant::base("8", &[("WIDTH", 8.0), ("SETS", 1.0)]),
+    Variant::base("8 by 2", &[("WIDTH", 8.0), ("SETS", 2.0)]),
+    Variant::base("8 by 4", &[("WIDTH", 8.0), ("SETS", 4.0)]),
+    Variant::base("8 by 8", &[("WIDTH", 8.0), ("SETS", 8.0)]),
 ];
 
 /// A tensor as rows of vec4 values.
@@ -78,10 +107,28 @@ impl Columns {
 
     /// Columns of a group that adds rows, rows a slab, and slabs: one where narrow tiles make groups enough.
     pub fn sums(&self, width: u32) -> [usize; 3] {
-        if width < WIDE && self.rows <= WHOLE && self.quads >= 16 {
+        if width < WIDE && self.rows <= WHOLE && self.quads >= 16 && self.rows * self.quads <= WHOLE_QUADS {
             return [self.narrow_tile(width), self.rows, 1];
         }
         [self.tile(width), self.slab(width), self.slabs(width)]
+    }
+
+    /// The variant of [`PASSES`], [`SUMS`] or [`ROWS`] for tiles of `tile` columns where `named` is asked for, and its tiles side by side.
+    /// Groups of 8 lanes take whole rows where 8, 4 or 2 tiles divide them, or as many tiles of a row: memory that is skipped costs as
+    /// much as what is read. The variant "8" stands for any number.
+    pub fn fit(&self, variants: &[Variant], named: usize, tile: usize) -> (usize, usize) {
+        let [width, sets] = ["WIDTH", "SETS"].map(|name| variants[named].constant(name) as usize);
+        if width != NARROW {
+            return (named, 1);
+        }
+        let most = if sets == 1 { MOST_SETS } else { sets };
+        let fits = |variant: &Variant| {
+            let [width, sets] = ["WIDTH", "SETS"].map(|name| variant.constant(name) as usize);
+            let side_by_side = sets <= most && tile == width && self.quads.is_multiple_of(sets * width);
+            (width == NARROW && (sets == 1 || side_by_side)).then_some(sets)
+        };
+        let found = variants.iter().enumerate().filter_map(|(i, variant)| Some((i, fits(variant)?)));
+        found.max_by_key(|(_, sets)| *sets).unwrap_or((named, 1))
     }
 
     /// As many as there are for any width: scratch shapes are independent of the variant.
@@ -140,5 +187,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn narrow_groups_take_whole_rows() {
+        let fit = |quads, name, tile| {
+            let named = PASSES.iter().position(|variant| variant.name == name).unwrap();
+            let (found, sets) = Columns::new(100, quads).fit(PASSES, named, tile);
+            (PASSES[found].name, sets)
+        };
+        assert_eq!(fit(4, "8", 4), ("8", 1));
+        assert_eq!(fit(8, "8", 8), ("8", 1));
+        assert_eq!(fit(16, "8", 8), ("8 by 2", 2));
+        assert_eq!(fit(32, "8", 8), ("8 by 4", 4));
+        assert_eq!(fit(128, "8", 8), ("8 by 8", 8));
+        assert_eq!(fit(128, "8 by 4", 8), ("8 by 4", 4));
+        // As many as divide the row: three tiles, five pairs.
+        assert_eq!(fit(24, "8", 8), ("8", 1));
+        assert_eq!(fit(80, "8", 8), ("8 by 2", 2));
+        // Where a group folds rows.
+        assert_eq!(fit(128, "8 by 8", 4), ("8", 1));
+        assert_eq!(fit(128, "256x4", 64), ("256x4", 1));
     }
 }

@@ -286,7 +286,11 @@ pub mod shared {
     pub const HALO: &str = include_str!("../../shaders/shared/halo.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");
-    /// Column sums of a gradient over the rows of a lane: `Sums`, `add_rows`.
+    /// A pass over whole rows: `whole_rows`.
+    pub const WHOLE_ROWS: &str = include_str!("../../shaders/shared/whole_rows.wgsl");
+    /// Sums over whole rows by columns: `whole_sums`.
+    pub const WHOLE_SUMS: &str = include_str!("../../shaders/shared/whole_sums.wgsl");
+    /// Column sums of a gradient: `gradient_sums`.
     pub const GRADIENT_SUMS: &str = include_str!("../../shaders/shared/gradient_sums.wgsl");
     /// Colour jitter: `Plan`, `colour_plan`, `until_contrast`, `adjusted`.
     pub const COLOUR: &str = include_str!("../../shaders/shared/colour.wgsl");

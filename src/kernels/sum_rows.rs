@@ -1,7 +1,7 @@
 //! Sum over rows: of a whole tensor, or of each image. Shapes: `x (…, C)` → `out (C)`, `x (R, H, W, C)` → `out (R, C)`.
 
-use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, params};
+use super::columns::{Columns, ROWS};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result, Shape};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -26,10 +26,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "sum_rows",
     source: include_str!("../../shaders/reduce/sum_rows.wgsl"),
-    shared: &[],
+    shared: &[shared::WHOLE_SUMS],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: WIDTHS,
+    variants: ROWS,
 };
 
 /// The registry's entry.
@@ -54,8 +54,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, factor: f32, partial: &Tens
         return fold(recording, x, columns.rows, columns.quads, factor, out);
     }
     let p = params_of(columns.rows, columns.quads, tile, slab, 1.0);
-    let groups = columns.grid(tile, slabs, 1);
-    recording.dispatch(&SHADER, p, &[x, partial], groups, cost(p, 1))?;
+    let (variant, sets) = columns.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    let groups = columns.grid(tile * sets, slabs, 1);
+    recording.dispatch_variant(&SHADER, variant, p, &[x, partial], groups, cost(p, 1))?;
     fold(recording, partial, slabs, columns.quads, factor, out)
 }
 
@@ -69,7 +70,8 @@ pub fn record_images(recording: &mut Recording, x: &Tensor, factor: f32, out: &T
     let columns = Columns::new(h * w, x.shape.stride() / 4);
     let tile = columns.tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(h * w, columns.quads, tile, h * w, factor);
-    recording.dispatch(&SHADER, p, &[x, out], columns.grid(tile, 1, r), cost(p, r))
+    let (variant, sets) = columns.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    recording.dispatch_variant(&SHADER, variant, p, &[x, out], columns.grid(tile * sets, 1, r), cost(p, r))
 }
 
 /// Records `out = factor · Σ x` over `rows` rows of `quads` vec4 values with one group a tile: a second stage.
@@ -90,7 +92,8 @@ pub(super) fn fold(
     let columns = Columns::new(rows, quads);
     let tile = columns.narrow_tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(rows, quads, tile, rows, factor);
-    recording.dispatch_constant(&SHADER, p, &[x, out], columns.grid(tile, 1, 1), cost(p, 1))
+    let (variant, _) = columns.fit(SHADER.variants, recording.variants.index(&SHADER), tile);
+    recording.dispatch_variant_constant(&SHADER, variant, p, &[x, out], columns.grid(tile, 1, 1), cost(p, 1))
 }
 
 fn params_of(rows: usize, quads: usize, tile: usize, slab: usize, factor: f32) -> Params {
@@ -127,8 +130,18 @@ pub fn reference_images(x: &Array, factor: f64) -> Array {
 /// Row counts around a lane's and a slab's, columns around a tile's, a real layer. Float32 sums of n normal values in
 /// short runs and a tree err by a few √n·2⁻²⁴: 2e-6 relative to the largest sum (about √n) covers it.
 fn cases() -> Vec<Case> {
-    let sizes: [&[usize]; 7] =
-        [&[1, 5], &[65, 3], &[7, 261], &[2, 3, 3, 5], &[4097, 2], &[2, 32, 32, 16], &[3, 1500, 9]];
+    let sizes: [&[usize]; 10] = [
+        &[1, 5],
+        &[65, 3],
+        &[7, 261],
+        &[2, 3, 3, 5],
+        &[4097, 2],
+        &[2, 32, 32, 16],
+        &[3, 1500, 9],
+        &[4500, 64],
+        &[4129, 128],
+        &[4100, 256],
+    ];
     let mut cases = Vec::new();
     for (i, s) in sizes.into_iter().enumerate() {
         let x = Array::normal(s, 1.0, i as u64);
@@ -141,7 +154,7 @@ fn cases() -> Vec<Case> {
             .with_scratch(vec![partial]),
         );
     }
-    let images: [&[usize]; 4] = [&[2, 3, 2, 5], &[3, 1, 1, 4], &[5, 8, 8, 64], &[2, 7, 9, 258]];
+    let images: [&[usize]; 5] = [&[2, 3, 2, 5], &[3, 1, 1, 4], &[5, 8, 8, 64], &[2, 7, 9, 258], &[3, 5, 4, 384]];
     for (i, s) in images.into_iter().enumerate() {
         let x = Array::normal(s, 1.0, 20 + i as u64);
         let expected = reference_images(&x, 0.25);
