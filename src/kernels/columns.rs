@@ -1,5 +1,6 @@
 //! How kernels that handle a tensor `(…, C)` by columns share it out: tiles of columns, slabs of rows.
 
+use super::sinkhorn_wide::MOST_LOOPS;
 use crate::base::Shape;
 use crate::gpu::Variant;
 
@@ -14,7 +15,7 @@ const WHOLE_QUADS: usize = 65_536;
 pub const WIDE: u32 = 256;
 /// Lanes of a software adapter's groups.
 const NARROW: usize = 8;
-/// Most tiles of a lane of theirs.
+/// Most tiles of a lane of theirs; with fewer it takes so many more rows a turn (`shared/whole_rows.wgsl`).
 const MOST_SETS: usize = 8;
 /// Vec4 values that a lane of such a group has under way at once.
 const LOADS: usize = 4;
@@ -115,8 +116,8 @@ impl Columns {
 
     /// The variant of [`PASSES`], [`SUMS`] or [`ROWS`] for tiles of `tile` columns where `named` is asked for, and its tiles side by side.
     /// Groups of 8 lanes take whole rows where 8, 4 or 2 tiles divide them, or as many tiles of a row: memory that is skipped costs as
-    /// much as what is read. The variant "8" stands for any number.
-    pub fn fit(&self, variants: &[Variant], named: usize, tile: usize) -> (usize, usize) {
+    /// much as what is read. The variant "8" stands for any number. A lane goes through `rows` rows.
+    pub fn fit(&self, variants: &[Variant], named: usize, tile: usize, rows: usize) -> (usize, usize) {
         let [width, sets] = ["WIDTH", "SETS"].map(|name| variants[named].constant(name) as usize);
         if width != NARROW {
             return (named, 1);
@@ -124,7 +125,8 @@ impl Columns {
         let most = if sets == 1 { MOST_SETS } else { sets };
         let fits = |variant: &Variant| {
             let [width, sets] = ["WIDTH", "SETS"].map(|name| variant.constant(name) as usize);
-            let side_by_side = sets <= most && tile == width && self.quads.is_multiple_of(sets * width);
+            let ends = rows.div_ceil(MOST_SETS / sets) <= MOST_LOOPS;
+            let side_by_side = ends && sets <= most && tile == width && self.quads.is_multiple_of(sets * width);
             (width == NARROW && (sets == 1 || side_by_side)).then_some(sets)
         };
         let found = variants.iter().enumerate().filter_map(|(i, variant)| Some((i, fits(variant)?)));
@@ -193,7 +195,7 @@ mod tests {
     fn narrow_groups_take_whole_rows() {
         let fit = |quads, name, tile| {
             let named = PASSES.iter().position(|variant| variant.name == name).unwrap();
-            let (found, sets) = Columns::new(100, quads).fit(PASSES, named, tile);
+            let (found, sets) = Columns::new(100, quads).fit(PASSES, named, tile, 100);
             (PASSES[found].name, sets)
         };
         assert_eq!(fit(4, "8", 4), ("8", 1));
@@ -208,5 +210,7 @@ mod tests {
         // Where a group folds rows.
         assert_eq!(fit(128, "8 by 8", 4), ("8", 1));
         assert_eq!(fit(128, "256x4", 64), ("256x4", 1));
+        // Rows of one group that would take more turns than loops have.
+        assert_eq!(Columns::new(1 << 17, 128).fit(PASSES, 2, 8, 1 << 17).1, 2);
     }
 }

@@ -57,7 +57,7 @@ pub fn record(
 }
 
 /// Iterations of all loops of one invocation: Mesa's llvmpipe silently ends them after 65,535.
-const MOST_LOOPS: usize = 60_000;
+pub(super) const MOST_LOOPS: usize = 60_000;
 
 /// Rows of a slab that groups of `width` lanes walk through within [`MOST_LOOPS`] iterations: the columns of a row
 /// twice, those of a turn of 32 rows once more, and a tree.
