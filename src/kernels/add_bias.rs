@@ -44,7 +44,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, bias: &Tensor, out: &Tensor
     let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(&SHADER).constant(name));
     let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32 };
-    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slab);
+    let (variant, sets) = c.fit(&recording.variants, &SHADER, tile, slab);
     let groups = c.grid(tile * sets, c.rows.div_ceil(slab), 1);
     recording.dispatch_variant(&SHADER, variant, p, &[x, bias, out], groups, cost(p))
 }

@@ -43,7 +43,7 @@ pub(super) fn pass(
     let [width, loads] = ["WIDTH", "LOADS"].map(|name| recording.variant(shader).constant(name));
     let (tile, slab) = (c.tile(width), c.stretch(width, loads));
     let p = Params { rows: c.rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, eps };
-    let (variant, sets) = c.fit(shader.variants, recording.variants.index(shader), tile, slab);
+    let (variant, sets) = c.fit(&recording.variants, shader, tile, slab);
     let groups = c.grid(tile * sets, c.rows.div_ceil(slab), 1);
     recording.dispatch_variant_constant(shader, variant, p, tensors, groups, p.cost(operations, moved))
 }

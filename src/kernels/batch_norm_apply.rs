@@ -67,7 +67,7 @@ pub fn record(recording: &mut Recording, form: Form, [x, stats, affine]: [&Tenso
         factor0: form.factors[0],
         factor1: form.factors[1],
     };
-    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slab);
+    let (variant, sets) = c.fit(&recording.variants, &SHADER, tile, slab);
     let groups = c.grid(tile * sets, c.rows.div_ceil(slab), 1);
     recording.dispatch_variant(&SHADER, variant, p, &[x, stats, affine, out], groups, cost(p))
 }

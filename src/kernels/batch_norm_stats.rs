@@ -72,7 +72,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
         mode: if alone { ALONE } else { SLABS },
     };
     let first = if alone { out } else { partial };
-    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slab);
+    let (variant, sets) = c.fit(&recording.variants, &SHADER, tile, slab);
     let groups = c.grid(tile * sets, slabs, 1);
     recording.dispatch_variant_constant(&SHADER, variant, p, &[x, first], groups, cost(p))?;
     if alone {
@@ -80,7 +80,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, partial: &Tensor, out: &Ten
     }
     let tile = c.narrow_tile(width);
     let p = Params { tile: tile as u32, mode: MERGE, ..p };
-    let (variant, _) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slabs);
+    let (variant, _) = c.fit(&recording.variants, &SHADER, tile, slabs);
     recording.dispatch_variant_constant(&SHADER, variant, p, &[partial, out], c.grid(tile, 1, 1), cost(p))
 }
 

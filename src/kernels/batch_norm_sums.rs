@@ -68,7 +68,7 @@ pub fn record(
     let c = Columns::of(&x.shape);
     let width = recording.variant(&SHADER).constant("WIDTH");
     let [tile, slab, slabs] = c.sums(width);
-    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slab);
+    let (variant, sets) = c.fit(&recording.variants, &SHADER, tile, slab);
     let p = Params {
         rows: c.rows as u32,
         quads: c.quads as u32,

@@ -66,7 +66,7 @@ fn dispatch(
     let width = recording.variant(&SHADER).constant("WIDTH");
     let (tile, slab) = (c.tile(width), c.stretch(width, 1));
     let p = Params { rows: rows as u32, quads: c.quads as u32, tile: tile as u32, slab: slab as u32, factor };
-    let (variant, sets) = c.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slab);
+    let (variant, sets) = c.fit(&recording.variants, &SHADER, tile, slab);
     let groups = c.grid(tile * sets, rows.div_ceil(slab), images);
     recording.dispatch_variant(&SHADER, variant, p, &[b, out], groups, cost(p, images))
 }

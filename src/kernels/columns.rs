@@ -2,7 +2,7 @@
 
 use super::sinkhorn_wide::MOST_LOOPS;
 use crate::base::Shape;
-use crate::gpu::Variant;
+use crate::gpu::{Shader, Variant, Variants};
 
 /// Vec4 values of a slab, when that leaves enough slabs: 64 KiB.
 const SLAB_QUADS: usize = 4096;
@@ -114,10 +114,11 @@ impl Columns {
         [self.tile(width), self.slab(width), self.slabs(width)]
     }
 
-    /// The variant of [`PASSES`], [`SUMS`] or [`ROWS`] for tiles of `tile` columns where `named` is asked for, and its tiles side by side.
+    /// The variant of a shader with [`PASSES`], [`SUMS`] or [`ROWS`] for tiles of `tile` columns, and its tiles side by side.
     /// Groups of 8 lanes take whole rows where 8, 4 or 2 tiles divide them, or as many tiles of a row: memory that is skipped costs as
     /// much as what is read. The variant "8" stands for any number. A lane goes through `rows` rows.
-    pub fn fit(&self, variants: &[Variant], named: usize, tile: usize, rows: usize) -> (usize, usize) {
+    pub fn fit(&self, forms: &Variants, shader: &Shader, tile: usize, rows: usize) -> (usize, usize) {
+        let (variants, named) = (shader.variants, forms.index(shader));
         let [width, sets] = ["WIDTH", "SETS"].map(|name| variants[named].constant(name) as usize);
         if width != NARROW {
             return (named, 1);
@@ -165,6 +166,7 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::add_bias;
 
     #[test]
     fn slabs_cover_the_rows_and_grids_stay_within_webgpu() {
@@ -193,10 +195,14 @@ mod tests {
 
     #[test]
     fn narrow_groups_take_whole_rows() {
+        let shader = &add_bias::SHADER;
+        let forms = |name| {
+            let named = shader.variants.iter().position(|variant| variant.name == name).unwrap();
+            Variants { kernels: [(shader.name, named)].into(), ..Variants::default() }
+        };
         let fit = |quads, name, tile| {
-            let named = PASSES.iter().position(|variant| variant.name == name).unwrap();
-            let (found, sets) = Columns::new(100, quads).fit(PASSES, named, tile, 100);
-            (PASSES[found].name, sets)
+            let (found, sets) = Columns::new(100, quads).fit(&forms(name), shader, tile, 100);
+            (shader.variants[found].name, sets)
         };
         assert_eq!(fit(4, "8", 4), ("8", 1));
         assert_eq!(fit(8, "8", 8), ("8", 1));
@@ -211,6 +217,6 @@ mod tests {
         assert_eq!(fit(128, "8 by 8", 4), ("8", 1));
         assert_eq!(fit(128, "256x4", 64), ("256x4", 1));
         // Rows of one group that would take more turns than loops have.
-        assert_eq!(Columns::new(1 << 17, 128).fit(PASSES, 2, 8, 1 << 17).1, 2);
+        assert_eq!(Columns::new(1 << 17, 128).fit(&forms("8"), shader, 8, 1 << 17).1, 2);
     }
 }

@@ -54,7 +54,7 @@ pub fn record(recording: &mut Recording, x: &Tensor, factor: f32, partial: &Tens
         return fold(recording, x, columns.rows, columns.quads, factor, out);
     }
     let p = params_of(columns.rows, columns.quads, tile, slab, 1.0);
-    let (variant, sets) = columns.fit(SHADER.variants, recording.variants.index(&SHADER), tile, slab);
+    let (variant, sets) = columns.fit(&recording.variants, &SHADER, tile, slab);
     let groups = columns.grid(tile * sets, slabs, 1);
     recording.dispatch_variant(&SHADER, variant, p, &[x, partial], groups, cost(p, 1))?;
     fold(recording, partial, slabs, columns.quads, factor, out)
@@ -70,7 +70,7 @@ pub fn record_images(recording: &mut Recording, x: &Tensor, factor: f32, out: &T
     let columns = Columns::new(h * w, x.shape.stride() / 4);
     let tile = columns.tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(h * w, columns.quads, tile, h * w, factor);
-    let (variant, sets) = columns.fit(SHADER.variants, recording.variants.index(&SHADER), tile, h * w);
+    let (variant, sets) = columns.fit(&recording.variants, &SHADER, tile, h * w);
     recording.dispatch_variant(&SHADER, variant, p, &[x, out], columns.grid(tile * sets, 1, r), cost(p, r))
 }
 
@@ -92,7 +92,7 @@ pub(super) fn fold(
     let columns = Columns::new(rows, quads);
     let tile = columns.narrow_tile(recording.variant(&SHADER).constant("WIDTH"));
     let p = params_of(rows, quads, tile, rows, factor);
-    let (variant, _) = columns.fit(SHADER.variants, recording.variants.index(&SHADER), tile, rows);
+    let (variant, _) = columns.fit(&recording.variants, &SHADER, tile, rows);
     recording.dispatch_variant_constant(&SHADER, variant, p, &[x, out], columns.grid(tile, 1, 1), cost(p, 1))
 }
 
