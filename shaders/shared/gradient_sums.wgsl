@@ -8,7 +8,8 @@ struct Sums {
     against: vec4<f32>,
 }
 
-// Over rows start, start + lanes, ... before end, in rising order in LOADS interleaved sums.
+// Over rows start, start + lanes, ... before end, in rising order in LOADS interleaved sums. Not by `add`: loads of all rows of a turn
+// stand before what is stored (docs/rejected.md).
 fn add_rows(start: u32, end: u32, column: u32, mean: vec4<f32>) -> Sums {
     let lanes = WIDTH / params.tile;
     let hop = lanes * params.quads;

@@ -8,9 +8,9 @@ use crate::gpu::{Shader, Variant, Variants};
 const SLAB_QUADS: usize = 4096;
 /// Rows that a group of fewer lanes than a GPU's adds up itself, where there are tiles for some groups: a second stage takes as long
 /// as half of the first there.
-const WHOLE: usize = 4096;
+const ALONE: usize = 4096;
 /// Vec4 values of a tensor up to which they do, 1 MiB: their tiles are narrow, and of what is no longer in a cache whole rows are faster.
-const WHOLE_QUADS: usize = 65_536;
+const ALONE_QUADS: usize = 65_536;
 /// Lanes from which on a group's width is a GPU's: slabs of [`LOADS`] values a lane, so that hundreds of processors get some.
 pub const WIDE: u32 = 256;
 /// Lanes of a software adapter's groups.
@@ -37,33 +37,21 @@ pub const WIDTHS: &[Variant] = &[
 ];
 
 macro_rules! variants {
-    ($(($name:literal, $width:literal, $loads:literal, $sets:literal)),+ $(,)?) => { &[$(
-        Variant::base($name, &[("WIDTH", $width), ("LOADS", $loads), ("SETS", $sets)]),
+    ($loads:literal) => { variants!(
+        ("64", 64.0, $loads, 1.0), ("256", 256.0, $loads, 1.0), ("8", 8.0, $loads, 1.0), ("256x4", 256.0, 4.0, 1.0),
+        ("8 by 2", 8.0, $loads, 2.0), ("8 by 4", 8.0, $loads, 4.0), ("8 by 8", 8.0, $loads, 8.0)
+    ) };
+    ($(($name:literal, $width:literal, $of:literal, $sets:literal)),+) => { &[$(
+        Variant::base($name, &[("WIDTH", $width), ("LOADS", $of), ("SETS", $sets)]),
     )+] };
 }
 
 /// Lanes a group of a pass that reduces nothing, rows that a lane loads before it uses the first, and tiles of columns that it takes
 /// side by side at most: those of 8 lanes by the shape ([`Columns::fit`]).
-pub const PASSES: &[Variant] = variants!(
-    ("64", 64.0, 1.0, 1.0),
-    ("256", 256.0, 1.0, 1.0),
-    ("8", 8.0, 1.0, 1.0),
-    ("256x4", 256.0, 4.0, 1.0),
-    ("8 by 2", 8.0, 1.0, 2.0),
-    ("8 by 4", 8.0, 1.0, 4.0),
-    ("8 by 8", 8.0, 1.0, 8.0),
-);
+pub const PASSES: &[Variant] = variants!(1.0);
 
 /// The same of a reduction.
-pub const SUMS: &[Variant] = variants!(
-    ("64", 64.0, 2.0, 1.0),
-    ("256", 256.0, 2.0, 1.0),
-    ("8", 8.0, 2.0, 1.0),
-    ("256x4", 256.0, 4.0, 1.0),
-    ("8 by 2", 8.0, 2.0, 2.0),
-    ("8 by 4", 8.0, 2.0, 4.0),
-    ("8 by 8", 8.0, 2.0, 8.0),
-);
+pub const SUMS: &[Variant] = variants!(2.0);
 
 /// Lanes a group, and tiles of columns that a lane takes side by side at most.
 pub const ROWS: &[Variant] = &[
@@ -108,7 +96,7 @@ impl Columns {
 
     /// Columns of a group that adds rows, rows a slab, and slabs: one where narrow tiles make groups enough.
     pub fn sums(&self, width: u32) -> [usize; 3] {
-        if width < WIDE && self.rows <= WHOLE && self.quads >= 16 && self.rows * self.quads <= WHOLE_QUADS {
+        if width < WIDE && self.rows <= ALONE && self.quads >= 16 && self.rows * self.quads <= ALONE_QUADS {
             return [self.narrow_tile(width), self.rows, 1];
         }
         [self.tile(width), self.slab(width), self.slabs(width)]

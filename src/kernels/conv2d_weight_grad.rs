@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(of([32, 32, 32, 16, 3, 3, 16, 1, 1]), ("_sliding", 16));
         assert_eq!(of([32, 16, 16, 32, 3, 3, 32, 1, 1]), ("_sliding", 4));
         assert_eq!(of([32, 8, 8, 64, 3, 3, 64, 1, 1]), ("_subgroup", 1));
-        // One block of slots: 16 groups need 16 parts, and 8 lines are no longer than 512 pixels.
+        // One block of slots, two of which share a group: longer parts would leave fewer than 16.
         assert_eq!(of([16, 32, 32, 3, 3, 3, 16, 1, 1]), ("_sliding", 32));
         // What the cases have.
         assert_eq!(of([2, 39, 37, 17, 3, 3, 33, 1, 1]), ("_sliding", 3));
