@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use relabel::base::compare::{Tolerance, compare};
 use relabel::base::labels::LabelRule;
-use relabel::base::{Array, DType};
+use relabel::base::{Array, DType, Shape};
 use relabel::gpu::{Engine, Program, Shader, Tensor, Variants, readback};
 use relabel::graph::executor::Executor;
 use relabel::graph::fuse::fuse;
@@ -14,7 +14,7 @@ use relabel::graph::{Graph, NodeId, Source, reverse};
 use relabel::kernels::product::offered;
 use relabel::kernels::{
     batch_norm_merge, batch_norm_residual_sums, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats,
-    relu_derivative_sum,
+    relu_derivative_sum, sum_part_lists, sum_parts,
 };
 use relabel::models::{ModelSettings, backbone};
 use relabel::nn::{Builder, Phase};
@@ -103,11 +103,20 @@ fn resnet32_takes_less_memory_and_no_unit_alone() {
     assert_eq!((count(&after, "relu_derivative_sum"), count(&after, "relu_derivative")), (14, 1));
 }
 
-/// The executor of a network whose convolutions by bands take a form by name, with `more` named too, and the tensors of its
-/// running statistics.
-fn executor(engine: &Engine, made: &Made, form: usize, more: &[&'static str]) -> (Executor, Vec<Tensor>) {
+/// The executor of a network whose kernels take these forms, the tensors of its running statistics, and its parameters' gradients, all in
+/// one buffer.
+fn executor(engine: &Engine, made: &Made, forms: &[(&'static str, usize)]) -> (Executor, Vec<Tensor>, Tensor) {
     let graph = &made.b.graph;
     let (mut placed, mut states) = (HashMap::new(), Vec::new());
+    let gradients = &made.outputs[..made.outputs.len() - 1];
+    let room = |id: &NodeId| graph.node(*id).shape.bytes_of(DType::F32).next_multiple_of(256);
+    let bytes: u64 = gradients.iter().map(room).sum();
+    let flat = engine.tensor("gradients", Shape::new(&[bytes as usize / 4]), DType::F32).unwrap();
+    let mut offset = 0;
+    for id in gradients {
+        placed.insert(*id, flat.window(offset, graph.node(*id).shape.clone()));
+        offset += room(id);
+    }
     let names =
         made.b.parameters().iter().map(|spec| (spec, false)).chain(made.b.states().iter().map(|spec| (spec, true)));
     for (i, (spec, state)) in names.enumerate() {
@@ -117,13 +126,26 @@ fn executor(engine: &Engine, made: &Made, form: usize, more: &[&'static str]) ->
         placed.insert(id, tensor.clone());
         states.extend(state.then_some(tensor));
     }
-    let mut kernels: HashMap<&'static str, usize> =
-        more.iter().copied().chain([conv2d_halo::SHADER.name]).map(|name| (name, form)).collect();
+    let mut kernels: HashMap<&'static str, usize> = forms.iter().copied().collect();
     // As on a GPU, where statistics are two dispatches whatever the shape.
     let wide = batch_norm_stats::SHADER.variants.iter().position(|v| v.name == "256").unwrap();
     kernels.insert(batch_norm_stats::SHADER.name, wide);
     let variants = Variants { kernels, ..Variants::default() };
-    (Executor::new(engine, graph, &made.outputs, &placed, &variants).unwrap(), states)
+    (Executor::new(engine, graph, &made.outputs, &placed, &variants).unwrap(), states, flat)
+}
+
+fn count(executor: &Executor, shader: &Shader) -> usize {
+    executor.recording().dispatches.iter().filter(|d| d.shader.name == shader.name).count()
+}
+
+/// Runs a step on images of noise, and reads tensors.
+fn run(engine: &Engine, executor: &Executor, made: &Made, read: &[&Tensor]) -> Vec<f32> {
+    let shape = made.b.graph.node(made.images).shape.clone();
+    engine.write(executor.tensor(made.images).unwrap(), &Array::normal(shape.sizes(), 1.0, 1).to_f32());
+    let labels: Vec<u32> = (0..shape.sizes()[0] as u32).map(|i| i % 5).collect();
+    engine.write(executor.tensor(made.labels).unwrap(), &labels);
+    Program::new(engine, executor.recording()).unwrap().run(engine, 1).unwrap();
+    read.iter().flat_map(|tensor| readback::read_floats(engine, tensor).unwrap()).collect()
 }
 
 /// The gradient around a block takes the sums of the batch normalisation inside along, also where the channels of the block's
@@ -135,12 +157,10 @@ fn gradients_around_blocks_take_their_sums_along() {
         [("resnet32", &[][..], [2, 16, 16, 3], 15), ("cifar_resnet18", &[4, 5, 6, 7], [2, 8, 8, 3], 8)]
     {
         let made = network(name, widths, image);
-        let (executor, _) = executor(&engine, &made, 0, &[]);
-        let count =
-            |shader: &Shader| executor.recording().dispatches.iter().filter(|d| d.shader.name == shader.name).count();
+        let (executor, ..) = executor(&engine, &made, &[(conv2d_halo::SHADER.name, 0)]);
         // The last block's gradient comes from the pooling alone.
-        assert_eq!(count(&batch_norm_residual_sums::SHADER), blocks - 1, "{name}");
-        assert_eq!(count(&relu_derivative_sum::SHADER), 0, "{name}");
+        assert_eq!(count(&executor, &batch_norm_residual_sums::SHADER), blocks - 1, "{name}");
+        assert_eq!(count(&executor, &relu_derivative_sum::SHADER), 0, "{name}");
     }
 }
 
@@ -153,20 +173,15 @@ fn convolutions_by_bands_find_their_statistics() {
     let side = engine.cooperative().unwrap_or(16);
     let variants = conv2d_halo::SHADER.variants;
     let form = variants.iter().position(|v| v.name == format!("{side} 16x16")).unwrap();
-    let found = [&[][..], &[conv2d_halo_stats::SHADER.name]].map(|more| {
-        let (executor, states) = executor(&engine, &made, form, more);
-        let count = |name: &str| executor.recording().dispatches.iter().filter(|d| d.shader.name == name).count();
+    let found = [&[][..], &[(conv2d_halo_stats::SHADER.name, form)]].map(|more| {
+        let forms = [&[(conv2d_halo::SHADER.name, form)], more].concat();
+        let (executor, states, _) = executor(&engine, &made, &forms);
         let names = [&conv2d_halo_stats::SHADER, &batch_norm_merge::SHADER, &batch_norm_running::SHADER]
-            .map(|shader| count(shader.name));
-        let passes = count(batch_norm_stats::SHADER.name);
+            .map(|shader| count(&executor, shader));
+        let passes = count(&executor, &batch_norm_stats::SHADER);
         let values = offered(&engine, (&conv2d_halo::SHADER, form)).then(|| {
-            let images = Array::normal(&[24, 16, 16, 3], 1.0, 1).to_f32();
-            engine.write(executor.tensor(made.images).unwrap(), &images);
-            engine.write(executor.tensor(made.labels).unwrap(), &(0..24).map(|i| i % 5).collect::<Vec<u32>>());
-            Program::new(&engine, executor.recording()).unwrap().run(&engine, 1).unwrap();
             let loss = executor.tensor(*made.outputs.last().unwrap()).unwrap();
-            let read = states.iter().chain([loss]).map(|tensor| readback::read_floats(&engine, tensor).unwrap());
-            read.collect::<Vec<_>>().concat()
+            run(&engine, &executor, &made, &states.iter().chain([loss]).collect::<Vec<_>>())
         });
         (names, passes, values)
     });
@@ -180,4 +195,23 @@ fn convolutions_by_bands_find_their_statistics() {
         // Statistics that are added in another order go through 19 layers.
         compare(&values, &expected, Tolerance::largest(1e-5)).unwrap();
     }
+}
+
+/// Where lanes share the parts of split weight gradients, sums of several layers wait for one another: the same gradients in fewer
+/// dispatches.
+#[test]
+fn parts_of_several_layers_are_added_at_once() {
+    let engine = engine();
+    let made = network("resnet20", &[16, 16, 16], [24, 16, 16, 3]);
+    let shared = sum_parts::SHADER.variants.iter().position(|v| v.name == "256/16").unwrap();
+    let [(apart, lists, expected), (left, at_once, values)] = [0, shared].map(|form| {
+        let (executor, _, gradients) = executor(&engine, &made, &[(sum_parts::SHADER.name, form)]);
+        let counts = [&sum_parts::SHADER, &sum_part_lists::SHADER].map(|shader| count(&executor, shader));
+        (counts[0], counts[1], run(&engine, &executor, &made, &[&gradients]))
+    });
+    assert!(apart >= 10 && lists == 0, "{apart} split weight gradients, {lists} lists");
+    assert!(left == 0 && at_once == 1, "{left} left, {at_once} lists of few parts");
+    let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+    // Sums in another order, which go no further.
+    compare(&values, &expected, Tolerance::largest(1e-6)).unwrap();
 }

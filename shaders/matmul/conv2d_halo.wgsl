@@ -20,8 +20,11 @@ enable wgpu_cooperative_matrix;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;       // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // (R, OH, OW, Cout)
 
-fn source(i: u32) -> vec4<f32> {
-    return x[i];
+alias x_element = vec4<f32>;
+alias Element = x_element;
+
+fn source(i: u32) -> Element {
+    return x_element(x[i]);
 }
 
 fn weights(i: u32) -> vec4<f32> {

@@ -32,8 +32,11 @@ var<private> seen: f32;
 var<private> plain: vec4<f32>;
 var<private> squares: vec4<f32>;
 
-fn source(i: u32) -> vec4<f32> {
-    return x[i];
+alias x_element = vec4<f32>;
+alias Element = x_element;
+
+fn source(i: u32) -> Element {
+    return x_element(x[i]);
 }
 
 fn weights(i: u32) -> vec4<f32> {

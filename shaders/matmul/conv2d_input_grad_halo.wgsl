@@ -20,8 +20,11 @@ enable wgpu_cooperative_matrix;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;        // [kh, kw, pad4(C), Cout]
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4<f32>>; // (R, H, W, C)
 
-fn source(i: u32) -> vec4<f32> {
-    return dy[i];
+alias dy_element = vec4<f32>;
+alias Element = dy_element;
+
+fn source(i: u32) -> Element {
+    return dy_element(dy[i]);
 }
 
 fn weights(i: u32) -> vec4<f32> {

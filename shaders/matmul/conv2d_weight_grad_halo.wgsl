@@ -24,6 +24,7 @@ override DOWN: u32 = 1u;        // matrices of input channels a workgroup, one a
 override ACROSS: u32 = 1u;      // matrices of output channels a workgroup, one a subgroup
 override SHARES: u32 = 4u;      // subgroups that share the tiles of a band
 override TILES: u32 = 8u;       // room for tiles of dy
+override DIRECT: bool = false;  // sums go straight to the part; for SHARES of 1 and channels that fill the matrices
 override SUBGROUPS: u32 = 4u;   // DOWN · ACROSS · SHARES
 override LANES: u32 = 128u;     // set by the device: SUBGROUPS of its largest
 override SPARE: u32 = 1u;       // set by the device: 1 where subgroups may be smaller
@@ -34,39 +35,71 @@ override UPSTREAM: u32 = ACROSS * SIDE / 4u;
 // As LINE; after the image's positions.
 override UPSTREAM_LINE: u32 = KEPT * UPSTREAM + 2u;
 override IMAGE_ROOM: u32 = IMAGE_VECTORS + TILES * SIDE * UPSTREAM_LINE;
-override SUM_VECTORS: u32 = (SUBGROUPS + SPARE) * SIDE * QUADS;
+override SUM_VECTORS: u32 = select((SUBGROUPS + SPARE) * SIDE * QUADS, 1u, DIRECT);
 // As IMAGE_LOADS.
 override UPSTREAM_LOADS: u32 = min((TILES * SIDE * UPSTREAM + LANES - 1u) / LANES, 8u);
 
-// A matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
+// Unless DIRECT, a matrix of sums of each subgroup on its way out; the last is of those that nobody reads, where there may be such.
 var<workgroup> sums: array<vec4<f32>, SUM_VECTORS>;
 
-fn source(i: u32) -> vec4<f32> {
-    return x[i];
+alias x_element = vec4<f32>;
+alias dy_element = vec4<f32>;
+alias Element = x_element;
+
+// As Batch.
+struct Upstream {
+    loaded: array<dy_element, 8>,
+    inside: u32,
 }
 
-// The i-th vector of the upstream gradient of a block's tiles: zero where a position is none of its own pixels.
-fn upstream_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
+fn source(i: u32) -> Element {
+    return x_element(x[i]);
+}
+
+// The i-th vector of the upstream gradient of a block's tiles: not inside where a position is none of its own pixels.
+fn upstream_place(i: u32, count: u32, first_vector: u32, block: Block) -> Place {
     let spot = spot_of(i / (UPSTREAM * SIDE), i / UPSTREAM % SIDE);
     let y = block.line + spot.line;
     let n = first_vector + i % UPSTREAM;
     let r = block.image + spot.image;
     let inside = i < count && r < params.rows && spot.line < params.band && y < params.out_height
         && spot.x < params.out_width && n < params.outputs;
-    let at = ((r * params.out_height + y) * params.out_width + spot.x) * params.outputs + n;
-    return select(vec4(0.0), dy[select(0u, at, inside)], inside);
+    let own = ((spot.image * params.out_height + spot.line) * params.out_width + spot.x) * params.outputs + n;
+    let at = (block.image * params.out_height + block.line) * params.out_width * params.outputs + own;
+    return Place(select(0u, at, inside), inside);
 }
 
-fn upstream_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
-    var batch: Batch;
+fn upstream_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
+    let place = upstream_place(i, count, first_vector, block);
+    return select(vec4(0.0), dy[place.at], place.inside);
+}
+
+fn upstream_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Upstream {
+    var batch: Upstream;
     for (var j = 0u; j < UPSTREAM_LOADS; j++) {
-        batch[j] = upstream_at(lane + j * LANES, count, first_vector, block);
+        let place = upstream_place(lane + j * LANES, count, first_vector, block);
+        batch.loaded[j] = dy_element(dy[place.at]);
+        batch.inside |= u32(place.inside) << j;
     }
     return batch;
 }
 
-fn put_upstream(i: u32, v: vec4<f32>, scale: f32) {
-    put_halves(IMAGE_VECTORS + i / UPSTREAM * UPSTREAM_LINE + i % UPSTREAM, UPSTREAM, v, scale);
+fn of_upstream(batch: Upstream, j: u32) -> vec4<f32> {
+    return select(vec4(0.0), vec4<f32>(batch.loaded[j]), (batch.inside & (1u << j)) != 0u);
+}
+
+// Where the upstream gradient's i-th vector lies.
+fn upstream_room(i: u32) -> u32 {
+    return IMAGE_VECTORS + i / UPSTREAM * UPSTREAM_LINE + i % UPSTREAM;
+}
+
+// As put_batch.
+fn put_upstream(at: u32, batch: Upstream, j: u32, scale: f32) {
+    if SPLIT {
+        put_halves(at, UPSTREAM, of_upstream(batch, j), scale);
+    } else {
+        image[at] = select(vec4<f16>(), vec4<f16>(batch.loaded[j]), (batch.inside & (1u << j)) != 0u);
+    }
 }
 
 // The product of a tile and a tap, added to a sum; `at` is where the tile's positions begin. Past the last tap the last is computed
@@ -112,6 +145,21 @@ fn store_tap(tap: u32, first_channel: u32, first_vector: u32, part_index: u32, m
         }
     }
     workgroupBarrier();
+}
+
+// Sums of the runs before this one.
+fn sum_before(at: u32, stride: u32) -> Sum {
+    return coopLoadT<Sum>(&part[at], stride);
+}
+
+// A matrix of sums to where it begins in a part, lines `stride` vectors apart, or with `more` added to what is there. (A parameter: naga
+// 30 panics where a stride is computed in the call.)
+fn put_sum(sum: Sum, at: u32, stride: u32, more: bool) {
+    var total = sum;
+    if more {
+        total = total + sum_before(at, stride);
+    }
+    coopStoreT(total, &part[at], stride);
 }
 
 @compute @workgroup_size(LANES)
@@ -166,7 +214,7 @@ fn conv2d_weight_grad_halo(
             if SPLIT {
                 var most = 0.0;
                 for (var j = 0u; j < IMAGE_LOADS; j++) {
-                    most = max(most, largest(source_batch[j]));
+                    most = max(most, largest(of_batch(source_batch, j)));
                 }
                 for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
                     most = max(most, largest(image_at(i, image_count, first_channel / 4u, block)));
@@ -174,7 +222,7 @@ fn conv2d_weight_grad_halo(
                 most = subgroupMax(most);
                 var most_upstream = 0.0;
                 for (var j = 0u; j < UPSTREAM_LOADS; j++) {
-                    most_upstream = max(most_upstream, largest(upstream[j]));
+                    most_upstream = max(most_upstream, largest(of_upstream(upstream, j)));
                 }
                 for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
                     most_upstream = max(most_upstream, largest(upstream_at(i, upstream_count, first_vector, block)));
@@ -212,20 +260,20 @@ fn conv2d_weight_grad_halo(
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
-                    put_image(i, source_batch[j], image_scale);
+                    put_batch(image_place(i), source_batch, j, image_scale);
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                put_image(i, image_at(i, image_count, first_channel / 4u, block), image_scale);
+                put_halves(image_place(i), VECTORS, image_at(i, image_count, first_channel / 4u, block), image_scale);
             }
             for (var j = 0u; j < UPSTREAM_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < upstream_count {
-                    put_upstream(i, upstream[j], upstream_scale);
+                    put_upstream(upstream_room(i), upstream, j, upstream_scale);
                 }
             }
             for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
-                put_upstream(i, upstream_at(i, upstream_count, first_vector, block), upstream_scale);
+                put_halves(upstream_room(i), UPSTREAM, upstream_at(i, upstream_count, first_vector, block), upstream_scale);
             }
             workgroupBarrier();
             // What comes next is under way while matrices are multiplied; past the last block it is zero.
@@ -261,23 +309,59 @@ fn conv2d_weight_grad_halo(
             s8 = s8 * unscale;
         }
 
+        let more = run > 0u;
+        if DIRECT {
+            // Those past the last would add to what they are.
+            if subgroup < SUBGROUPS {
+                let apart = 4u * params.channels * params.outputs;
+                let channel = first_channel + 4u * own_channel;
+                let at = (group.z * params.taps + first_tap) * apart + channel * params.outputs + first_vector + own_vector;
+                let taps = params.taps - first_tap;
+                put_sum(s0, at, params.outputs, more);
+                if taps > 1u {
+                    put_sum(s1, at + 1u * apart, params.outputs, more);
+                }
+                if taps > 2u {
+                    put_sum(s2, at + 2u * apart, params.outputs, more);
+                }
+                if taps > 3u {
+                    put_sum(s3, at + 3u * apart, params.outputs, more);
+                }
+                if taps > 4u {
+                    put_sum(s4, at + 4u * apart, params.outputs, more);
+                }
+                if taps > 5u {
+                    put_sum(s5, at + 5u * apart, params.outputs, more);
+                }
+                if taps > 6u {
+                    put_sum(s6, at + 6u * apart, params.outputs, more);
+                }
+                if taps > 7u {
+                    put_sum(s7, at + 7u * apart, params.outputs, more);
+                }
+                if taps > 8u {
+                    put_sum(s8, at + 8u * apart, params.outputs, more);
+                }
+            }
+            continue;
+        }
         coopStoreT(s0, &sums[own], QUADS);
-        store_tap(first_tap, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s1, &sums[own], QUADS);
-        store_tap(first_tap + 1u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 1u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s2, &sums[own], QUADS);
-        store_tap(first_tap + 2u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 2u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s3, &sums[own], QUADS);
-        store_tap(first_tap + 3u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 3u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s4, &sums[own], QUADS);
-        store_tap(first_tap + 4u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 4u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s5, &sums[own], QUADS);
-        store_tap(first_tap + 5u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 5u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s6, &sums[own], QUADS);
-        store_tap(first_tap + 6u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 6u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s7, &sums[own], QUADS);
-        store_tap(first_tap + 7u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 7u, first_channel, first_vector, group.z, more, lane);
         coopStoreT(s8, &sums[own], QUADS);
-        store_tap(first_tap + 8u, first_channel, first_vector, group.z, run > 0u, lane);
+        store_tap(first_tap + 8u, first_channel, first_vector, group.z, more, lane);
     }
 }

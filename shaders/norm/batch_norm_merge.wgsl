@@ -1,12 +1,13 @@
 // Mean and biased variance of each channel from those of parts of the batch, and running statistics moved towards them.
 //
-//   mean = sum n[g] mean[g] / N,  variance = sum (squares[g] + n[g] (mean[g] - mean)²) / N,  N = sum n[g]
+//   mean = c + sum n[g] (mean[g] - c) / N,  variance = sum (squares[g] + n[g] (mean[g] - c)²) / N - (mean - c)²,  N = sum n[g],
+//   c = mean[0], which is within a few deviations of the mean: nothing cancels however large that is
 //   running[0] = keep · running[0] + momentum · mean
 //   running[1] = keep · running[1] + momentum · unbias · variance        unbias = N / (N - 1), 1 where N = 1
 //
 // Shapes     partial (G, 3, C): mean, squares about it, n -> stats (2, C), running (2, C); C padded, handled as vec4
 // Dispatch   (tiles, 1, 1): group (t, 0) takes the t-th tile of columns
-// Shared     2 · WIDTH vec4
+// Shared     2 · WIDTH vec4 and WIDTH floats
 // Order      each lane its own parts in rising order, then a tree over lanes: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
 
@@ -28,6 +29,7 @@ override WIDTH: u32 = 64u; // lanes a group; a power of two
 
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
+var<workgroup> counts: array<f32, WIDTH>;
 
 struct Part {
     size: f32,
@@ -50,32 +52,33 @@ fn batch_norm_merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let rounds = (params.parts + lanes - 1u) / lanes;
     let column = group.x * params.tile + lane % params.tile;
     let inner = min(column, params.quads - 1u);
-    // Of the first part, which has values: nothing cancels about it.
     let centre = partial[inner];
     var total = vec4(0.0);
+    var squares = vec4(0.0);
     var count = 0.0;
     for (var j = 0u; j < rounds; j++) {
         let part = part_at(start + j * lanes, inner);
+        let off = part.mean - centre;
         count += part.size;
-        total += part.size * (part.mean - centre);
+        total = fma(vec4(part.size), off, total);
+        squares += fma(part.size * off, off, part.squares);
     }
     first_sum[lane] = total;
-    second_sum[lane] = vec4(count);
-    fold_columns(lane, params.tile);
-    let all = second_sum[lane % params.tile];
-    let mean = centre + first_sum[lane % params.tile] / all;
-    workgroupBarrier(); // every lane has read the totals before the next sums overwrite them
-    total = vec4(0.0);
-    for (var j = 0u; j < rounds; j++) {
-        let part = part_at(start + j * lanes, inner);
-        let off = part.mean - mean;
-        total += fma(part.size * off, off, part.squares);
+    second_sum[lane] = squares;
+    counts[lane] = count;
+    for (var half = WIDTH / 2u; half >= params.tile && half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            first_sum[lane] += first_sum[lane + half];
+            second_sum[lane] += second_sum[lane + half];
+            counts[lane] += counts[lane + half];
+        }
     }
-    first_sum[lane] = total;
-    second_sum[lane] = vec4(0.0);
-    fold_columns(lane, params.tile);
     if lane < params.tile && column < params.quads {
-        let variance = first_sum[lane] / all;
+        let shift = first_sum[lane] / counts[lane];
+        let mean = centre + shift;
+        let squared = second_sum[lane] / counts[lane] - shift * shift;
+        let variance = select(squared, vec4(0.0), squared < vec4(0.0)); // not max(): it may hide NaN
         stats[column] = mean;
         stats[params.quads + column] = variance;
         running[column] = params.keep * running[column] + params.momentum * mean;

@@ -23,39 +23,6 @@ override SHARES: u32 = 1u; // lanes that share the parts of a vec4, where QUADS 
 
 var<workgroup> sums: array<vec4<f32>, WIDTH>;
 
-fn shared_parts(group: u32, lane: u32) {
-    let across = WIDTH / SHARES;
-    let i = group * across + lane % across;
-    let inside = i < params.count;
-    var a = vec4(0.0);
-    var b = vec4(0.0);
-    var c = vec4(0.0);
-    var d = vec4(0.0);
-    if inside {
-        let hop = SHARES * params.count;
-        var g = lane / across;
-        for (; g + 3u * SHARES < params.parts; g += 4u * SHARES) {
-            let at = g * params.count + i;
-            a += part[at];
-            b += part[at + hop];
-            c += part[at + 2u * hop];
-            d += part[at + 3u * hop];
-        }
-        if g < params.parts { a += part[g * params.count + i]; }
-        if g + SHARES < params.parts { b += part[(g + SHARES) * params.count + i]; }
-        if g + 2u * SHARES < params.parts { c += part[(g + 2u * SHARES) * params.count + i]; }
-    }
-    sums[lane] = (a + b) + (c + d);
-    workgroupBarrier();
-    if lane < across && inside {
-        var sum = sums[lane];
-        for (var share = 1u; share < SHARES; share++) {
-            sum += sums[share * across + lane];
-        }
-        out[i] = sum;
-    }
-}
-
 @compute @workgroup_size(WIDTH)
 fn sum_parts(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -63,7 +30,8 @@ fn sum_parts(
     @builtin(local_invocation_index) lane: u32,
 ) {
     if SHARES > 1u {
-        shared_parts(group.x + group.y * groups.x, lane);
+        let shared_output = (group.x + group.y * groups.x) * ACROSS + lane % ACROSS;
+        sum_shared(shared_output, params.count, params.parts, shared_output, shared_output < params.count, lane);
         return;
     }
     let i = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;

@@ -1,7 +1,8 @@
 // A band of lines of images in workgroup memory, with its border and zeros outside the image, for matrices whose lines are
 // neighbouring positions; and factors as sums of two halves. Appended after a kernel that binds `params`
 // and declares `override VECTORS` (vectors of 4 channels that a position has here), `override IMAGE_ROOM`
-// (vectors of the image's room), `override LANES` and `source(at) -> vec4<f32>`, before what uses it.
+// (vectors of the image's room), `override LANES`, `alias Element` (of the source, as it lies in memory) and
+// `source(at) -> Element`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
 // low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
@@ -49,7 +50,13 @@ override LINE: u32 = KEPT * VECTORS + 2u;
 override POSITIONS: u32 = 208u; // room for positions
 // Vectors that a lane loads before it uses the first, at most 8.
 override IMAGE_LOADS: u32 = min((POSITIONS * VECTORS + LANES - 1u) / LANES, 8u);
-alias Batch = array<vec4<f32>, 8>;
+
+// Vectors as they lie in memory, and a bit for each that is inside. They are zeroed and rounded where they are put down: doing so
+// where they are loaded would wait for them.
+struct Batch {
+    loaded: array<Element, 8>,
+    inside: u32,
+}
 
 var<workgroup> image: array<vec4<f16>, IMAGE_ROOM>;
 
@@ -89,34 +96,42 @@ struct Place {
     inside: bool,
 }
 
-// The i-th vector of the image's part: which vector of channels of which position.
+// The i-th vector of the image's part: which vector of channels of which position. All but the block's own place is the same for
+// every block.
 fn place_of(i: u32, first_vector: u32, block: Block) -> Place {
     let position = i / VECTORS;
     let channel = first_vector + i % VECTORS;
-    let image = position / params.image_positions;
+    let image = select(position / params.image_positions, 0u, params.images == 1u);
     let within = position - image * params.image_positions;
     let line = within / params.pitch;
-    let y = i32(block.line + line) - i32(params.padding);
-    let x = i32(within - line * params.pitch) - i32(params.padding);
-    let r = block.image + image;
-    let inside = y >= 0 && y < i32(params.height) && x >= 0 && x < i32(params.width) && r < params.rows
-        && channel < params.channels;
-    let at = ((r * params.height + u32(y)) * params.width + u32(x)) * params.channels + channel;
-    return Place(at, inside);
+    let x = within - line * params.pitch - params.padding;
+    let own = ((image * params.height + line - params.padding) * params.width + x) * params.channels + channel;
+    let inside = block.line + line - params.padding < params.height && x < params.width
+        && block.image + image < params.rows && channel < params.channels;
+    return Place((block.image * params.height + block.line) * params.width * params.channels + own, inside);
 }
 
 fn image_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
     let place = place_of(i, first_vector, block);
     let inside = place.inside && i < count;
-    return select(vec4(0.0), source(select(0u, place.at, inside)), inside);
+    return select(vec4(0.0), vec4<f32>(source(select(0u, place.at, inside))), inside);
 }
 
 fn image_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
     var batch: Batch;
     for (var j = 0u; j < IMAGE_LOADS; j++) {
-        batch[j] = image_at(lane + j * LANES, count, first_vector, block);
+        let i = lane + j * LANES;
+        let place = place_of(i, first_vector, block);
+        let inside = place.inside && i < count;
+        batch.loaded[j] = source(select(0u, place.at, inside));
+        batch.inside |= u32(inside) << j;
     }
     return batch;
+}
+
+// The j-th vector of a batch.
+fn of_batch(batch: Batch, j: u32) -> vec4<f32> {
+    return select(vec4(0.0), vec4<f32>(batch.loaded[j]), (batch.inside & (1u << j)) != 0u);
 }
 
 // A vector in the image's room, what is left of it `apart` vectors on.
@@ -131,8 +146,18 @@ fn put_halves(at: u32, apart: u32, v: vec4<f32>, scale: f32) {
     }
 }
 
-fn put_image(i: u32, v: vec4<f32>, scale: f32) {
-    put_halves(i / VECTORS * LINE + i % VECTORS, VECTORS, v, scale);
+// The j-th vector of a batch, likewise; halves stay as they lie.
+fn put_batch(at: u32, batch: Batch, j: u32, scale: f32) {
+    if SPLIT {
+        put_halves(at, VECTORS, of_batch(batch, j), scale);
+    } else {
+        image[at] = select(vec4<f16>(), vec4<f16>(batch.loaded[j]), (batch.inside & (1u << j)) != 0u);
+    }
+}
+
+// Where the image's i-th vector lies.
+fn image_place(i: u32) -> u32 {
+    return i / VECTORS * LINE + i % VECTORS;
 }
 
 // A tile of SIDE positions, or one of them: which image's, and where on its band's lines.
@@ -143,7 +168,7 @@ struct Spot {
 }
 
 fn spot_of(tile: u32, row: u32) -> Spot {
-    let image = tile / params.image_tiles;
+    let image = select(tile / params.image_tiles, 0u, params.images == 1u);
     let position = (tile - image * params.image_tiles) * SIDE + row;
     let line = position / params.tile_pitch;
     return Spot(image, line, position - line * params.tile_pitch);

@@ -3,8 +3,8 @@
 // of that part, so a tap is a shift of all of them, and 16 neighbouring positions are the rows of a matrix wherever a line
 // ends; places that lie in the border are computed in vain. A subgroup holds the weights of its columns and channels in
 // registers, for all blocks of its workgroup where one chunk is all channels. Appended after a kernel with the
-// bindings of conv2d_halo.wgsl, which declares `source(at) -> vec4<f32>`, `weights(at) -> vec4<f32>` and `put(at, value)`, and
-// band.wgsl. A lane puts values of one vector of channels only, and lanes ACROSS · QUADS from one another of the same.
+// bindings of conv2d_halo.wgsl, which declares `Element`, `source(at) -> Element`, `weights(at) -> vec4<f32>` and `put(at, value)`,
+// and band.wgsl. A lane puts values of one vector of channels only, and lanes ACROSS · QUADS from one another of the same.
 
 override TURNED: bool = false;   // weights transposed and their taps in reverse: the gradient by the input
 override STEPS: u32 = 1u;        // matrices of channels whose weights a subgroup holds, 1 or 2
@@ -14,6 +14,7 @@ override DOWN: u32 = 1u;         // matrices of positions of a subgroup: 1, 2 or
 override SUBGROUPS: u32 = 8u;    // a multiple of ACROSS · SHARES
 override TAPS: u32 = 9u;         // taps whose weights lie in workgroup memory at a time
 override AHEAD: bool = false;    // a block's vectors are loaded while the one before is multiplied
+override FETCH: bool = false;    // weights of the next TAPS taps are loaded while those in front of them are held
 override LANES: u32 = 256u;      // set by the device: SUBGROUPS of its largest
 override SPARE: u32 = 1u;        // set by the device: 1 where subgroups may be smaller
 
@@ -26,6 +27,9 @@ override WEIGHT_QUADS: u32 = select(COLUMNS / 4u, VECTORS, TURNED);
 override WEIGHT_LINE: u32 = KEPT * WEIGHT_QUADS + 2u;
 override TAP_LINES: u32 = select(4u * VECTORS, COLUMNS, TURNED);
 override IMAGE_ROOM: u32 = max(POSITIONS * LINE, TAPS * TAP_LINES * WEIGHT_LINE);
+override WEIGHT_VECTORS: u32 = TAPS * TAP_LINES * WEIGHT_QUADS;
+// Vectors of them that a lane loads ahead, at most 3.
+override WEIGHT_LOADS: u32 = select(0u, min((WEIGHT_VECTORS + LANES - 1u) / LANES, 3u), FETCH);
 override SUM_VECTORS: u32 = max((SUBGROUPS + SPARE) * SIDE * QUADS, LANES); // or one a lane
 const HELD: u32 = 9u;            // taps whose weights a subgroup holds
 alias Weights = array<Right, 18>;
@@ -49,8 +53,8 @@ struct Rank {
     below: u32,
 }
 
-// The i-th vector of a part's weights from its `t`-th tap on; zero past its last.
-fn weight_at(i: u32, part: Part, t: u32, first_column: u32) -> vec4<f32> {
+// Where the i-th vector of a part's weights from its `t`-th tap on lies; not inside past its last.
+fn weight_place(i: u32, part: Part, t: u32, first_column: u32) -> Place {
     let line = i / WEIGHT_QUADS; // tap, and channel or column
     let tap = part.first_tap + t + line / TAP_LINES;
     var at = 0u;
@@ -66,7 +70,28 @@ fn weight_at(i: u32, part: Part, t: u32, first_column: u32) -> vec4<f32> {
         inside = inside && column < params.outputs && k < 4u * params.channels;
         at = (tap * 4u * params.channels + k) * params.outputs + column;
     }
-    return select(vec4(0.0), weights(select(0u, at, inside)), inside);
+    return Place(select(0u, at, inside), inside);
+}
+
+fn weight_at(i: u32, part: Part, t: u32, first_column: u32) -> vec4<f32> {
+    let place = weight_place(i, part, t, first_column);
+    return select(vec4(0.0), weights(place.at), place.inside);
+}
+
+// As Batch, of weights.
+struct Fetched {
+    loaded: array<vec4<f32>, 3>,
+    inside: u32,
+}
+
+fn fetched(t: u32, part: Part, first_column: u32, lane: u32) -> Fetched {
+    var batch: Fetched;
+    for (var j = 0u; j < WEIGHT_LOADS; j++) {
+        let place = weight_place(lane + j * LANES, part, t, first_column);
+        batch.loaded[j] = weights(place.at);
+        batch.inside |= u32(place.inside) << j;
+    }
+    return batch;
 }
 
 // A matrix of weights: high halves or, `apart` vectors on, low ones.
@@ -77,14 +102,28 @@ fn weights_of(t: u32, step: u32, column: u32, apart: u32) -> Right {
     return coopLoadT<Right>(&image[(t * TAP_LINES + step * SIDE) * WEIGHT_LINE + column / 4u + apart], WEIGHT_LINE);
 }
 
-// Weights of TAPS taps from the `t`-th of a part on into the image's room; called by all lanes.
-fn stage(t: u32, part: Part, first_column: u32, lane: u32) {
+fn put_weight(i: u32, v: vec4<f32>, scale: f32) {
+    put_halves(i / WEIGHT_QUADS * WEIGHT_LINE + i % WEIGHT_QUADS, WEIGHT_QUADS, v, scale);
+}
+
+// Weights of TAPS taps from the `t`-th of a part on, some of them in `batch`, into the image's room, and those of the next into `batch`;
+// called by all lanes.
+fn stage(t: u32, part: Part, first_column: u32, lane: u32, batch: ptr<function, Fetched>) {
     workgroupBarrier();
-    for (var i = lane; i < TAPS * TAP_LINES * WEIGHT_QUADS; i += LANES) {
-        let v = weight_at(i, part, t, first_column);
-        put_halves(i / WEIGHT_QUADS * WEIGHT_LINE + i % WEIGHT_QUADS, WEIGHT_QUADS, v, part.weight_scale);
+    for (var j = 0u; j < WEIGHT_LOADS; j++) {
+        let i = lane + j * LANES;
+        if i < WEIGHT_VECTORS {
+            let inside = ((*batch).inside & (1u << j)) != 0u;
+            put_weight(i, select(vec4(0.0), (*batch).loaded[j], inside), part.weight_scale);
+        }
+    }
+    for (var i = lane + WEIGHT_LOADS * LANES; i < WEIGHT_VECTORS; i += LANES) {
+        put_weight(i, weight_at(i, part, t, first_column), part.weight_scale);
     }
     workgroupBarrier();
+    if FETCH && t + TAPS < HELD {
+        *batch = fetched(t + TAPS, part, first_column, lane);
+    }
 }
 
 // A tap's weights into registers, out of the room, or with TAPS of 1 through it.
@@ -94,11 +133,12 @@ fn hold(
     first_column: u32,
     lane: u32,
     rank: Rank,
+    batch: ptr<function, Fetched>,
     high_weights: ptr<function, Weights>,
     low_weights: ptr<function, Weights>,
 ) {
     if TAPS == 1u {
-        stage(t, part, first_column, lane);
+        stage(t, part, first_column, lane, batch);
     }
     let first = rank.share * STEPS;
     (*high_weights)[t] = weights_of(t % TAPS, first, rank.across * SIDE, 0u);
@@ -189,7 +229,8 @@ fn store_sums(block: Block, first_tile: u32, tiles: u32, first_column: u32, scal
             for (var share = 1u; share < SHARES; share++) {
                 total += sums[at + share * SIDE * QUADS];
             }
-            put(((r * params.out_height + y) * params.out_width + spot.x) * params.outputs + column, total * scale);
+            let own = ((spot.image * params.out_height + spot.line) * params.out_width + spot.x) * params.outputs + column;
+            put((block.image * params.out_height + block.line) * params.out_width * params.outputs + own, total * scale);
         }
     }
     workgroupBarrier();
@@ -204,6 +245,8 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
     let tiles = params.images * params.image_tiles;
     let image_count = params.images * params.image_positions * VECTORS;
+    // Whether all subgroups have as many tiles a round: then nothing comes between their products.
+    let whole = tiles % (DOWN * BELOW) == 0u;
     let chunks = (params.channels + VECTORS - 1u) / VECTORS;
     let parts = chunks * ((params.taps + HELD - 1u) / HELD);
 
@@ -233,6 +276,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             var part = Part(p % chunks, first_tap, min(first_tap + HELD, params.taps), parts, weight_scale);
             // Weights of all channels and taps stay for the next block.
             if turn == 0u || parts > 1u {
+                var fetched_weights = fetched(0u, part, first_column, lane);
                 if SPLIT {
                     var most = 0.0;
                     for (var i = lane; i < HELD * TAP_LINES * WEIGHT_QUADS; i += LANES) {
@@ -252,23 +296,23 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                     }
                 }
                 if TAPS > 1u {
-                    stage(0u, part, first_column, lane);
+                    stage(0u, part, first_column, lane, &fetched_weights);
                 }
-                hold(0u, part, first_column, lane, rank, &high_weights, &low_weights);
-                hold(1u, part, first_column, lane, rank, &high_weights, &low_weights);
-                hold(2u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(0u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
+                hold(1u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
+                hold(2u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
                 if TAPS == 3u {
-                    stage(3u, part, first_column, lane);
+                    stage(3u, part, first_column, lane, &fetched_weights);
                 }
-                hold(3u, part, first_column, lane, rank, &high_weights, &low_weights);
-                hold(4u, part, first_column, lane, rank, &high_weights, &low_weights);
-                hold(5u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(3u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
+                hold(4u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
+                hold(5u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
                 if TAPS == 3u {
-                    stage(6u, part, first_column, lane);
+                    stage(6u, part, first_column, lane, &fetched_weights);
                 }
-                hold(6u, part, first_column, lane, rank, &high_weights, &low_weights);
-                hold(7u, part, first_column, lane, rank, &high_weights, &low_weights);
-                hold(8u, part, first_column, lane, rank, &high_weights, &low_weights);
+                hold(6u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
+                hold(7u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
+                hold(8u, part, first_column, lane, rank, &fetched_weights, &high_weights, &low_weights);
                 workgroupBarrier();
             }
             if !AHEAD {
@@ -278,7 +322,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             if SPLIT {
                 var most = 0.0;
                 for (var j = 0u; j < IMAGE_LOADS; j++) {
-                    most = max(most, largest(batch[j]));
+                    most = max(most, largest(of_batch(batch, j)));
                 }
                 for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
                     most = max(most, largest(image_at(i, image_count, part.chunk * VECTORS, block)));
@@ -297,11 +341,11 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
-                    put_image(i, batch[j], image_scale);
+                    put_batch(image_place(i), batch, j, image_scale);
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                put_image(i, image_at(i, image_count, part.chunk * VECTORS, block), image_scale);
+                put_halves(image_place(i), VECTORS, image_at(i, image_count, part.chunk * VECTORS, block), image_scale);
             }
             workgroupBarrier();
 
@@ -315,17 +359,17 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             // One round where there are more parts than one: then sums stay in registers till the last.
             for (var base = 0u; base < tiles; base += DOWN * BELOW) {
                 let tile = base + rank.below;
-                if tile < tiles {
+                if whole || tile < tiles {
                     s0 = product(tile, part, rank, unscale, &high_weights, &low_weights, s0);
                 }
-                if DOWN > 1u && tile + BELOW < tiles {
+                if DOWN > 1u && (whole || tile + BELOW < tiles) {
                     s1 = product(tile + BELOW, part, rank, unscale, &high_weights, &low_weights, s1);
                 }
                 if DOWN > 2u {
-                    if tile + 2u * BELOW < tiles {
+                    if whole || tile + 2u * BELOW < tiles {
                         s2 = product(tile + 2u * BELOW, part, rank, unscale, &high_weights, &low_weights, s2);
                     }
-                    if tile + 3u * BELOW < tiles {
+                    if whole || tile + 3u * BELOW < tiles {
                         s3 = product(tile + 3u * BELOW, part, rank, unscale, &high_weights, &low_weights, s3);
                     }
                 }

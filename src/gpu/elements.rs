@@ -111,7 +111,8 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
                 let load = move |i: &str| format!("textureLoad({from}, texel(u32({i}))){lane}");
                 Elements { declaration, load: Box::new(load), store: Store::As(store), named: None }
             }
-            (false, "vec4<f32>") if words => {
+            // Matrices are stored to where their elements lie.
+            (false, "vec4<f32>") if words && !text.contains(&format!("&{name}[")) => {
                 wide = true;
                 array("vec2<u64>", "unpack_wide", "pack_wide")
             }

@@ -8,7 +8,7 @@ use super::plan::{Plan, Slot};
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::{Engine, Recording, Tensor, Variants, WAY_OUT};
-use crate::kernels::join;
+use crate::kernels::{join, sum_part_lists};
 
 /// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
 /// as the optimizer) into a [`crate::gpu::Program`].
@@ -110,6 +110,7 @@ impl Executor {
             recording = record(graph, &plan, &pool, &tensors, &better)?;
         }
         join::join(&mut recording)?;
+        bytes += sum_part_lists::collect(engine, &mut recording)?;
         Ok(Self { tensors, recording, bytes })
     }
 

@@ -3,7 +3,7 @@
 //! Source: Chan, Golub and LeVeque, 1979; PyTorch's `BatchNorm2d`.
 
 use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, Output, batch_norm_running, batch_norm_stats, params, shared};
+use super::{Case, Kernel, Output, batch_norm_running, batch_norm_stats, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write, write};
@@ -30,7 +30,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "batch_norm_merge",
     source: include_str!("../../shaders/norm/batch_norm_merge.wgsl"),
-    shared: &[shared::COLUMNS],
+    shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("partial"), write("stats"), read_write("running")],
     variants: WIDTHS,

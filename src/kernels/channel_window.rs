@@ -1,12 +1,11 @@
 //! A window of channels moved to another place, with spatial subsampling, and its transpose.
 //! Shapes: `x (R, H, W, C)` → `out (R, ⌈H/stride⌉, ⌈W/stride⌉, channels)`; `(R, D)` counts as `(R, 1, 1, D)`.
 
-use super::columns::WIDTHS;
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result, Shape};
 use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
 
 params! {
     /// Uniforms of `channel_window.wgsl`.
@@ -45,7 +44,11 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: WIDTHS,
+    variants: &[
+        Variant::base("64", &[("WIDTH", 64.0), ("FLAT", 0.0)]),
+        Variant::base("256", &[("WIDTH", 256.0), ("FLAT", 1.0)]),
+        Variant::base("8", &[("WIDTH", 8.0), ("FLAT", 0.0)]),
+    ],
 };
 
 /// The registry's entry.
@@ -136,7 +139,9 @@ fn dispatch(
         stride: window.stride as u32,
         mode,
     };
-    recording.dispatch(&SHADER, p, &[x, out], grid(r * h, 1), cost(p))
+    let [width, flat] = ["WIDTH", "FLAT"].map(|name| recording.variant(&SHADER).constant(name));
+    let groups = if flat > 0 { grid(r * h * w * p.quads as usize, 4 * width) } else { grid(r * h, 1) };
+    recording.dispatch_constant(&SHADER, p, &[x, out], groups, cost(p))
 }
 
 /// The least work: write every value, read each value of the window once.

@@ -35,5 +35,5 @@ pub(super) fn record(
     let tile = tile::choose(shader, forms.index(shader), 1, [pixels, channels], phases, false);
     let [across, folds] = fold(pixels.div_ceil(tile.rows));
     let grid = [across, channels.div_ceil(tile.columns) as u32 * folds, phases as u32];
-    recording.dispatch_variant(shader, tile.variant, p, &tensors, grid, geometry.cost())
+    recording.dispatch_variant_constant(shader, tile.variant, p, &tensors, grid, geometry.cost())
 }

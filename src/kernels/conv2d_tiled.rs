@@ -32,5 +32,5 @@ pub(super) fn record(
     let tile = tile::choose(shader, forms.index(shader), 1, [pixels, outputs], 1, false);
     let [across, folds] = fold(pixels.div_ceil(tile.rows));
     let grid = [across, outputs.div_ceil(tile.columns) as u32, folds];
-    recording.dispatch_variant(shader, tile.variant, p, &tensors, grid, geometry.cost())
+    recording.dispatch_variant_constant(shader, tile.variant, p, &tensors, grid, geometry.cost())
 }

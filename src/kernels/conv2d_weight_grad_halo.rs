@@ -22,12 +22,12 @@ pub static SHADER: Shader = Shader {
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: halo::FIELDS, cases };
 
 macro_rules! variants {
-    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $shares:literal, $positions:literal, $tiles:literal)),+) => { &[$(
+    ($(($name:literal, $side:literal, $split:literal, $down:literal, $across:literal, $shares:literal, $positions:literal, $tiles:literal, $direct:literal)),+) => { &[$(
         Variant::needing(
             $name,
             &[
                 ("SIDE", $side), ("SPLIT", $split), ("DOWN", $down), ("ACROSS", $across), ("SHARES", $shares),
-                ("SUBGROUPS", $down * $across * $shares), ("POSITIONS", $positions), ("TILES", $tiles),
+                ("SUBGROUPS", $down * $across * $shares), ("POSITIONS", $positions), ("TILES", $tiles), ("DIRECT", $direct),
             ],
             gpu::cooperative::NEEDS,
         ),
@@ -40,21 +40,21 @@ const TILES: usize = 3;
 /// The form is chosen by the shape, or one is named: by the side of its matrices, its input by its output channels, and where there
 /// are two by its subgroups.
 const VARIANTS: &[Variant] = variants!(
-    ("16 by shape", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0),
-    ("16 16x16", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0),
-    ("16 32x32", 16.0, 1.0, 2.0, 2.0, 2.0, 120.0, 6.0),
-    ("16 32x32 of 4", 16.0, 1.0, 2.0, 2.0, 1.0, 120.0, 6.0),
-    ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 4.0, 208.0, 8.0),
+    ("16 by shape", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0, 0.0),
+    ("16 16x16", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0, 0.0),
+    ("16 32x32", 16.0, 1.0, 2.0, 2.0, 2.0, 120.0, 6.0, 0.0),
+    ("16 32x32 of 4", 16.0, 1.0, 2.0, 2.0, 1.0, 120.0, 6.0, 0.0),
+    ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 4.0, 208.0, 8.0, 0.0),
     // Before its larger fellow: an H200 took 30 instead of 36 µs.
-    ("16 32x32 of 4 half", 16.0, 0.0, 2.0, 2.0, 1.0, 108.0, 5.0),
-    ("16 32x32 half", 16.0, 0.0, 2.0, 2.0, 2.0, 108.0, 5.0),
-    ("8 by shape", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0),
-    ("8 16x16", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0),
-    ("8 16x16 of 8", 8.0, 1.0, 2.0, 2.0, 2.0, 240.0, 8.0),
-    ("8 32x32", 8.0, 1.0, 4.0, 4.0, 1.0, 128.0, 6.0),
-    ("8 16x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 240.0, 8.0),
-    ("8 16x16 of 4 half", 8.0, 0.0, 2.0, 2.0, 1.0, 240.0, 8.0),
-    ("8 32x32 half", 8.0, 0.0, 4.0, 4.0, 1.0, 128.0, 6.0)
+    ("16 32x32 of 4 half", 16.0, 0.0, 2.0, 2.0, 1.0, 108.0, 5.0, 1.0),
+    ("16 32x32 half", 16.0, 0.0, 2.0, 2.0, 2.0, 108.0, 5.0, 0.0),
+    ("8 by shape", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0, 0.0),
+    ("8 16x16", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0, 0.0),
+    ("8 16x16 of 8", 8.0, 1.0, 2.0, 2.0, 2.0, 240.0, 8.0, 0.0),
+    ("8 32x32", 8.0, 1.0, 4.0, 4.0, 1.0, 128.0, 6.0, 0.0),
+    ("8 16x16 of 4 half", 8.0, 0.0, 2.0, 2.0, 1.0, 240.0, 8.0, 1.0),
+    ("8 16x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 240.0, 8.0, 0.0),
+    ("8 32x32 half", 8.0, 0.0, 4.0, 4.0, 1.0, 128.0, 6.0, 0.0)
 );
 
 /// Matrices that are added one after the other in the matrix unit, which loses up to 1.4e-8 of the sum with each (an H200).
@@ -66,7 +66,8 @@ pub(super) fn memory(variant: &Variant) -> u32 {
         ["SIDE", "DOWN", "ACROSS", "SUBGROUPS", "POSITIONS", "TILES"].map(|name| variant.constant(name));
     let image = positions * halo::line(variant, down * side);
     let upstream = tiles * side * halo::line(variant, across * side);
-    8 * (image + upstream) + 4 * (subgroups + 1) * side * side + 16
+    let sums = if variant.constant("DIRECT") > 0 { 16 } else { 4 * (subgroups + 1) * side * side };
+    8 * (image + upstream) + sums + 16
 }
 
 /// A form with its parameters and its grid.
@@ -89,7 +90,15 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
     let asked = forms.index(&SHADER);
     let by_shape = asked.is_multiple_of(1 + 2 * TILES);
     let [_, _, _, channels] = geometry.input;
-    let plans = halo::candidates(asked, TILES, forms.half).filter_map(|index| {
+    let exact = |index: &usize| {
+        let sides = ["DOWN", "ACROSS"]
+            .map(|name| (VARIANTS[*index].constant(name) * VARIANTS[*index].constant("SIDE")) as usize);
+        channels.is_multiple_of(sides[0]) && geometry.output[3].is_multiple_of(sides[1])
+    };
+    // A form that stores straight away gives way to its fellow after it where channels do not fill its matrices.
+    let fitting = halo::candidates(asked, TILES, forms.half)
+        .map(|index| index + usize::from(VARIANTS[index].constant("DIRECT") > 0 && !exact(&index)));
+    let plans = fitting.filter_map(|index| {
         let variant = &VARIANTS[index];
         let [side, down, across, positions, tiles] =
             ["SIDE", "DOWN", "ACROSS", "POSITIONS", "TILES"].map(|name| variant.constant(name) as usize);

@@ -63,13 +63,13 @@ const GROUP: usize = 1 + 2 * TILES;
 pub(super) const PROCESSORS: usize = 132;
 
 macro_rules! halo {
-    ($(($name:literal, $side:literal, $split:literal, $steps:literal, $shares:literal, $across:literal, $down:literal, $subgroups:literal, $taps:literal, $ahead:literal, $positions:literal)),+
+    ($(($name:literal, $side:literal, $split:literal, $steps:literal, $shares:literal, $across:literal, $down:literal, $subgroups:literal, $taps:literal, $ahead:literal, $fetch:literal, $positions:literal)),+
         ; $turned:literal) => { &[$(
         Variant::needing(
             $name,
             &[
                 ("SIDE", $side), ("SPLIT", $split), ("STEPS", $steps), ("SHARES", $shares), ("ACROSS", $across), ("DOWN", $down),
-                ("SUBGROUPS", $subgroups), ("TAPS", $taps), ("AHEAD", $ahead), ("POSITIONS", $positions), ("TURNED", $turned),
+                ("SUBGROUPS", $subgroups), ("TAPS", $taps), ("AHEAD", $ahead), ("FETCH", $fetch), ("POSITIONS", $positions), ("TURNED", $turned),
             ],
             cooperative::NEEDS,
         ),
@@ -79,31 +79,31 @@ macro_rules! halo {
 macro_rules! variants {
     ($turned:literal) => {
         halo!(
-            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 204.0),
-            ("16 16x16", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 204.0),
-            ("16 16x16 wide", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 400.0),
-            ("16 32x32", 16.0, 1.0, 1.0, 2.0, 2.0, 2.0, 16.0, 3.0, 0.0, 184.0),
-            ("16 64x64", 16.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 1.0, 0.0, 136.0),
-            ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 1.0, 204.0),
-            ("16 16x16 wide half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 400.0),
-            ("16 32x32 half", 16.0, 0.0, 2.0, 1.0, 2.0, 2.0, 8.0, 3.0, 0.0, 184.0),
-            ("16 64x64 half", 16.0, 0.0, 2.0, 2.0, 4.0, 4.0, 16.0, 1.0, 0.0, 136.0),
-            ("8 by shape", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 240.0),
-            ("8 16x16", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 240.0),
-            ("8 16x16 wide", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 340.0),
-            ("8 32x16", 8.0, 1.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 184.0),
-            ("8 8x16", 8.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 1.0, 0.0, 300.0),
-            ("8 16x16 half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 1.0, 240.0),
-            ("8 16x16 wide half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 340.0),
-            ("8 32x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 184.0),
-            ("8 8x16 half", 8.0, 0.0, 1.0, 1.0, 2.0, 4.0, 8.0, 1.0, 0.0, 300.0);
+            ("16 by shape", 16.0, 1.0, 1.0, 1.0, 1.0, 1.0, 8.0, 9.0, $turned, 0.0, 204.0),
+            ("16 16x16", 16.0, 1.0, 1.0, 1.0, 1.0, 1.0, 8.0, 9.0, $turned, 0.0, 204.0),
+            ("16 16x16 wide", 16.0, 1.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 0.0, 0.0, 400.0),
+            ("16 32x32", 16.0, 1.0, 1.0, 2.0, 2.0, 2.0, 16.0, 3.0, 1.0, 0.0, 184.0),
+            ("16 64x64", 16.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 1.0, 0.0, 0.0, 136.0),
+            ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 1.0, 1.0, 8.0, 9.0, 1.0, 0.0, 204.0),
+            ("16 16x16 wide half", 16.0, 0.0, 1.0, 1.0, 1.0, 2.0, 8.0, 9.0, 1.0, 0.0, 340.0),
+            ("16 32x32 half", 16.0, 0.0, 2.0, 1.0, 2.0, 2.0, 8.0, 3.0, 0.0, 1.0, 184.0),
+            ("16 64x32 half", 16.0, 0.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 0.0, 104.0),
+            ("8 by shape", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 0.0, 240.0),
+            ("8 16x16", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, $turned, 0.0, 240.0),
+            ("8 16x16 wide", 8.0, 1.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 0.0, 340.0),
+            ("8 32x16", 8.0, 1.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 1.0, 184.0),
+            ("8 8x16", 8.0, 1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 1.0, 0.0, 0.0, 300.0),
+            ("8 16x16 half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 1.0, 0.0, 240.0),
+            ("8 16x16 wide half", 8.0, 0.0, 1.0, 2.0, 2.0, 2.0, 8.0, 9.0, 0.0, 0.0, 340.0),
+            ("8 32x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 1.0, 8.0, 3.0, 0.0, 1.0, 184.0),
+            ("8 8x16 half", 8.0, 0.0, 1.0, 1.0, 2.0, 4.0, 8.0, 1.0, 0.0, 0.0, 300.0);
             $turned
         )
     };
 }
 
 /// Variants of the convolution: the form is chosen by the shape, or one is named. A form is called by the side of its matrices
-/// and by its source's channels at a time and its output's.
+/// and by its source's channels at a time and its output's. What is loaded ahead is what made an H200 faster (docs/rejected.md has the rest).
 pub const FORWARD: &[Variant] = variants!(0.0);
 /// Variants of the gradient by the input.
 pub const TURNED: &[Variant] = variants!(1.0);
@@ -374,6 +374,8 @@ mod tests {
         assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], false), Some(("16 16x16", 1, 4, 8)));
         assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1], true), Some(("16 32x32 half", 1, 8, 8)));
         assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], false), Some(("16 64x64", 1, 8, 5)));
+        assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1], true), Some(("16 64x32 half", 1, 8, 5)), "two groups at a time");
+        assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1], true), Some(("16 16x16 wide half", 1, 8, 16)));
         assert_eq!(of([64, 56, 56, 64, 3, 3, 64, 1, 1], false), None, "no line of 56 pixels by 64 channels has room");
         assert_eq!(of([64, 14, 14, 256, 3, 3, 256, 1, 1], true), None, "weights of all channels have no room");
         assert_eq!(

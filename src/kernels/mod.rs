@@ -119,6 +119,7 @@ pub mod sliding_crop;
 pub mod softmax;
 pub mod softmax_grad;
 pub mod sum_all;
+pub mod sum_part_lists;
 pub mod sum_parts;
 pub mod sum_rows;
 pub mod tile;
@@ -241,6 +242,7 @@ pub static REGISTRY: &[Kernel] = &[
     softmax::KERNEL,
     softmax_grad::KERNEL,
     sum_all::KERNEL,
+    sum_part_lists::KERNEL,
     sum_parts::KERNEL,
     sum_rows::KERNEL,
     top_candidates::KERNEL,
@@ -252,6 +254,8 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// The sum of an output's parts by several lanes: `sum_shared`.
+    pub const PARTS: &str = include_str!("../../shaders/shared/parts.wgsl");
     /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Panels that 8 lanes loaded together: `panel_of_lanes`, `columns_of_lanes`.

@@ -1,6 +1,6 @@
 //! Sum of partial results in their order. Shapes: `part (parts, …)` → `out (…)`, any shape of as many elements a part.
 
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result};
 use crate::gpu::recording::grid;
@@ -20,7 +20,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "sum_parts",
     source: include_str!("../../shaders/reduce/sum_parts.wgsl"),
-    shared: &[],
+    shared: &[shared::PARTS],
     params: size_of::<Params>(),
     bindings: &[read("part"), write("out")],
     variants: &[

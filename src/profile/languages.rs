@@ -241,13 +241,14 @@ mod tests {
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
     }
 
-    /// Whether every matrix of a text for Metal is loaded from halves and stored to floats, not vectors of them.
+    /// Whether every matrix of a text for Metal is loaded from halves and stored to floats of workgroup memory, not vectors of them. What
+    /// is stored to a tensor belongs to forms that are not offered there.
     fn in_numbers(msl: &str) -> bool {
         let lies = |call: &str, number: &str| {
             let mut calls = msl.lines().filter_map(|line| Some(line.split_once(call)?.1.split_once('&')?.1)).peekable();
             assert!(calls.peek().is_some(), "{call} in {msl}");
             calls.all(|place| {
-                let (array, _) = place.split_once(".inner[").expect("naga wraps arrays");
+                let Some((array, _)) = place.split_once(".inner[") else { return place.starts_with("part[") };
                 let (before, _) = msl.split_once(&format!("& {array}")).expect("workgroup arrays are handed on");
                 let ty = before.rsplit(' ').next().unwrap_or_default();
                 msl.contains(&format!("struct {ty} {{\n    {number} inner["))
