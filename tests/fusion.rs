@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use relabel::base::compare::{Tolerance, compare};
 use relabel::base::labels::LabelRule;
 use relabel::base::{Array, DType, Shape};
-use relabel::gpu::{Engine, Program, Shader, Tensor, Variants, readback};
+use relabel::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
 use relabel::graph::executor::Executor;
 use relabel::graph::fuse::fuse;
 use relabel::graph::interpret::interpret;
@@ -13,8 +13,8 @@ use relabel::graph::plan::Plan;
 use relabel::graph::{Graph, NodeId, Source, reverse};
 use relabel::kernels::product::offered;
 use relabel::kernels::{
-    batch_norm_merge, batch_norm_residual_sums, batch_norm_running, batch_norm_stats, conv2d_halo, conv2d_halo_stats,
-    relu_derivative_sum, sum_part_lists, sum_parts,
+    batch_norm_merge, batch_norm_residual_sums, batch_norm_running, batch_norm_stats, conv2d, conv2d_halo,
+    conv2d_halo_stats, conv2d_weight_grad, relu, relu_derivative_sum, sum_part_lists, sum_parts,
 };
 use relabel::models::{ModelSettings, backbone};
 use relabel::nn::{Builder, Phase};
@@ -214,4 +214,40 @@ fn parts_of_several_layers_are_added_at_once() {
     let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
     // Sums in another order, which go no further.
     compare(&values, &expected, Tolerance::largest(1e-6)).unwrap();
+}
+
+/// A gradient that is read while it waits has its sum before that; the others wait on.
+#[test]
+fn a_gradient_that_is_read_does_not_wait() {
+    let engine = engine();
+    let shared = sum_parts::SHADER.variants.iter().position(|v| v.name == "256/16").unwrap();
+    let convolution = conv2d::Convolution { stride: 1, padding: 1 };
+    let [x, dy] =
+        [1, 2].map(|seed| engine.upload("x", &Array::normal(&[24, 16, 16, 8], 1.0, seed), DType::F32).unwrap());
+    let geometry = conv2d::Geometry::new([24, 16, 16, 8], [3, 3], 8, convolution).unwrap();
+    let found = [false, true].map(|collected| {
+        let flat = engine.upload("gradients", &Array::zeros(&[4 * 576]), DType::F32).unwrap();
+        let gradients = [0, 1, 2, 3].map(|i| flat.window(4 * 576 * i, Shape::new(&[3, 3, 8, 8])));
+        let copy = engine.upload("copy", &Array::zeros(&[3, 3, 8, 8]), DType::F32).unwrap();
+        let part = engine.tensor("part", conv2d_weight_grad::scratch(&geometry), DType::F32).unwrap();
+        let mut recording = Recording::new();
+        recording.variants.insert(sum_parts::SHADER.name, shared);
+        for (i, dw) in gradients.iter().enumerate() {
+            conv2d_weight_grad::record(&mut recording, &x, &dy, convolution, &part, dw).unwrap();
+            if i == 1 {
+                relu::record(&mut recording, &gradients[0], &copy).unwrap();
+            }
+        }
+        if collected {
+            assert!(sum_part_lists::collect(&engine, &mut recording).unwrap() > 0);
+        }
+        let names: Vec<_> = recording.dispatches.iter().map(|d| d.shader.name).collect();
+        Program::new(&engine, &recording).unwrap().run(&engine, 1).unwrap();
+        (names, [&flat, &copy].map(|tensor| readback::read_floats(&engine, tensor).unwrap()))
+    });
+    let [(_, expected), (names, values)] = found;
+    let of = |name: &str| names.iter().enumerate().filter(|(_, n)| **n == name).map(|(i, _)| i).collect::<Vec<_>>();
+    assert_eq!(of(sum_part_lists::SHADER.name), [2, 6], "{names:?}");
+    assert_eq!(of(relu::SHADER.name), [3], "{names:?}");
+    assert!(values == expected, "other bits");
 }

@@ -16,8 +16,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> list: array<u32>;            // (GROUPS, 5), rows of 8
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
-override WIDTH: u32 = 64u; // lanes a workgroup
-override SHARES: u32 = 4u; // lanes that share the parts of a vec4
+override WIDTH: u32 = 256u; // lanes a workgroup
+override SHARES: u32 = 16u; // lanes that share the parts of a vec4
 
 var<workgroup> sums: array<vec4<f32>, WIDTH>;
 

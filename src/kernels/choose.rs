@@ -12,8 +12,8 @@ use super::{
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
     conv2d_winograd, copy, crop_taps, decode_augment, gradient_norm, grey_sums, matmul_coop, matmul_subgroup,
     matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd,
-    sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_part_lists, sum_parts,
-    sum_rows, top_candidates, top_k, transform_views, trial,
+    sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows,
+    top_candidates, top_k, transform_views, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -116,7 +116,6 @@ pub fn built_in(engine: &Engine) -> Variants {
             &gradient_norm::SHADER,
             &score_rows::SHADER,
             &sinkhorn_wide::SHADER,
-            &sum_part_lists::SHADER,
             &top_candidates::SHADER,
             &transform_views::SHADER,
         ];
