@@ -1,7 +1,7 @@
 // Mean and biased variance of each channel from those of parts of the batch, and running statistics moved towards them.
 //
 //   mean = c + sum n[g] (mean[g] - c) / N,  variance = sum (squares[g] + n[g] (mean[g] - c)²) / N - (mean - c)²,  N = sum n[g],
-//   c = mean[0], which is within a few deviations of the mean: nothing cancels however large that is
+//   c = mean[0]: however large the mean is, what cancels is at most N / n[0] times the variance
 //   running[0] = keep · running[0] + momentum · mean
 //   running[1] = keep · running[1] + momentum · unbias · variance        unbias = N / (N - 1), 1 where N = 1
 //
