@@ -162,6 +162,13 @@ fn put_sum(sum: Sum, at: u32, stride: u32, more: bool) {
     coopStoreT(total, &part[at], stride);
 }
 
+// A tap's matrix; `at` is where that of the first tap begins. Past the last tap nothing is put.
+fn put_tap(tap: u32, sum: Sum, at: u32, more: bool) {
+    if tap < params.taps {
+        put_sum(sum, at + tap * 4u * params.channels * params.outputs, params.outputs, more);
+    }
+}
+
 @compute @workgroup_size(LANES)
 fn conv2d_weight_grad_halo(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -313,35 +320,18 @@ fn conv2d_weight_grad_halo(
         if DIRECT {
             // Those past the last would add to what they are.
             if subgroup < SUBGROUPS {
-                let apart = 4u * params.channels * params.outputs;
                 let channel = first_channel + 4u * own_channel;
-                let at = (group.z * params.taps + first_tap) * apart + channel * params.outputs + first_vector + own_vector;
-                let taps = params.taps - first_tap;
-                put_sum(s0, at, params.outputs, more);
-                if taps > 1u {
-                    put_sum(s1, at + 1u * apart, params.outputs, more);
-                }
-                if taps > 2u {
-                    put_sum(s2, at + 2u * apart, params.outputs, more);
-                }
-                if taps > 3u {
-                    put_sum(s3, at + 3u * apart, params.outputs, more);
-                }
-                if taps > 4u {
-                    put_sum(s4, at + 4u * apart, params.outputs, more);
-                }
-                if taps > 5u {
-                    put_sum(s5, at + 5u * apart, params.outputs, more);
-                }
-                if taps > 6u {
-                    put_sum(s6, at + 6u * apart, params.outputs, more);
-                }
-                if taps > 7u {
-                    put_sum(s7, at + 7u * apart, params.outputs, more);
-                }
-                if taps > 8u {
-                    put_sum(s8, at + 8u * apart, params.outputs, more);
-                }
+                let at = group.z * params.taps * 4u * params.channels * params.outputs + channel * params.outputs
+                    + first_vector + own_vector;
+                put_tap(first_tap, s0, at, more);
+                put_tap(first_tap + 1u, s1, at, more);
+                put_tap(first_tap + 2u, s2, at, more);
+                put_tap(first_tap + 3u, s3, at, more);
+                put_tap(first_tap + 4u, s4, at, more);
+                put_tap(first_tap + 5u, s5, at, more);
+                put_tap(first_tap + 6u, s6, at, more);
+                put_tap(first_tap + 7u, s7, at, more);
+                put_tap(first_tap + 8u, s8, at, more);
             }
             continue;
         }

@@ -7,7 +7,7 @@
 //
 // Shapes     partial (G, 3, C): mean, squares about it, n -> stats (2, C), running (2, C); C padded, handled as vec4
 // Dispatch   (tiles, 1, 1): group (t, 0) takes the t-th tile of columns
-// Shared     2 · WIDTH vec4 and WIDTH floats
+// Shared     2 · WIDTH vec4
 // Order      each lane its own parts in rising order, then a tree over lanes: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
 
@@ -18,6 +18,7 @@ struct Params {
     keep: f32,     // 1 - momentum
     momentum: f32,
     unbias: f32,
+    values: f32,   // N
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,7 +30,6 @@ override WIDTH: u32 = 64u; // lanes a group; a power of two
 
 var<workgroup> first_sum: array<vec4<f32>, WIDTH>;
 var<workgroup> second_sum: array<vec4<f32>, WIDTH>;
-var<workgroup> counts: array<f32, WIDTH>;
 
 struct Part {
     size: f32,
@@ -55,29 +55,19 @@ fn batch_norm_merge(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invo
     let centre = partial[inner];
     var total = vec4(0.0);
     var squares = vec4(0.0);
-    var count = 0.0;
     for (var j = 0u; j < rounds; j++) {
         let part = part_at(start + j * lanes, inner);
         let off = part.mean - centre;
-        count += part.size;
         total = fma(vec4(part.size), off, total);
         squares += fma(part.size * off, off, part.squares);
     }
     first_sum[lane] = total;
     second_sum[lane] = squares;
-    counts[lane] = count;
-    for (var half = WIDTH / 2u; half >= params.tile && half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            first_sum[lane] += first_sum[lane + half];
-            second_sum[lane] += second_sum[lane + half];
-            counts[lane] += counts[lane + half];
-        }
-    }
+    fold_columns(lane, params.tile);
     if lane < params.tile && column < params.quads {
-        let shift = first_sum[lane] / counts[lane];
+        let shift = first_sum[lane] / params.values;
         let mean = centre + shift;
-        let squared = second_sum[lane] / counts[lane] - shift * shift;
+        let squared = second_sum[lane] / params.values - shift * shift;
         let variance = select(squared, vec4(0.0), squared < vec4(0.0)); // not max(): it may hide NaN
         stats[column] = mean;
         stats[params.quads + column] = variance;

@@ -13,7 +13,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> part: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> list: array<u32>;            // (GROUPS, 5), rows of 8
+@group(0) @binding(2) var<storage, read> list: array<u32>;            // (GROUPS, 5)
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
 
 override WIDTH: u32 = 256u; // lanes a workgroup
@@ -28,7 +28,7 @@ fn sum_part_lists(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = group.x + group.y * groups.x;
-    let row = 8u * min(index, params.groups - 1u);
+    let row = 5u * min(index, params.groups - 1u);
     let i = lane % ACROSS;
     let inside = index < params.groups && i < list[row + 2u];
     sum_shared(list[row] + i, list[row + 3u], list[row + 4u], list[row + 1u] + i, inside, lane);

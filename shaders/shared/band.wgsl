@@ -90,15 +90,15 @@ fn block_of(index: u32) -> Block {
     return Block(index / params.bands * params.images, index % params.bands * params.band);
 }
 
-// Where a vector lies in a tensor, if it lies inside.
+// Where a vector lies in a tensor; 0 if not inside.
 struct Place {
     at: u32,
     inside: bool,
 }
 
-// The i-th vector of the image's part: which vector of channels of which position. All but the block's own place is the same for
-// every block.
-fn place_of(i: u32, first_vector: u32, block: Block) -> Place {
+// Where the i-th vector of the image's part lies, of `count`: which vector of channels of which position. All but the block's own
+// place is the same for every block.
+fn place_of(i: u32, count: u32, first_vector: u32, block: Block) -> Place {
     let position = i / VECTORS;
     let channel = first_vector + i % VECTORS;
     let image = select(position / params.image_positions, 0u, params.images == 1u);
@@ -106,25 +106,23 @@ fn place_of(i: u32, first_vector: u32, block: Block) -> Place {
     let line = within / params.pitch;
     let x = within - line * params.pitch - params.padding;
     let own = ((image * params.height + line - params.padding) * params.width + x) * params.channels + channel;
-    let inside = block.line + line - params.padding < params.height && x < params.width
+    let at = (block.image * params.height + block.line) * params.width * params.channels + own;
+    let inside = i < count && block.line + line - params.padding < params.height && x < params.width
         && block.image + image < params.rows && channel < params.channels;
-    return Place((block.image * params.height + block.line) * params.width * params.channels + own, inside);
+    return Place(select(0u, at, inside), inside);
 }
 
 fn image_at(i: u32, count: u32, first_vector: u32, block: Block) -> vec4<f32> {
-    let place = place_of(i, first_vector, block);
-    let inside = place.inside && i < count;
-    return select(vec4(0.0), vec4<f32>(source(select(0u, place.at, inside))), inside);
+    let place = place_of(i, count, first_vector, block);
+    return select(vec4(0.0), vec4<f32>(source(place.at)), place.inside);
 }
 
 fn image_batch(lane: u32, count: u32, first_vector: u32, block: Block) -> Batch {
     var batch: Batch;
     for (var j = 0u; j < IMAGE_LOADS; j++) {
-        let i = lane + j * LANES;
-        let place = place_of(i, first_vector, block);
-        let inside = place.inside && i < count;
-        batch.loaded[j] = source(select(0u, place.at, inside));
-        batch.inside |= u32(inside) << j;
+        let place = place_of(lane + j * LANES, count, first_vector, block);
+        batch.loaded[j] = source(place.at);
+        batch.inside |= u32(place.inside) << j;
     }
     return batch;
 }

@@ -3,7 +3,7 @@
 //! Source: Chan, Golub and LeVeque, 1979; PyTorch's `BatchNorm2d`.
 
 use super::columns::{Columns, WIDTHS};
-use super::{Case, Kernel, Output, batch_norm_running, batch_norm_stats, params};
+use super::{Case, Kernel, Output, batch_norm_running, batch_norm_stats, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write, write};
@@ -23,6 +23,8 @@ params! {
         pub momentum: f32,
         /// n / (n − 1).
         pub unbias: f32,
+        /// n: values of all parts.
+        pub values: f32,
     }
 }
 
@@ -30,7 +32,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "batch_norm_merge",
     source: include_str!("../../shaders/norm/batch_norm_merge.wgsl"),
-    shared: &[],
+    shared: &[shared::COLUMNS],
     params: size_of::<Params>(),
     bindings: &[read("partial"), write("stats"), read_write("running")],
     variants: WIDTHS,
@@ -39,14 +41,15 @@ pub static SHADER: Shader = Shader {
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
-/// Records the statistics of `partial (G, 3, C)` (mean, sum of squares about it, number of values of each part), and the update
-/// of `running` that `update` describes.
+/// Records the statistics of `partial (G, 3, C)` (mean, sum of squares about it, number of values of each part, `count` in all), and the
+/// update of `running` that `update` describes.
 ///
 /// # Errors
 /// When the shapes do not fit.
 pub fn record(
     recording: &mut Recording,
     partial: &Tensor,
+    count: usize,
     update: batch_norm_running::Params,
     stats: &Tensor,
     running: &Tensor,
@@ -59,7 +62,8 @@ pub fn record(
     let tile = columns.narrow_tile(recording.variant(&SHADER).constant("WIDTH"));
     let batch_norm_running::Params { keep, momentum, unbias, .. } = update;
     let parts = (columns.rows / 3) as u32;
-    let p = Params { parts, quads: columns.quads as u32, tile: tile as u32, keep, momentum, unbias };
+    let p =
+        Params { parts, quads: columns.quads as u32, tile: tile as u32, keep, momentum, unbias, values: count as f32 };
     recording.dispatch_constant(&SHADER, p, &[partial, stats, running], columns.grid(tile, 1, 1), cost(p))
 }
 
@@ -103,7 +107,7 @@ fn cases() -> Vec<Case> {
                 output(moved, Some(running), Tolerance::largest(1e-6)),
             ],
             scratch: Vec::new(),
-            record: Box::new(move |r, i, o, _| record(r, &i[0], update, &o[0], &o[1])),
+            record: Box::new(move |r, i, o, _| record(r, &i[0], all, update, &o[0], &o[1])),
         }
     };
     [(1, 3, 0.5), (2, 5, 0.0), (37, 18, 100.0), (264, 64, 0.5), (130, 261, 0.0)].into_iter().map(one).collect()

@@ -92,7 +92,8 @@ fn statistics(
     });
     recording.label(&merge.label);
     let update = bytemuck::pod_read_unaligned(&running.params);
-    batch_norm_merge::record(recording, partial, update, &merge.tensors[1], &running.tensors[1])
+    let count = convolution.tensors[2].shape.rows();
+    batch_norm_merge::record(recording, partial, count, update, &merge.tensors[1], &running.tensors[1])
 }
 
 /// Whether `sums` go over the gradient, and may be found in it. What both write must be in other buffers than what both read.

@@ -30,8 +30,8 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 
 /// Bytes of the parts that wait for their sum: what stays in a large GPU's cache with what is read and written between.
 const WAITING: u64 = 32 << 20;
-/// Numbers of a row of the list, with what fills it up.
-const ROW: usize = 8;
+/// Numbers of a row of the list.
+const ROW: usize = 5;
 /// Outputs of a workgroup, in vectors of 4.
 const ACROSS: usize = 16;
 
@@ -49,7 +49,7 @@ fn list(items: &[Item]) -> Vec<u32> {
     let rows = items.iter().flat_map(|item| {
         (0..item.count).step_by(ACROSS).map(move |i| {
             let outputs = ACROSS.min(item.count - i);
-            [item.from + i, item.to + i, outputs, item.count, item.parts, 0, 0, 0].map(|v| v as u32)
+            [item.from + i, item.to + i, outputs, item.count, item.parts].map(|v| v as u32)
         })
     });
     rows.flatten().collect()
@@ -199,7 +199,7 @@ impl Lists {
             bytes += list.bytes();
             let end = items.iter().map(|item| 4 * (item.to + item.count)).max().unwrap_or(0);
             let out = Tensor { offset: 0, shape: Shape::new(&[end]), ..waiting[0].out.clone() };
-            recording.label(if waiting.len() == 1 { "sum of parts" } else { "sums of parts" });
+            recording.label("sums of parts");
             record(recording, &parts, &list, &out, waiting.iter().map(|w| w.cost).sum())?;
             self.made[place] = recording.dispatches.pop();
         }
