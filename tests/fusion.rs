@@ -187,9 +187,7 @@ fn convolutions_by_bands_find_their_statistics() {
     });
     let [(apart, passes, expected), (joined, fewer, values)] = found;
     assert_eq!((apart, passes), ([0, 0, 19], 38), "19 layers");
-    let [convolutions, merges, moved] = joined;
-    assert!(convolutions >= 17 && merges == convolutions, "{joined:?}: those of stride 1");
-    assert_eq!((moved, fewer), (19 - merges, 2 * (19 - merges)), "{joined:?}");
+    assert_eq!((joined, fewer), ([19, 19, 0], 0), "those of stride 2 too");
     if let (Some(expected), Some(values)) = (expected, values) {
         let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
         // Statistics that are added in another order go through 19 layers.

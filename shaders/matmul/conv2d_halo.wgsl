@@ -1,7 +1,7 @@
-// Convolution of NHWC images of stride 1 on cooperative matrices, as in conv2d.wgsl, with the image's part in workgroup
+// Convolution of NHWC images on cooperative matrices, as in conv2d.wgsl, with the image's part in workgroup
 // memory once for all taps.
 //
-//   y[r, oy, ox, n] = sum over ky, kx, c of x[r, oy + ky − padding, ox + kx − padding, c] · w[ky, kx, c, n]
+//   y[r, oy, ox, n] = sum over ky, kx, c of x[r, stride·oy + ky − padding, stride·ox + kx − padding, c] · w[ky, kx, c, n]
 //
 // Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout); places outside x count as zero
 // Dispatch   (some or all blocks of lines or images, blocks of COLUMNS output channels, fold of x past 65535 groups)

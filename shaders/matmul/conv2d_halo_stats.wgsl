@@ -1,7 +1,7 @@
-// Convolution of NHWC images of stride 1 on cooperative matrices, as conv2d_halo.wgsl, and what batch_norm_stats.wgsl would find out
+// Convolution of NHWC images on cooperative matrices, as conv2d_halo.wgsl, and what batch_norm_stats.wgsl would find out
 // about its outputs in another pass: mean and squares of those of each workgroup, for batch_norm_merge.wgsl.
 //
-//   y[r, oy, ox, n] = sum over ky, kx, c of x[r, oy + ky − padding, ox + kx − padding, c] · w[ky, kx, c, n]
+//   y[r, oy, ox, n] = sum over ky, kx, c of x[r, stride·oy + ky − padding, stride·ox + kx − padding, c] · w[ky, kx, c, n]
 //   partial[g, 0, n] = mean of the g-th workgroup's y[…, n],  partial[g, 1, n] = sum of (y[…, n] − that)²,  partial[g, 2, n] = how many
 //
 // Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout), partial (G, 3, Cout); places outside x count as zero

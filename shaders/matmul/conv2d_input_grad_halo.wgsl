@@ -1,9 +1,10 @@
-// Gradient of a convolution of stride 1 by its input on cooperative matrices, as in conv2d_input_grad.wgsl, with the part of
-// the upstream gradient in workgroup memory once for all taps: the convolution of it with the weights turned round.
+// Gradient of a convolution by its input on cooperative matrices, as in conv2d_input_grad.wgsl, with the part of
+// the upstream gradient in workgroup memory once for all taps: the convolution of it with the weights turned round, at stride 2
+// (3 by 3 taps, padding 1) four, each of the taps that meet even or odd lines and pixels.
 //
-//   dx[r, iy, ix, c] = sum over ky, kx, n of dy[r, iy + padding − ky, ix + padding − kx, n] · w[ky, kx, c, n]
+//   dx[r, iy, ix, c] = sum over ky, kx, n of dy[r, (iy + padding − ky) / stride, (ix + padding − kx) / stride, n] · w[ky, kx, c, n]
 //
-// Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C); places outside dy count as zero
+// Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C); places outside dy and between its own count as zero
 // Dispatch   (some or all blocks of lines or images, blocks of COLUMNS channels, fold of x past 65535 groups)
 // Tile       a subgroup computes matrices of SIDE positions by SIDE channels, its weights in registers; SHARES of them share the outputs
 // Shared     a chunk of outputs of the lines and their border, through which weights pass too, and a matrix of sums a subgroup: at most

@@ -1,8 +1,8 @@
-// Gradient of a convolution of stride 1 by its weights on cooperative matrices, as in conv2d_weight_grad.wgsl, with bands of
+// Gradient of a convolution by its weights on cooperative matrices, as in conv2d_weight_grad.wgsl, with bands of
 // the image and of the upstream gradient in workgroup memory once for all taps.
 //
 //   part[g, ky, kx, c, n] = sum over the g-th, (g + parts)-th, … band, and its r, oy, ox, of
-//                           x[r, oy + ky − padding, ox + kx − padding, c] · dy[r, oy, ox, n]
+//                           x[r, stride·oy + ky − padding, stride·ox + kx − padding, c] · dy[r, oy, ox, n]
 //
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·kw·pad4(C), Cout); sum_parts.wgsl adds the parts
 // Dispatch   (blocks of CHANNELS input channels · blocks of 9 taps, blocks of COLUMNS output channels, parts)

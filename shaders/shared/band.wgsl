@@ -1,8 +1,9 @@
 // A band of lines of images in workgroup memory, with its border and zeros outside the image, for matrices whose lines are
-// neighbouring positions; and factors as sums of two halves. Appended after a kernel that binds `params`
-// and declares `override VECTORS` (vectors of 4 channels that a position has here), `override IMAGE_ROOM`
-// (vectors of the image's room), `override LANES`, `alias Element` (of the source, as it lies in memory) and
-// `source(at) -> Element`, before what uses it.
+// neighbouring positions; and factors as sums of two halves. Of a source that is read in steps of 2 or more, lines and pixels
+// of one residue are a plane, one plane after the other: there, neighbouring outputs read neighbouring positions. Appended
+// after a kernel that binds `params` and declares `override VECTORS` (vectors of 4 channels that a position has here),
+// `override IMAGE_ROOM` (vectors of the image's room), `override LANES`, `alias Element` (of the source, as it lies in memory)
+// and `source(at) -> Element`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
 // low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
@@ -21,7 +22,7 @@ struct Params {
     kernel_width: u32,    // kw
     taps: u32,            // kh · kw
     padding: u32,         // zeros on each side
-    pitch: u32,           // positions a line: W + 2 · padding
+    pitch: u32,           // positions a line of a plane: W + 2 · padding where the step is 1
     band: u32,            // lines of the output a workgroup
     bands: u32,           // bands an image
     images: u32,          // images a block; 1 unless a band is all of one
@@ -30,9 +31,12 @@ struct Params {
     run: u32,             // blocks of the gradient by weights after which sums leave the matrix unit
     image_tiles: u32,     // tiles of SIDE positions of an image's band
     tile_pitch: u32,      // positions a line in tiles: of the output where its lines are whole tiles, else pitch
-    image_positions: u32, // positions of an image's part
+    image_positions: u32, // positions of an image's part, all planes
     columns: u32,         // Cout
     parts: u32,           // of the gradient by weights; 1 elsewhere
+    stride: u32,          // of the convolution
+    step: u32,            // pixels of the source from a position to the next: the stride, of the gradient by the input 1
+    plane: u32,           // positions of a plane; 0 where there is one
 }
 
 override SIDE: u32 = 16u;
@@ -103,11 +107,16 @@ fn place_of(i: u32, count: u32, first_vector: u32, block: Block) -> Place {
     let channel = first_vector + i % VECTORS;
     let image = select(position / params.image_positions, 0u, params.images == 1u);
     let within = position - image * params.image_positions;
-    let line = within / params.pitch;
-    let x = within - line * params.pitch - params.padding;
-    let own = ((image * params.height + line - params.padding) * params.width + x) * params.channels + channel;
-    let at = (block.image * params.height + block.line) * params.width * params.channels + own;
-    let inside = i < count && block.line + line - params.padding < params.height && x < params.width
+    let plane = select(within / max(params.plane, 1u), 0u, params.plane == 0u);
+    let of_plane = within - plane * params.plane;
+    let across = min(params.step, params.kernel_width); // planes of a line's pixels
+    let line = of_plane / params.pitch;
+    let y = line * params.step + plane / across - params.padding;
+    let x = (of_plane - line * params.pitch) * params.step + plane % across - params.padding;
+    let own = ((image * params.height + y) * params.width + x) * params.channels + channel;
+    let first = block.line * params.step;
+    let at = (block.image * params.height + first) * params.width * params.channels + own;
+    let inside = i < count && first + y < params.height && x < params.width
         && block.image + image < params.rows && channel < params.channels;
     return Place(select(0u, at, inside), inside);
 }
@@ -182,5 +191,7 @@ fn first_position(tile: u32) -> u32 {
 fn shift_of(tap: u32) -> u32 {
     let own = min(tap, params.taps - 1u);
     let ky = own / params.kernel_width;
-    return (ky * params.pitch + own - ky * params.kernel_width) * LINE;
+    let kx = own - ky * params.kernel_width;
+    let plane = ky % params.stride * min(params.stride, params.kernel_width) + kx % params.stride;
+    return (plane * params.plane + ky / params.stride * params.pitch + kx / params.stride) * LINE;
 }

@@ -1,10 +1,11 @@
-// Convolutions of stride 1 on cooperative matrices, with the part of an image that a workgroup needs in workgroup memory
+// Convolutions on cooperative matrices, with the part of an image that a workgroup needs in workgroup memory
 // once for all taps: a band of lines with its border (halo) and zeros outside the image. Positions count through the lines
 // of that part, so a tap is a shift of all of them, and 16 neighbouring positions are the rows of a matrix wherever a line
-// ends; places that lie in the border are computed in vain. A subgroup holds the weights of its columns and channels in
-// registers, for all blocks of its workgroup where one chunk is all channels. Appended after a kernel with the
-// bindings of conv2d_halo.wgsl, which declares `Element`, `source(at) -> Element`, `weights(at) -> vec4<f32>` and `put(at, value)`,
-// and band.wgsl. A lane puts values of one vector of channels only, and lanes ACROSS · QUADS from one another of the same.
+// ends; places that lie in the border are computed in vain. The gradient by the input at stride 2 (3 by 3 taps, a border of 1)
+// has four phases: of lines and of pixels, the even ones meet one tap and the odd ones two. A subgroup holds the weights of its
+// columns and channels in registers, for all blocks of its workgroup where one chunk is all channels. Appended after a kernel
+// with the bindings of conv2d_halo.wgsl, which declares `Element`, `source(at) -> Element`, `weights(at) -> vec4<f32>` and
+// `put(at, value)`, and band.wgsl. A lane puts values of one vector of channels only, and lanes ACROSS · QUADS from one another of the same.
 
 override TURNED: bool = false;   // weights transposed and their taps in reverse: the gradient by the input
 override STEPS: u32 = 1u;        // matrices of channels whose weights a subgroup holds, 1 or 2
@@ -180,7 +181,27 @@ fn add_tap(
     return next;
 }
 
-// A tile's total with a part's products added. With split factors of one part the scales are taken out on the way out.
+// With split factors of one part the scales are taken out on the way out; sums of more are added where they end.
+fn begun(total: Sum) -> Sum {
+    if SPLIT {
+        return Sum();
+    }
+    return total;
+}
+
+fn ended(sum: Sum, part: Part, unscale: f32, total: Sum) -> Sum {
+    if SPLIT && part.count > 1u {
+        return total + sum * unscale;
+    }
+    return sum;
+}
+
+// Where a subgroup's channels of a tile begin.
+fn start_of(tile: u32, rank: Rank) -> u32 {
+    return first_position(tile) * LINE + rank.share * STEPS * QUADS;
+}
+
+// A tile's total with a part's products added.
 fn product(
     tile: u32,
     part: Part,
@@ -190,11 +211,8 @@ fn product(
     low_weights: ptr<function, Weights>,
     total: Sum,
 ) -> Sum {
-    let position = first_position(tile) * LINE + rank.share * STEPS * QUADS;
-    var sum = Sum();
-    if !SPLIT {
-        sum = total;
-    }
+    let position = start_of(tile, rank);
+    var sum = begun(total);
     // Written out, because matrices stay in registers only where their places are known beforehand.
     sum = add_tap(0u, position, part, high_weights, low_weights, sum);
     sum = add_tap(1u, position, part, high_weights, low_weights, sum);
@@ -205,14 +223,44 @@ fn product(
     sum = add_tap(6u, position, part, high_weights, low_weights, sum);
     sum = add_tap(7u, position, part, high_weights, low_weights, sum);
     sum = add_tap(8u, position, part, high_weights, low_weights, sum);
-    if SPLIT && part.count > 1u {
-        return total + sum * unscale;
-    }
-    return sum;
+    return ended(sum, part, unscale, total);
 }
 
-// The sums in `sums`, a matrix of each subgroup, stored by all lanes: of BELOW tiles from `first_tile` on.
-fn store_sums(block: Block, first_tile: u32, tiles: u32, first_column: u32, scale: f32, lane: u32) {
+// The same of one phase, twice the line's parity and the pixel's; taps are those of the weights turned round.
+fn phase_product(
+    phase: u32,
+    tile: u32,
+    part: Part,
+    rank: Rank,
+    unscale: f32,
+    high_weights: ptr<function, Weights>,
+    low_weights: ptr<function, Weights>,
+    total: Sum,
+) -> Sum {
+    let position = start_of(tile, rank);
+    var sum = begun(total);
+    if phase == 0u {
+        sum = add_tap(4u, position, part, high_weights, low_weights, sum);
+    } else if phase == 1u {
+        sum = add_tap(3u, position, part, high_weights, low_weights, sum);
+        sum = add_tap(5u, position, part, high_weights, low_weights, sum);
+    } else if phase == 2u {
+        sum = add_tap(1u, position, part, high_weights, low_weights, sum);
+        sum = add_tap(7u, position, part, high_weights, low_weights, sum);
+    } else {
+        sum = add_tap(0u, position, part, high_weights, low_weights, sum);
+        sum = add_tap(2u, position, part, high_weights, low_weights, sum);
+        sum = add_tap(6u, position, part, high_weights, low_weights, sum);
+        sum = add_tap(8u, position, part, high_weights, low_weights, sum);
+    }
+    return ended(sum, part, unscale, total);
+}
+
+// The sums in `sums`, a matrix of each subgroup, stored by all lanes: of BELOW tiles from `first_tile` on, and of a phase, where there
+// are such.
+fn store_sums(block: Block, first_tile: u32, tiles: u32, phase: u32, first_column: u32, scale: f32, lane: u32) {
+    // Lines and pixels of the output from a position to the next.
+    let apart = select(1u, params.stride, TURNED);
     workgroupBarrier();
     for (var i = lane; i < BELOW * SIDE * ACROSS * QUADS; i += LANES) {
         let quad = i % (ACROSS * QUADS);
@@ -220,17 +268,19 @@ fn store_sums(block: Block, first_tile: u32, tiles: u32, first_column: u32, scal
         let below = i / (ACROSS * QUADS * SIDE);
         let spot = spot_of(first_tile + below, row);
         let r = block.image + spot.image;
-        let y = block.line + spot.line;
+        let y = spot.line * apart + phase / 2u;
+        let x = spot.x * apart + phase % 2u;
+        let first_line = block.line * apart;
         let column = first_column / 4u + quad;
-        if first_tile + below < tiles && r < params.rows && spot.line < params.band && y < params.out_height
-            && spot.x < params.out_width && column < params.outputs {
+        if first_tile + below < tiles && r < params.rows && spot.line < params.band && first_line + y < params.out_height
+            && x < params.out_width && column < params.outputs {
             let at = ((below * ACROSS + quad / QUADS) * SHARES * SIDE + row) * QUADS + quad % QUADS;
             var total = sums[at];
             for (var share = 1u; share < SHARES; share++) {
                 total += sums[at + share * SIDE * QUADS];
             }
-            let own = ((spot.image * params.out_height + spot.line) * params.out_width + spot.x) * params.outputs + column;
-            put((block.image * params.out_height + block.line) * params.out_width * params.outputs + own, total * scale);
+            let own = ((spot.image * params.out_height + y) * params.out_width + x) * params.outputs + column;
+            put((block.image * params.out_height + first_line) * params.out_width * params.outputs + own, total * scale);
         }
     }
     workgroupBarrier();
@@ -245,8 +295,10 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
     let tiles = params.images * params.image_tiles;
     let image_count = params.images * params.image_positions * VECTORS;
+    let phases = TURNED && params.stride > 1u;
+    let round = select(DOWN, 1u, phases) * BELOW; // tiles
     // Whether all subgroups have as many tiles a round: then nothing comes between their products.
-    let whole = tiles % (DOWN * BELOW) == 0u;
+    let whole = tiles % round == 0u;
     let chunks = (params.channels + VECTORS - 1u) / VECTORS;
     let parts = chunks * ((params.taps + HELD - 1u) / HELD);
 
@@ -357,15 +409,22 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             }
             let unscale = (1.0 / image_scale) * (1.0 / weight_scale);
             // One round where there are more parts than one: then sums stay in registers till the last.
-            for (var base = 0u; base < tiles; base += DOWN * BELOW) {
+            for (var base = 0u; base < tiles; base += round) {
                 let tile = base + rank.below;
-                if whole || tile < tiles {
+                if phases {
+                    if whole || tile < tiles {
+                        s0 = phase_product(0u, tile, part, rank, unscale, &high_weights, &low_weights, s0);
+                        s1 = phase_product(1u, tile, part, rank, unscale, &high_weights, &low_weights, s1);
+                        s2 = phase_product(2u, tile, part, rank, unscale, &high_weights, &low_weights, s2);
+                        s3 = phase_product(3u, tile, part, rank, unscale, &high_weights, &low_weights, s3);
+                    }
+                } else if whole || tile < tiles {
                     s0 = product(tile, part, rank, unscale, &high_weights, &low_weights, s0);
                 }
-                if DOWN > 1u && (whole || tile + BELOW < tiles) {
+                if !phases && DOWN > 1u && (whole || tile + BELOW < tiles) {
                     s1 = product(tile + BELOW, part, rank, unscale, &high_weights, &low_weights, s1);
                 }
-                if DOWN > 2u {
+                if !phases && DOWN > 2u {
                     if whole || tile + 2u * BELOW < tiles {
                         s2 = product(tile + 2u * BELOW, part, rank, unscale, &high_weights, &low_weights, s2);
                     }
@@ -380,21 +439,22 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                 }
                 let scale = select(1.0, unscale, SPLIT && parts == 1u);
                 coopStoreT(s0, &sums[own], QUADS);
-                store_sums(block, base, tiles, first_column, scale, lane);
+                store_sums(block, base, tiles, 0u, first_column, scale, lane);
                 s0 = Sum();
-                if DOWN > 1u && base + BELOW < tiles {
+                let next = select(BELOW, 0u, phases); // from a sum's tiles to those of the next
+                if (phases || DOWN > 1u) && base + next < tiles {
                     coopStoreT(s1, &sums[own], QUADS);
-                    store_sums(block, base + BELOW, tiles, first_column, scale, lane);
+                    store_sums(block, base + next, tiles, u32(phases), first_column, scale, lane);
                     s1 = Sum();
                 }
-                if DOWN > 2u && base + 2u * BELOW < tiles {
+                if (phases || DOWN > 2u) && base + 2u * next < tiles {
                     coopStoreT(s2, &sums[own], QUADS);
-                    store_sums(block, base + 2u * BELOW, tiles, first_column, scale, lane);
+                    store_sums(block, base + 2u * next, tiles, 2u * u32(phases), first_column, scale, lane);
                     s2 = Sum();
                 }
-                if DOWN > 2u && base + 3u * BELOW < tiles {
+                if (phases || DOWN > 2u) && base + 3u * next < tiles {
                     coopStoreT(s3, &sums[own], QUADS);
-                    store_sums(block, base + 3u * BELOW, tiles, first_column, scale, lane);
+                    store_sums(block, base + 3u * next, tiles, 3u * u32(phases), first_column, scale, lane);
                     s3 = Sum();
                 }
             }

@@ -1,4 +1,4 @@
-//! Convolution of stride 1 on cooperative matrices, in single precision by factors in two halves: recorded by
+//! Convolution on cooperative matrices, in single precision by factors in two halves: recorded by
 //! [`conv2d::record`] in place of `conv2d.wgsl` where the recording's variants name it and the shape fits.
 
 use super::{Case, Kernel, conv2d, cooperative, halo, shared};

@@ -1,4 +1,4 @@
-//! Gradient of a convolution of stride 1 by its input on cooperative matrices, in single precision by factors in two halves:
+//! Gradient of a convolution by its input on cooperative matrices, in single precision by factors in two halves:
 //! recorded by [`conv2d_input_grad::record`] in place of `conv2d_input_grad.wgsl` where the recording's variants name it and the
 //! shape fits.
 

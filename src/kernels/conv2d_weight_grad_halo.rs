@@ -1,4 +1,4 @@
-//! Gradient of a convolution of stride 1 by its weights on cooperative matrices, in single precision by factors in two halves:
+//! Gradient of a convolution by its weights on cooperative matrices, in single precision by factors in two halves:
 //! recorded by [`conv2d_weight_grad::record`] in place of `conv2d_weight_grad.wgsl` where the recording's variants name it and the
 //! shape fits.
 
@@ -35,26 +35,34 @@ macro_rules! variants {
 }
 
 /// Forms of one side and one way to keep factors.
-const TILES: usize = 3;
+const TILES: usize = 5;
 
 /// The form is chosen by the shape, or one is named: by the side of its matrices, its input by its output channels, and where there
-/// are two by its subgroups.
+/// are two by its subgroups. The last two of a group have room for four planes of the image, at stride 2.
 const VARIANTS: &[Variant] = variants!(
     ("16 by shape", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0, 0.0),
     ("16 16x16", 16.0, 1.0, 1.0, 1.0, 8.0, 208.0, 8.0, 0.0),
     ("16 32x32", 16.0, 1.0, 2.0, 2.0, 2.0, 120.0, 6.0, 0.0),
     ("16 32x32 of 4", 16.0, 1.0, 2.0, 2.0, 1.0, 120.0, 6.0, 0.0),
+    ("16 32x32 wide", 16.0, 1.0, 2.0, 2.0, 1.0, 232.0, 3.0, 0.0),
+    ("16 16x32", 16.0, 1.0, 1.0, 2.0, 4.0, 340.0, 4.0, 0.0),
     ("16 16x16 half", 16.0, 0.0, 1.0, 1.0, 4.0, 208.0, 8.0, 0.0),
     // Before its larger fellow: an H200 took 30 instead of 36 µs.
     ("16 32x32 of 4 half", 16.0, 0.0, 2.0, 2.0, 1.0, 108.0, 5.0, 1.0),
     ("16 32x32 half", 16.0, 0.0, 2.0, 2.0, 2.0, 108.0, 5.0, 0.0),
+    ("16 32x32 wide half", 16.0, 0.0, 2.0, 2.0, 1.0, 232.0, 3.0, 1.0),
+    ("16 16x32 half", 16.0, 0.0, 1.0, 2.0, 4.0, 340.0, 4.0, 0.0),
     ("8 by shape", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0, 0.0),
     ("8 16x16", 8.0, 1.0, 2.0, 2.0, 1.0, 240.0, 8.0, 0.0),
     ("8 16x16 of 8", 8.0, 1.0, 2.0, 2.0, 2.0, 240.0, 8.0, 0.0),
     ("8 32x32", 8.0, 1.0, 4.0, 4.0, 1.0, 128.0, 6.0, 0.0),
+    ("8 16x32", 8.0, 1.0, 2.0, 4.0, 1.0, 160.0, 6.0, 0.0),
+    ("8 8x16", 8.0, 1.0, 1.0, 2.0, 4.0, 340.0, 8.0, 0.0),
     ("8 16x16 of 4 half", 8.0, 0.0, 2.0, 2.0, 1.0, 240.0, 8.0, 1.0),
     ("8 16x16 half", 8.0, 0.0, 2.0, 2.0, 2.0, 240.0, 8.0, 0.0),
-    ("8 32x32 half", 8.0, 0.0, 4.0, 4.0, 1.0, 128.0, 6.0, 0.0)
+    ("8 32x32 half", 8.0, 0.0, 4.0, 4.0, 1.0, 128.0, 6.0, 0.0),
+    ("8 16x32 half", 8.0, 0.0, 2.0, 4.0, 1.0, 160.0, 6.0, 1.0),
+    ("8 8x16 half", 8.0, 0.0, 1.0, 2.0, 4.0, 340.0, 8.0, 0.0)
 );
 
 /// Matrices that are added one after the other in the matrix unit, which loses up to 1.4e-8 of the sum with each (an H200).
@@ -113,7 +121,8 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
         // fifths of it are pixels, and few channels leave most of a matrix empty.
         let tiled = (params.images * params.image_tiles) as usize;
         let pixels = geometry.output[..3].iter().product::<usize>();
-        let pays = tiled >= 4 && 5 * pixels >= 2 * params.blocks as usize * tiled * side && params.taps <= 9;
+        let least = if geometry.convolution.stride > 1 { 3 } else { 4 };
+        let pays = tiled >= least && 5 * pixels >= 2 * params.blocks as usize * tiled * side && params.taps <= 9;
         if by_shape && !(pays && (channels >= 8 || geometry.output[3] <= 16)) {
             return None;
         }
@@ -135,7 +144,9 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
 fn cases() -> Vec<Case> {
     let fits = |g: &Geometry| {
         let seen = Seen::of(g, false);
-        seen.is_some_and(|seen| [8, 16].iter().all(|&side| seen.shared_out(side, 5, 108).is_some()))
+        seen.is_some_and(|seen| {
+            [(8, 5), (16, 3)].iter().all(|&(side, tiles)| seen.shared_out(side, tiles, 108).is_some())
+        })
     };
     let rounded = conv2d_weight_grad::cases_of(fits, cooperative::rounded);
     halo::both(conv2d_weight_grad::cases_of(fits, Array::clone), rounded)
@@ -156,13 +167,19 @@ mod tests {
 
     #[test]
     fn the_shape_chooses_blocks_and_parts() {
-        let of = |row| {
-            let forms = Variants { kernels: [(SHADER.name, 0)].into(), ..Variants::default() };
+        let with = |row, half| {
+            let forms = Variants { kernels: [(SHADER.name, 0)].into(), half, ..Variants::default() };
             let plan = plan(&forms, &of_row(row), 1024).unwrap();
             (VARIANTS[plan.variant].name, plan.params.band, plan.grid)
         };
+        let of = |row| with(row, false);
         assert_eq!(of([512, 32, 32, 16, 3, 3, 16, 1, 1]), ("16 16x16", 4, [1, 1, 132]));
         assert_eq!(of([512, 16, 16, 32, 3, 3, 32, 1, 1]), ("16 32x32", 4, [1, 1, 132]));
         assert_eq!(of([512, 8, 8, 64, 3, 3, 64, 1, 1]), ("16 32x32", 8, [2, 2, 33]));
+        assert_eq!(with([512, 32, 32, 16, 3, 3, 16, 1, 1], true), ("16 16x16 half", 4, [1, 1, 264]));
+        assert_eq!(with([512, 16, 16, 32, 3, 3, 32, 1, 1], true), ("16 32x32 of 4 half", 4, [1, 1, 264]));
+        // Stride 2: four planes of the image.
+        assert_eq!(of([512, 32, 32, 16, 3, 3, 32, 2, 1]), ("16 16x32", 4, [1, 1, 132]));
+        assert_eq!(with([512, 16, 16, 32, 3, 3, 64, 2, 1], true), ("16 32x32 wide half", 4, [1, 2, 132]));
     }
 }

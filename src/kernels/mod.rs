@@ -286,7 +286,7 @@ pub mod shared {
     pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
     /// Bands of images in workgroup memory and factors in two halves: `image_batch`, `put_image`, `first_position`, `add_product`.
     pub const BAND: &str = include_str!("../../shaders/shared/band.wgsl");
-    /// Convolutions of stride 1 on cooperative matrices, an image's part in workgroup memory: `halo`.
+    /// Convolutions on cooperative matrices, an image's part in workgroup memory: `halo`.
     pub const HALO: &str = include_str!("../../shaders/shared/halo.wgsl");
     /// Folds of column sums over a workgroup: `fold_columns`.
     pub const COLUMNS: &str = include_str!("../../shaders/shared/columns.wgsl");

@@ -7,9 +7,9 @@ use crate::base::compare::{Tolerance, compare};
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
 
-/// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the second of those that forms by
+/// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the last two of those that forms by
 /// bands of lines take.
-const CONVOLUTIONS: [&str; 2] = ["3x13x11x20-24,k3,s1,p1", "3x14x14x28-28,k3,s1,p1"];
+const CONVOLUTIONS: [&str; 3] = ["3x13x11x20-24,k3,s1,p1", "3x14x14x28-28,k3,s1,p1", "3x15x13x28-30,k3,s2,p1"];
 const MATRICES: [&str; 4] = ["70x50x40", "70x50x40,ta", "70x50x40,tb", "70x50x40,ta,tb"];
 
 /// A form's work beside that of the dispatches whose place it takes.
