@@ -71,7 +71,7 @@ struct Batch {
 
 /// A plain step (forward, backward, update), then meta steps with the generator's update: exact, exact with
 /// recomputation, finite differences, entropy alone. Timed in turns, so that a busy machine slows all. A step's memory is
-/// all that it had allocated: batch, weights, gradients, the optimizer's buffers and what the plan keeps in between.
+/// all that it takes: batch, weights, gradients, the optimizer's buffers, what the plan keeps in between and textures of inputs.
 ///
 /// # Errors
 /// When the adapter has no room, or fails.
@@ -163,7 +163,7 @@ fn batch(engine: &Engine, phase: Phase, rows: usize) -> Result<Batch> {
 }
 
 fn plain(engine: &Engine, net: &Vgg, rows: usize) -> Result<Timed> {
-    let before = engine.allocated();
+    let before = engine.tensor_bytes();
     let Batch { mut b, mut placed, images, labels, .. } = batch(engine, Phase::Train { update: true }, rows)?;
     let features = net.features(&mut b, images)?;
     let logits = b.linear("primary", features, HIERARCHY.len())?;
@@ -179,7 +179,7 @@ fn plain(engine: &Engine, net: &Vgg, rows: usize) -> Result<Timed> {
 }
 
 fn meta(engine: &Engine, net: &Vgg, rows: usize, hessian: Hessian, recompute: bool) -> Result<Timed> {
-    let before = engine.allocated();
+    let before = engine.tensor_bytes();
     let Batch { mut b, mut placed, images, labels, rate } = batch(engine, Phase::Train { update: false }, rows)?;
     let auxiliary: usize = HIERARCHY.iter().sum();
     let multitask = |b: &mut Builder| {
@@ -226,7 +226,8 @@ fn finish(
     let mut recording = executor.recording().clone();
     optimizer.record(engine, &mut recording, network, store.flat(), 1.0, &step)?;
     let program = Program::new(engine, &recording)?;
-    let bytes = engine.allocated() - before;
+    // Programs share textures: each step counts those that it reads.
+    let bytes = engine.tensor_bytes() - before + program.texture_bytes();
     Ok(Timed {
         name: "plain training step",
         bars: Bars::default(),

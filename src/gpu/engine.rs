@@ -206,7 +206,12 @@ impl Engine {
     pub fn allocated(&self) -> u64 {
         let textures = self.textures.lock().unwrap_or_else(PoisonError::into_inner);
         let inputs: u64 = textures.iter().filter_map(Weak::upgrade).map(|texture| texels::bytes(&texture)).sum();
-        self.allocated.load(Ordering::Relaxed) + inputs
+        self.tensor_bytes() + inputs
+    }
+
+    /// Bytes of all tensors made so far.
+    pub fn tensor_bytes(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
     }
 
     /// Bytes that may still be allocated, as far as anybody can tell before trying.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use super::texels::{Plan, UPDATED};
+use super::texels::{Plan, UPDATED, bytes};
 use super::trace::Stamps;
 use super::{Access, Build, Dispatch, Engine, Places, Recording, readback};
 use crate::base::{Error, Result};
@@ -163,6 +163,11 @@ impl Program {
     /// Before which dispatches inputs are copied into textures, in order, one a copy.
     pub fn copies(&self) -> Vec<usize> {
         self.0.texels.copies.iter().map(|copy| copy.at).collect()
+    }
+
+    /// Bytes of the textures that its inputs are read from; other programs may use them too.
+    pub fn texture_bytes(&self) -> u64 {
+        self.0.textures.iter().map(|texture| bytes(texture)).sum()
     }
 
     /// Whether both are handles of one program.
