@@ -1,6 +1,6 @@
 //! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18 and of a layer that no cache holds:
-//! bytes a second, and the share of a copy's rate; on a GPU, whose caches may hold these shapes, also that of a copy of the same
-//! shape. The copies and all kernels are timed in turns, so that a busy machine slows all.
+//! bytes a second, and the share of a large copy's rate and of that of a copy of the same shape, which caches may hold and whose
+//! start counts as much. The copies and all kernels are timed in turns, so that a busy machine slows all.
 
 use super::clock::{Sampled, replays};
 use super::{Options, Row};
@@ -105,9 +105,7 @@ fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()>
         all.push(ready(engine, name, &shape, record)?);
         Ok(())
     };
-    if engine.info().device_type != wgpu::DeviceType::Cpu {
-        add(COPY, &|r| copy::record(r, &x, &out))?;
-    }
+    add(COPY, &|r| copy::record(r, &x, &out))?;
     add("relu", &|r| relu::record(r, &x, &out))?;
     add("relu_derivative", &|r| relu_derivative::record(r, &x, &u, &out))?;
     add("relu_derivative_sum", &|r| relu_derivative_sum::record(r, &x, &u, &residual, &out))?;
