@@ -89,6 +89,8 @@ fn at_work(
     usual.variants = choose::preferred(engine);
     (work.record)(&mut usual)?;
     let mut forms = Vec::new();
+    // Kernel and reason, and the variants.
+    let mut left_out: Vec<(&str, String, Vec<&str>)> = Vec::new();
     for (kernel, variant) in offered {
         let shader = kernel.shader;
         let mut recording = Recording::new();
@@ -103,7 +105,11 @@ fn at_work(
                 Some(other) => format!("takes the form {other} for {}", work.shape),
                 None => format!("has no form for {}", work.shape),
             };
-            found.left_out.push(format!("{} ({}): {why}", shader.name, shader.variants[*variant].name));
+            let own = shader.variants[*variant].name;
+            match left_out.iter_mut().find(|(name, reason, _)| *name == shader.name && *reason == why) {
+                Some((.., names)) => names.push(own),
+                None => left_out.push((shader.name, why, vec![own])),
+            }
             continue;
         };
         let cost = recording.dispatches.iter().filter(|d| is_form(d)).map(|d| d.cost).sum();
@@ -121,6 +127,8 @@ fn at_work(
         let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
         forms.push((Timed { measured, chosen }, program, times, Vec::new()));
     }
+    let lines = left_out.into_iter().map(|(name, why, names)| format!("{name} ({}): {why}", names.join(", ")));
+    found.left_out.extend(lines);
     for _ in 0..sampling.repeats {
         for (_, program, times, samples) in &mut forms {
             samples.push(timing::run(engine, program, 0..program.len(), *times)? / *times as f64);
