@@ -164,15 +164,29 @@ fn add(at: u32, high_weight: Right, low_weight: Right, sum: Sum) -> Sum {
     return coopMultiplyAdd(whole, high_weight, sum);
 }
 
-// A tile's sum with the products of a tap added; `position` is the tile's first, in vectors.
+// Whether a form has phases.
+fn phased() -> bool {
+    return TURNED && params.stride > 1u;
+}
+
+// The phase of a tap of the weights turned round: twice the parity of the lines that it meets, and that of the pixels.
+fn phase_of(t: u32) -> u32 {
+    return (t / 3u + 1u) % 2u * 2u + (t % 3u + 1u) % 2u;
+}
+
+// A tile's sum with the products of a tap added, if it is of the phase; `position` is the tile's first, in vectors.
 fn add_tap(
     t: u32,
+    phase: u32,
     position: u32,
     part: Part,
     high_weights: ptr<function, Weights>,
     low_weights: ptr<function, Weights>,
     sum: Sum,
 ) -> Sum {
+    if phased() && phase_of(t) != phase {
+        return sum;
+    }
     let at = position + shift_of(part.first_tap + t);
     let next = add(at, (*high_weights)[t], (*low_weights)[t], sum);
     if STEPS > 1u {
@@ -181,53 +195,8 @@ fn add_tap(
     return next;
 }
 
-// With split factors of one part the scales are taken out on the way out; sums of more are added where they end.
-fn begun(total: Sum) -> Sum {
-    if SPLIT {
-        return Sum();
-    }
-    return total;
-}
-
-fn ended(sum: Sum, part: Part, unscale: f32, total: Sum) -> Sum {
-    if SPLIT && part.count > 1u {
-        return total + sum * unscale;
-    }
-    return sum;
-}
-
-// Where a subgroup's channels of a tile begin.
-fn start_of(tile: u32, rank: Rank) -> u32 {
-    return first_position(tile) * LINE + rank.share * STEPS * QUADS;
-}
-
-// A tile's total with a part's products added.
+// A tile's total with a part's products of a phase added. With split factors of one part the scales are taken out on the way out.
 fn product(
-    tile: u32,
-    part: Part,
-    rank: Rank,
-    unscale: f32,
-    high_weights: ptr<function, Weights>,
-    low_weights: ptr<function, Weights>,
-    total: Sum,
-) -> Sum {
-    let position = start_of(tile, rank);
-    var sum = begun(total);
-    // Written out, because matrices stay in registers only where their places are known beforehand.
-    sum = add_tap(0u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(1u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(2u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(3u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(4u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(5u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(6u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(7u, position, part, high_weights, low_weights, sum);
-    sum = add_tap(8u, position, part, high_weights, low_weights, sum);
-    return ended(sum, part, unscale, total);
-}
-
-// The same of one phase, twice the line's parity and the pixel's; taps are those of the weights turned round.
-fn phase_product(
     phase: u32,
     tile: u32,
     part: Part,
@@ -237,23 +206,25 @@ fn phase_product(
     low_weights: ptr<function, Weights>,
     total: Sum,
 ) -> Sum {
-    let position = start_of(tile, rank);
-    var sum = begun(total);
-    if phase == 0u {
-        sum = add_tap(4u, position, part, high_weights, low_weights, sum);
-    } else if phase == 1u {
-        sum = add_tap(3u, position, part, high_weights, low_weights, sum);
-        sum = add_tap(5u, position, part, high_weights, low_weights, sum);
-    } else if phase == 2u {
-        sum = add_tap(1u, position, part, high_weights, low_weights, sum);
-        sum = add_tap(7u, position, part, high_weights, low_weights, sum);
-    } else {
-        sum = add_tap(0u, position, part, high_weights, low_weights, sum);
-        sum = add_tap(2u, position, part, high_weights, low_weights, sum);
-        sum = add_tap(6u, position, part, high_weights, low_weights, sum);
-        sum = add_tap(8u, position, part, high_weights, low_weights, sum);
+    let position = first_position(tile) * LINE + rank.share * STEPS * QUADS;
+    var sum = Sum();
+    if !SPLIT {
+        sum = total;
     }
-    return ended(sum, part, unscale, total);
+    // Written out, because matrices stay in registers only where their places are known beforehand.
+    sum = add_tap(0u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(1u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(2u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(3u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(4u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(5u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(6u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(7u, phase, position, part, high_weights, low_weights, sum);
+    sum = add_tap(8u, phase, position, part, high_weights, low_weights, sum);
+    if SPLIT && part.count > 1u {
+        return total + sum * unscale;
+    }
+    return sum;
 }
 
 // The sums in `sums`, a matrix of each subgroup, stored by all lanes: of BELOW tiles from `first_tile` on, and of a phase, where there
@@ -295,7 +266,10 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
     let tiles = params.images * params.image_tiles;
     let image_count = params.images * params.image_positions * VECTORS;
-    let phases = TURNED && params.stride > 1u;
+    let phases = phased();
+    // From a sum to the next: tiles, or the phases of one.
+    let next = select(BELOW, 0u, phases);
+    let phase = u32(phases);
     let round = select(DOWN, 1u, phases) * BELOW; // tiles
     // Whether all subgroups have as many tiles a round: then nothing comes between their products.
     let whole = tiles % round == 0u;
@@ -411,25 +385,18 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             // One round where there are more parts than one: then sums stay in registers till the last.
             for (var base = 0u; base < tiles; base += round) {
                 let tile = base + rank.below;
-                if phases {
-                    if whole || tile < tiles {
-                        s0 = phase_product(0u, tile, part, rank, unscale, &high_weights, &low_weights, s0);
-                        s1 = phase_product(1u, tile, part, rank, unscale, &high_weights, &low_weights, s1);
-                        s2 = phase_product(2u, tile, part, rank, unscale, &high_weights, &low_weights, s2);
-                        s3 = phase_product(3u, tile, part, rank, unscale, &high_weights, &low_weights, s3);
-                    }
-                } else if whole || tile < tiles {
-                    s0 = product(tile, part, rank, unscale, &high_weights, &low_weights, s0);
+                if whole || tile < tiles {
+                    s0 = product(0u, tile, part, rank, unscale, &high_weights, &low_weights, s0);
                 }
-                if !phases && DOWN > 1u && (whole || tile + BELOW < tiles) {
-                    s1 = product(tile + BELOW, part, rank, unscale, &high_weights, &low_weights, s1);
+                if (phases || DOWN > 1u) && (whole || tile + next < tiles) {
+                    s1 = product(phase, tile + next, part, rank, unscale, &high_weights, &low_weights, s1);
                 }
-                if !phases && DOWN > 2u {
-                    if whole || tile + 2u * BELOW < tiles {
-                        s2 = product(tile + 2u * BELOW, part, rank, unscale, &high_weights, &low_weights, s2);
+                if phases || DOWN > 2u {
+                    if whole || tile + 2u * next < tiles {
+                        s2 = product(2u * phase, tile + 2u * next, part, rank, unscale, &high_weights, &low_weights, s2);
                     }
-                    if whole || tile + 3u * BELOW < tiles {
-                        s3 = product(tile + 3u * BELOW, part, rank, unscale, &high_weights, &low_weights, s3);
+                    if whole || tile + 3u * next < tiles {
+                        s3 = product(3u * phase, tile + 3u * next, part, rank, unscale, &high_weights, &low_weights, s3);
                     }
                 }
                 if !last {
@@ -441,20 +408,19 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                 coopStoreT(s0, &sums[own], QUADS);
                 store_sums(block, base, tiles, 0u, first_column, scale, lane);
                 s0 = Sum();
-                let next = select(BELOW, 0u, phases); // from a sum's tiles to those of the next
                 if (phases || DOWN > 1u) && base + next < tiles {
                     coopStoreT(s1, &sums[own], QUADS);
-                    store_sums(block, base + next, tiles, u32(phases), first_column, scale, lane);
+                    store_sums(block, base + next, tiles, phase, first_column, scale, lane);
                     s1 = Sum();
                 }
                 if (phases || DOWN > 2u) && base + 2u * next < tiles {
                     coopStoreT(s2, &sums[own], QUADS);
-                    store_sums(block, base + 2u * next, tiles, 2u * u32(phases), first_column, scale, lane);
+                    store_sums(block, base + 2u * next, tiles, 2u * phase, first_column, scale, lane);
                     s2 = Sum();
                 }
                 if (phases || DOWN > 2u) && base + 3u * next < tiles {
                     coopStoreT(s3, &sums[own], QUADS);
-                    store_sums(block, base + 3u * next, tiles, 3u * u32(phases), first_column, scale, lane);
+                    store_sums(block, base + 3u * next, tiles, 3u * phase, first_column, scale, lane);
                     s3 = Sum();
                 }
             }
