@@ -168,10 +168,10 @@ fn conv2d_column(
                 Channel(vec4(a.z, b.z, c.z, d.z), vec4(e.z, f.z, g.z, h.z), vec2(i.z, j.z)),
                 Channel(vec4(a.w, b.w, c.w, d.w), vec4(e.w, f.w, g.w, h.w), vec2(i.w, j.w)),
             );
-            let column = select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
-            add_block(0u, w0, w1, column, window);
+            let places = tap() * select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
+            add_block(0u, w0, w1, places, window);
             if WIDE {
-                add_block(16u, w2, w3, column, window);
+                add_block(16u, w2, w3, places, window);
             }
         }
     }

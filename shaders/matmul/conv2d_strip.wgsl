@@ -30,7 +30,7 @@ override STRIDE: u32 = 1u;
 override TURNED: bool = false;
 override WIDE: bool = false;
 override SHORT: bool = false;  // whether strips have 2 rows, for images that would leave half of 4 empty
-override SINGLE: bool = false; // whether x has one channel: its pads are left alone
+override CHANNELS: u32 = 4u;   // 1 or 3 where x has as many channels: its pads are left alone
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
@@ -102,14 +102,6 @@ fn column_of(strip: Strip, kx: u32, k: u32) -> Column {
     return s;
 }
 
-// 4 input channels under 4 rows of outputs.
-struct Four {
-    x: Taps,
-    y: Taps,
-    z: Taps,
-    w: Taps,
-}
-
 // Of a strip, or, where SHORT, of two.
 fn four_of(strip: Strip, beside: Strip, kx: u32, k: u32) -> Four {
     let s = column_of(strip, kx, k);
@@ -128,42 +120,6 @@ fn four_of(strip: Strip, beside: Strip, kx: u32, k: u32) -> Four {
         taps_of(s.a.z, s.b.z, s.c.z, s.d.z, s.e.z, s.f.z, s.g.z, s.h.z, s.i.z),
         taps_of(s.a.w, s.b.w, s.c.w, s.d.w, s.e.w, s.f.w, s.g.w, s.h.w, s.i.w),
     );
-}
-
-// What a lane's strips see.
-struct Window {
-    first: Four,
-    second: Four,
-}
-
-struct Pair {
-    first: vec4<f32>,
-    second: vec4<f32>,
-}
-
-// The sums of an output + 3 taps of one inner step.
-fn add_taps(sum: Pair, a: Taps, b: Taps, top: f32, middle: f32, bottom: f32) -> Pair {
-    var s = sum;
-    s.first = fma(a.a, vec4(top), s.first);
-    s.second = fma(b.a, vec4(top), s.second);
-    s.first = fma(a.b, vec4(middle), s.first);
-    s.second = fma(b.b, vec4(middle), s.second);
-    s.first = fma(a.c, vec4(bottom), s.first);
-    s.second = fma(b.c, vec4(bottom), s.second);
-    return s;
-}
-
-// Adds 3 taps of 4 inner steps (x, y, z, w) to an output.
-fn add_output(n: u32, x: Window, top: vec4<f32>, middle: vec4<f32>, bottom: vec4<f32>) {
-    var s = Pair(sums[2u * n], sums[2u * n + 1u]);
-    s = add_taps(s, x.first.x, x.second.x, top.x, middle.x, bottom.x);
-    if !SINGLE {
-        s = add_taps(s, x.first.y, x.second.y, top.y, middle.y, bottom.y);
-        s = add_taps(s, x.first.z, x.second.z, top.z, middle.z, bottom.z);
-        s = add_taps(s, x.first.w, x.second.w, top.w, middle.w, bottom.w);
-    }
-    sums[2u * n] = s.first;
-    sums[2u * n + 1u] = s.second;
 }
 
 // A row of a strip, whose sums are the parts `part` from `at` on.
@@ -215,10 +171,10 @@ fn conv2d_strip(
         let w3 = weights_at(k, n + 4u, 1u, lane);
         for (var kx = 0u; kx < 3u; kx++) {
             let window = Window(four_of(a, c, kx, k), four_of(b, d, kx, k));
-            let column = select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
-            add_block(0u, w0, w1, column, window);
+            let places = tap() * select(vec3(kx, 3u + kx, 6u + kx), vec3(8u - kx, 5u - kx, 2u - kx), TURNED);
+            add_block(0u, w0, w1, places, window);
             if WIDE {
-                add_block(16u, w2, w3, column, window);
+                add_block(16u, w2, w3, places, window);
             }
         }
     }

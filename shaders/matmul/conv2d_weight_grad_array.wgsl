@@ -34,7 +34,7 @@ struct Params {
 
 override STRIDE: u32 = 1u;
 override SHORT: bool = false;  // whether a line has at most 2 pixels: then two lines fill the place of 4 pixels
-override SINGLE: bool = false; // whether x has one channel: its pads are left alone
+override CHANNELS: u32 = 4u;   // 1 or 3 where x has as many channels: its pads are left alone
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
@@ -63,19 +63,14 @@ fn add_pixels(at: u32, p: Taps, d: vec4<f32>) {
     sums[at + 2u] = c;
 }
 
-// The 4 input channels.
-struct Four {
-    x: Taps,
-    y: Taps,
-    z: Taps,
-    w: Taps,
-}
-
+// One output and the input channels.
 fn add_output(n: u32, p: Four, d: vec4<f32>) {
     add_pixels(12u * n, p.x, d);
-    if !SINGLE {
+    if CHANNELS > 1u {
         add_pixels(12u * n + 3u, p.y, d);
         add_pixels(12u * n + 6u, p.z, d);
+    }
+    if CHANNELS > 3u {
         add_pixels(12u * n + 9u, p.w, d);
     }
 }

@@ -1,11 +1,5 @@
 // One channel under 4 neighbouring outputs as the three taps of a row or column of the kernel see it. Appended after a kernel
-// that declares STRIDE (conv2d_strip.wgsl, conv2d_weight_grad_array.wgsl).
-
-struct Taps {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-}
+// that declares STRIDE (conv2d_strip.wgsl, conv2d_weight_grad_array.wgsl), and with fours.wgsl.
 
 // From the 6 places under 4 outputs, or the 9 at stride 2.
 fn taps_of(p0: f32, p1: f32, p2: f32, p3: f32, p4: f32, p5: f32, p6: f32, p7: f32, p8: f32) -> Taps {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::product::{arrays, offered};
+use super::product::{ARRAYS, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
     batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums, batch_norm_stats,
-    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_column, conv2d_coop, conv2d_halo,
-    conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
+    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_column, conv2d_coop,
+    conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
     conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
     conv2d_winograd, copy, crop_taps, decode_augment, gradient_norm, grey_sums, matmul_coop, matmul_subgroup,
@@ -88,8 +88,8 @@ pub fn built_in(engine: &Engine) -> Variants {
         for shader in shaders {
             chosen.insert(shader.name, 0);
         }
-        for (shader, variant) in arrays(engine).into_iter().filter(|&form| offered(engine, form)) {
-            chosen.insert(shader.name, variant);
+        for shader in ARRAYS.into_iter().filter(|&shader| offered(engine, (shader, 0))) {
+            chosen.insert(shader.name, 0);
         }
     }
     if !software {
@@ -186,7 +186,7 @@ pub fn direct(engine: &Engine) -> Variants {
 /// [`built_in`] with every product in its direct form, whatever was set.
 pub fn direct_forms(engine: &Engine) -> Variants {
     let mut chosen = built_in(engine);
-    let others = [&conv2d_winograd::SHADER, &conv2d_column::SHADER, &conv2d_strip::SHADER];
+    let others = [&conv2d_winograd::SHADER, &conv2d_column::SHADER, &conv2d_strip::SHADER, &conv2d_array::SHADER];
     for shader in others.into_iter().chain(for_gpus(engine).into_iter().map(|(shader, _)| shader)) {
         chosen.kernels.remove(shader.name);
     }

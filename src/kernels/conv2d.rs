@@ -2,8 +2,8 @@
 
 use super::product::Product;
 use super::{
-    Case, Kernel, conv2d_coop, conv2d_halo, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd, halo, params,
-    shared,
+    Case, Kernel, conv2d_array, conv2d_coop, conv2d_halo, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_winograd,
+    halo, params, shared,
 };
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
@@ -165,6 +165,9 @@ pub fn record(recording: &mut Recording, x: &Tensor, w: &Tensor, convolution: Co
     }
     if forms.names(&conv2d_strip::SHADER) && conv2d_strip::fits(&geometry) {
         return conv2d_strip::record(recording, &geometry, [x, w, y], false);
+    }
+    if forms.names(&conv2d_array::SHADER) {
+        return conv2d_array::record(recording, &geometry, [x, w, y], false);
     }
     if let Some(recorded) = halo::record(recording, &conv2d_halo::SHADER, &forms, &geometry, [x, w, y]) {
         return recorded;

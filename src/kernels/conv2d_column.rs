@@ -9,7 +9,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_column",
     source: include_str!("../../shaders/matmul/conv2d_column.wgsl"),
-    shared: &[shared::PANEL, shared::THREE, shared::STRIP],
+    shared: &[shared::PANEL, shared::CONV, shared::BLOCK],
     params: size_of::<conv2d_winograd::Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[

@@ -4,7 +4,7 @@
 use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
-    Case, Kernel, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_strip, conv2d_input_grad_subgroup,
+    Case, Kernel, conv2d_array, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
     conv2d_input_grad_tiled, conv2d_strip, conv2d_winograd, halo, params, shared,
 };
 use crate::base::{Array, Result};
@@ -70,9 +70,8 @@ pub fn record(recording: &mut Recording, dy: &Tensor, w: &Tensor, convolution: C
     if forms.names(&conv2d_strip::SHADER) && conv2d_strip::turns(&geometry) {
         return conv2d_strip::record(recording, &geometry, [dy, w, dx], true);
     }
-    if forms.names(&conv2d_input_grad_strip::SHADER) && conv2d_input_grad_strip::fits(&geometry) {
-        let named = forms.index(&conv2d_input_grad_strip::SHADER);
-        return conv2d_input_grad_strip::record(recording, named, &geometry, [dy, w, dx]);
+    if forms.names(&conv2d_array::SHADER) {
+        return conv2d_array::record(recording, &geometry, [dy, w, dx], true);
     }
     if let Some(recorded) = halo::record(recording, &conv2d_input_grad_halo::SHADER, &forms, &geometry, [dy, w, dx]) {
         return recorded;

@@ -32,7 +32,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "conv2d_strip",
     source: include_str!("../../shaders/matmul/conv2d_strip.wgsl"),
-    shared: &[shared::WINDOWS, shared::PANEL, shared::THREE, shared::STRIP],
+    shared: &[shared::FOURS, shared::WINDOWS, shared::EIGHT, shared::PANEL, shared::CONV, shared::BLOCK],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[
@@ -48,8 +48,8 @@ pub static SHADER: Shader = Shader {
         Variant::subgroup("32 short turned", &[("SHORT", 1.0), ("TURNED", 1.0), ("WIDE", 1.0)]),
         Variant::subgroup("16 short stride 2", &[("SHORT", 1.0), ("STRIDE", 2.0)]),
         Variant::subgroup("32 short stride 2", &[("SHORT", 1.0), ("STRIDE", 2.0), ("WIDE", 1.0)]),
-        Variant::subgroup("16 of one channel", &[("SINGLE", 1.0)]),
-        Variant::subgroup("16 of one channel, stride 2", &[("SINGLE", 1.0), ("STRIDE", 2.0)]),
+        Variant::subgroup("16 of one channel", &[("CHANNELS", 1.0)]),
+        Variant::subgroup("16 of one channel, stride 2", &[("CHANNELS", 1.0), ("STRIDE", 2.0)]),
     ],
 };
 
@@ -72,13 +72,24 @@ pub(super) fn wide(outputs: usize) -> bool {
     outputs.div_ceil(16).is_multiple_of(2)
 }
 
-/// Whether strips of half of `rows` rows take the place of those of `rows`: where they compute at most three quarters as many.
-pub(super) fn short(height: usize, rows: usize) -> bool {
-    4 * height.next_multiple_of(rows / 2) <= 3 * height.next_multiple_of(rows)
+/// Whether strips of 2 rows take the place of those of 4: where they compute at most three quarters as many.
+fn short(height: usize) -> bool {
+    4 * height.next_multiple_of(2) <= 3 * height.next_multiple_of(4)
+}
+
+/// Groups for the outputs `[R, H, W, C]` by strips of 2 rows or of 4, each of 64 pixels.
+fn groups([rows, height, width, _]: [usize; 4], short: bool) -> usize {
+    let (down, together) = if short { (2, 32) } else { (4, 16) };
+    (rows * height.div_ceil(down) * width).div_ceil(together)
+}
+
+/// Pixels that are computed for a convolution of stride 1, those in vain with them.
+pub(super) fn computed(geometry: &Geometry) -> usize {
+    64 * groups(geometry.output, short(geometry.output[1]))
 }
 
 /// Parameters for a tensor that is read and one that is written, `(R, H, W, channels)` both.
-pub(super) fn params(input: [usize; 4], output: [usize; 4]) -> Params {
+fn params(input: [usize; 4], output: [usize; 4]) -> Params {
     Params {
         rows: input[0] as u32,
         height: input[1] as u32,
@@ -101,14 +112,12 @@ pub(super) fn record(
     let strided = geometry.convolution.stride == 2;
     let single = !turned && input[3] == 1;
     let wide = !single && wide(output[3]);
-    let short = !single && short(output[1], 4);
+    let short = !single && short(output[1]);
     let variant = match single {
         true => 12 + usize::from(strided),
         false => 6 * usize::from(short) + 2 * usize::from(turned) + 4 * usize::from(strided) + usize::from(wide),
     };
-    let (rows, together) = if short { (2, 32) } else { (4, 16) };
-    let strips = output[0] * output[1].div_ceil(rows) * output[2];
-    let [groups, folds] = fold(strips.div_ceil(together));
+    let [groups, folds] = fold(groups(output, short));
     let grid = [groups, output[3].div_ceil(if wide { 32 } else { 16 }) as u32, folds];
     let p = params(input, output);
     recording.dispatch_variant(&SHADER, variant, p, &[x, w, y], grid, geometry.cost())

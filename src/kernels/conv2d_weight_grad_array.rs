@@ -10,7 +10,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_array",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_array.wgsl"),
-    shared: &[shared::LINES, shared::WINDOWS, shared::PANEL],
+    shared: &[shared::LINES, shared::FOURS, shared::WINDOWS, shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[
@@ -18,8 +18,10 @@ pub static SHADER: Shader = Shader {
         Variant::subgroup("16 stride 2", &[("STRIDE", 2.0)]),
         Variant::subgroup("16 short", &[("SHORT", 1.0)]),
         Variant::subgroup("16 short stride 2", &[("SHORT", 1.0), ("STRIDE", 2.0)]),
-        Variant::subgroup("16 of one channel", &[("SINGLE", 1.0)]),
-        Variant::subgroup("16 of one channel, stride 2", &[("SINGLE", 1.0), ("STRIDE", 2.0)]),
+        Variant::subgroup("16 of one channel", &[("CHANNELS", 1.0)]),
+        Variant::subgroup("16 of one channel, stride 2", &[("CHANNELS", 1.0), ("STRIDE", 2.0)]),
+        Variant::subgroup("16 of three channels", &[("CHANNELS", 3.0)]),
+        Variant::subgroup("16 of three channels, stride 2", &[("CHANNELS", 3.0), ("STRIDE", 2.0)]),
     ],
 };
 
@@ -33,8 +35,11 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
 
 /// The variant for a shape.
 pub(super) fn variant(geometry: &Geometry) -> usize {
-    let [single, short] = [geometry.input[3] == 1, geometry.output[2] <= 2];
-    let kind = if single { 4 } else { 2 * usize::from(short) };
+    let kind = match geometry.input[3] {
+        1 => 4,
+        3 => 6,
+        _ => 2 * usize::from(geometry.output[2] <= 2),
+    };
     kind + usize::from(geometry.convolution.stride == 2)
 }
 

@@ -31,7 +31,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "conv2d_winograd",
     source: include_str!("../../shaders/matmul/conv2d_winograd.wgsl"),
-    shared: &[shared::PANEL, shared::THREE],
+    shared: &[shared::PANEL, shared::CONV],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     // In pairs, forward and for the gradient: the call chooses between the two. The first pair is for images of at most 8 columns;
@@ -59,22 +59,22 @@ fn blocks(geometry: &Geometry) -> [usize; 2] {
 
 /// The shader to record where the variants name it: `conv2d_column` before this one. If they also name
 /// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast; if they name
-/// `conv2d_strip`, three quarters of what it fills of its strips.
+/// `conv2d_strip`, which takes an eighth longer for a pixel, blocks may compute no more than an eighth more of them.
 pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Shader> {
-    let [_, height, width, _] = geometry.input;
-    let filled = (height * width) as f64 / (64 * blocks(geometry).iter().product::<usize>()) as f64;
-    let least = if forms.names(&conv2d_strip::SHADER) {
-        0.75 * height as f64 / height.next_multiple_of(4) as f64
+    let [rows, height, width, _] = geometry.input;
+    let computed = rows * 64 * blocks(geometry).iter().product::<usize>();
+    let most = if forms.names(&conv2d_strip::SHADER) {
+        conv2d_strip::computed(geometry) * 9 / 8
     } else if forms.names(&conv2d_subgroup::SHADER) {
-        0.5
+        2 * rows * height * width
     } else {
-        0.0
+        usize::MAX
     };
     // Both of those have variants for one channel, which need a third of the products.
     let others = forms.names(&conv2d_strip::SHADER) || forms.names(&conv2d_subgroup::SHADER);
     let single = geometry.input[3] == 1 && others;
     let shader = [&conv2d_column::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
-    (fits(geometry) && filled >= least && !single).then_some(shader)
+    (fits(geometry) && computed <= most && !single).then_some(shader)
 }
 
 /// Records `y = x ∗ w` by the shader that is [`taken`], or, where `turned`, the input gradient `y` of an upstream
@@ -114,4 +114,24 @@ pub(super) fn record(
 pub(super) fn cases() -> Vec<Case> {
     let gradient = conv2d_input_grad::cases_of(fits, Array::clone);
     conv2d::cases_of(fits, Array::clone).into_iter().chain(gradient).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_give_way_to_strips_where_they_compute_more() {
+        let shaders = [&conv2d_column::SHADER, &conv2d_strip::SHADER, &conv2d_subgroup::SHADER];
+        let forms = Variants { kernels: shaders.map(|s| (s.name, 0)).into_iter().collect(), ..Variants::default() };
+        let blocks = |[rows, side, channels]: [usize; 3]| {
+            let geometry = conv2d::of_row([rows, side, side, channels, 3, 3, 64, 1, 1]);
+            taken(&forms, &geometry).is_some()
+        };
+        // What they fill, and images of 7 x 7 that are too few for whole groups of strips.
+        assert!([[32, 32, 16], [32, 8, 64], [4, 56, 64], [4, 7, 512]].into_iter().all(blocks));
+        assert!(![[4, 28, 128], [4, 14, 256], [4, 13, 384], [8, 7, 512], [16, 4, 512]].into_iter().any(blocks));
+        // One channel has a strip of its own.
+        assert!(!blocks([32, 32, 1]));
+    }
 }

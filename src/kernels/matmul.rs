@@ -113,7 +113,7 @@ pub fn record(
             let halves = a.dtype == DType::F16 && b.dtype == DType::F16;
             let tile = tile::choose(shader, forms.index(shader) / 4 * 4 + form, 4, [rows, columns], 1, halves);
             (shader, tile.variant, [tile.rows, tile.columns])
-        } else if forms.names(&matmul_column::SHADER) && (large || !subgroup) {
+        } else if forms.names(&matmul_column::SHADER) {
             (&matmul_column::SHADER, form, matmul_column::TILE)
         } else if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
             (&matmul_wide::SHADER, form, matmul_wide::TILE)

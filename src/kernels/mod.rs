@@ -35,6 +35,7 @@ pub mod colour_jitter;
 pub mod columns;
 pub mod conditional;
 pub mod conv2d;
+pub mod conv2d_array;
 pub mod conv2d_column;
 pub mod conv2d_coop;
 pub mod conv2d_halo;
@@ -42,7 +43,6 @@ pub mod conv2d_halo_stats;
 pub mod conv2d_input_grad;
 pub mod conv2d_input_grad_coop;
 pub mod conv2d_input_grad_halo;
-pub mod conv2d_input_grad_strip;
 pub mod conv2d_input_grad_subgroup;
 pub mod conv2d_input_grad_tiled;
 pub mod conv2d_strip;
@@ -167,6 +167,7 @@ pub static REGISTRY: &[Kernel] = &[
     colour_jitter::KERNEL,
     conditional::KERNEL,
     conv2d::KERNEL,
+    conv2d_array::KERNEL,
     conv2d_column::KERNEL,
     conv2d_coop::KERNEL,
     conv2d_halo::KERNEL,
@@ -174,7 +175,6 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_input_grad::KERNEL,
     conv2d_input_grad_coop::KERNEL,
     conv2d_input_grad_halo::KERNEL,
-    conv2d_input_grad_strip::KERNEL,
     conv2d_input_grad_subgroup::KERNEL,
     conv2d_input_grad_tiled::KERNEL,
     conv2d_strip::KERNEL,
@@ -260,6 +260,10 @@ pub mod shared {
     pub const PANEL: &str = include_str!("../../shaders/shared/panel.wgsl");
     /// Panels that 8 lanes loaded together: `panel_of_lanes`, `columns_of_lanes`.
     pub const LANES: &str = include_str!("../../shaders/shared/lanes.wgsl");
+    /// 4 channels under 4 outputs: `Taps`, `Four`.
+    pub const FOURS: &str = include_str!("../../shaders/shared/fours.wgsl");
+    /// Sums of 8 outputs of a lane in an array: `Window`, `add_output`.
+    pub const EIGHT: &str = include_str!("../../shaders/shared/eight.wgsl");
     /// A channel as three taps see it: `Taps`, `taps_of`, `taps_of_two`.
     pub const WINDOWS: &str = include_str!("../../shaders/shared/windows.wgsl");
     /// Slots, lines and panels of the weight gradients with 3 taps a row: `slot_of`, `places`, `panel_of_halves`.
@@ -306,10 +310,10 @@ pub mod shared {
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
     /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
     pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
-    /// Convolutions of 3 x 3 by strips, with their sums in an array: `load`, `add_block`, `outputs_of`.
-    pub const STRIP: &str = include_str!("../../shaders/shared/strip.wgsl");
-    /// Convolutions of 3 x 3 on subgroups: `pixel`, `weights_at`, `panel_of`, `store_pixel`.
-    pub const THREE: &str = include_str!("../../shaders/shared/three.wgsl");
+    /// Convolutions with their sums in an array: `load`, `add_block`, `outputs_of`.
+    pub const BLOCK: &str = include_str!("../../shaders/shared/block.wgsl");
+    /// Convolutions by Winograd's products or with their sums in an array: `pixel`, `weights_at`, `panel_of`, `store_pixel`.
+    pub const CONV: &str = include_str!("../../shaders/shared/conv.wgsl");
     /// Scores of optimal transport: `score`, `scaling_of`, `joined`.
     pub const TRANSPORT: &str = include_str!("../../shaders/shared/transport.wgsl");
     /// Views of a transformation set: `turned`, `colour_order`.

@@ -3,8 +3,8 @@
 
 use super::conv2d::{Convolution, Geometry};
 use super::{
-    conv2d, conv2d_column, conv2d_coop, conv2d_halo, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_halo,
-    conv2d_input_grad_strip, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup,
+    conv2d, conv2d_array, conv2d_column, conv2d_coop, conv2d_halo, conv2d_input_grad, conv2d_input_grad_coop,
+    conv2d_input_grad_halo, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup,
     conv2d_tiled, conv2d_weight_grad, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_halo,
     conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd, halo, matmul,
     matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, shared,
@@ -28,6 +28,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             conv2d_subgroup: 0,
             conv2d_winograd: 0,
             conv2d_column: 0,
+            conv2d_array: 0,
             conv2d_strip: 0,
             conv2d_tiled: 1 2 3 4 5 6,
             conv2d_halo: 1 2 3 4 5 6 7 8 9 10 11 12 14 15 16 17 18 19 20 21 22 23 24 25,
@@ -41,8 +42,8 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             conv2d_input_grad_subgroup: 0,
             conv2d_winograd: 0,
             conv2d_column: 0,
+            conv2d_array: 0,
             conv2d_strip: 0,
-            conv2d_input_grad_strip: 0 1,
             conv2d_input_grad_tiled: 1 2 3 4 5 6,
             conv2d_input_grad_halo: 1 2 3 4 5 6 7 8 9 10 11 12 14 15 16 17 18 19 20 21 22 23 24 25,
             conv2d_input_grad_coop: 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 17,
@@ -74,21 +75,14 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
     ),
 ];
 
-/// Forms that keep their sums in an array, with the variant for drivers that compile long ones quickly and the one for others.
-const ARRAYS: [(&Shader, [usize; 2]); 5] = [
-    (&conv2d_column::SHADER, [0, 0]),
-    (&conv2d_strip::SHADER, [0, 0]),
-    (&conv2d_input_grad_strip::SHADER, [1, 0]),
-    (&conv2d_weight_grad_array::SHADER, [0, 0]),
-    (&matmul_column::SHADER, [0, 0]),
+/// The forms that keep their sums in an array; the call chooses among the variants of each.
+pub(super) const ARRAYS: [&Shader; 5] = [
+    &conv2d_array::SHADER,
+    &conv2d_column::SHADER,
+    &conv2d_strip::SHADER,
+    &conv2d_weight_grad_array::SHADER,
+    &matmul_column::SHADER,
 ];
-
-/// The forms that keep their sums in an array, as an adapter takes them. Mesa 25 takes 10 to 13 s to compile strips by input of 32
-/// channels a lane, and 4 s for 16, which are 3 to 20 % slower there; Mesa 26 takes 2.7 and 1.7 s.
-pub(super) fn arrays(engine: &Engine) -> [(&'static Shader, usize); 5] {
-    let quick = adapter::mesa(engine.info()).is_none_or(|version| version >= 26);
-    ARRAYS.map(|(shader, variants)| (shader, variants[usize::from(!quick)]))
-}
 
 /// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
 /// 22.3 looks every element up lane by lane and compiles for half a minute.
@@ -131,18 +125,16 @@ pub fn needs((shader, variant): (&Shader, usize)) -> String {
 
 /// Whether a kernel keeps its sums in an array.
 pub(super) fn keeps_sums(kernel: &str) -> bool {
-    ARRAYS.iter().any(|(form, _)| form.name == kernel)
+    ARRAYS.iter().any(|form| form.name == kernel)
 }
 
 /// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps
-/// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing; and
-/// which variant of [`arrays`] suits it is known.
+/// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing.
 pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
     let software = engine.info().device_type == wgpu::DeviceType::Cpu;
     let tiled = shader.shared.iter().any(|part| [shared::TILE, shared::COOPERATIVE].contains(part));
     let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
-    let passed_over = arrays(engine).iter().any(|&(form, taken)| form.name == shader.name && variant != taken);
-    !(software && (tiled || wider || passed_over))
+    !(software && (tiled || wider))
 }
 
 /// Work that has several forms.

@@ -1,5 +1,5 @@
-// What the convolutions with 3 x 3 kernels on subgroups of 8 lanes share: loads of pixels and weights, and stores. Appended
-// after a kernel with conv2d_winograd.wgsl's bindings and TURNED, and with panel.wgsl.
+// What the convolutions by Winograd's products or with their sums in an array share: loads of pixels and weights, and stores.
+// Appended after a kernel with conv2d_winograd.wgsl's bindings and TURNED, and with panel.wgsl.
 
 // 4 channels of a pixel; zero outside the image. `image` is the index into x of the image's first vector.
 fn pixel(image: i32, iy: i32, ix: i32, c: u32) -> vec4<f32> {

@@ -1,6 +1,6 @@
-// What the convolutions with their sums in an array share (conv2d_column.wgsl, conv2d_strip.wgsl,
-// conv2d_input_grad_strip.wgsl): loads of pixels, products of a block of outputs, and what is stored. Appended after a kernel
-// with their bindings, `sums`, `Window` and `add_output`, and with panel.wgsl and three.wgsl.
+// What the convolutions with their sums in an array share (conv2d_array.wgsl, conv2d_column.wgsl, conv2d_strip.wgsl): loads of
+// pixels, products of a block of outputs, and what is stored. Appended after a kernel with their bindings, `sums`, `Window` and
+// `add_output`, and with panel.wgsl and conv.wgsl.
 
 // 4 channels of a pixel, from a place in x; zero in rows past `end`, and in row -1, which wraps round.
 fn load(place: i32, row: i32, end: u32) -> vec4<f32> {
@@ -8,7 +8,7 @@ fn load(place: i32, row: i32, end: u32) -> vec4<f32> {
     return select(vec4(0.0), x[select(0u, u32(place), inside)], inside);
 }
 
-// 4 outputs; t, m, l are the taps of a column, x to w the inner steps.
+// 4 outputs; t, m, l are three taps, x to w the inner steps.
 fn add_outputs(
     n: u32, x: Window,
     tx: vec4<f32>, ty: vec4<f32>, tz: vec4<f32>, tw: vec4<f32>,
@@ -21,12 +21,16 @@ fn add_outputs(
     add_output(n + 3u, x, vec4(tx.w, ty.w, tz.w, tw.w), vec4(mx.w, my.w, mz.w, mw.w), vec4(lx.w, ly.w, lz.w, lw.w));
 }
 
-// 16 outputs, whose weights lie from `first` and `second` on; `column` holds the taps from top to bottom.
-fn add_block(n: u32, first: u32, second: u32, column: vec3<u32>, x: Window) {
-    let tap = params.inner * 4u * ((params.outer + 3u) / 4u) * column;
-    let t = panel_of(w[first + tap.x], w[second + tap.x]);
-    let m = panel_of(w[first + tap.y], w[second + tap.y]);
-    let l = panel_of(w[first + tap.z], w[second + tap.z]);
+// Vectors of the weights of one tap.
+fn tap() -> u32 {
+    return params.inner * 4u * ((params.outer + 3u) / 4u);
+}
+
+// 16 outputs, whose weights lie from `first` and `second` on; `places` are those of the three taps behind these.
+fn add_block(n: u32, first: u32, second: u32, places: vec3<u32>, x: Window) {
+    let t = panel_of(w[first + places.x], w[second + places.x]);
+    let m = panel_of(w[first + places.y], w[second + places.y]);
+    let l = panel_of(w[first + places.z], w[second + places.z]);
     add_outputs(n, x, t.xa, t.ya, t.za, t.wa, m.xa, m.ya, m.za, m.wa, l.xa, l.ya, l.za, l.wa);
     add_outputs(n + 4u, x, t.xb, t.yb, t.zb, t.wb, m.xb, m.yb, m.zb, m.wb, l.xb, l.yb, l.zb, l.wb);
     add_outputs(n + 8u, x, t.xc, t.yc, t.zc, t.wc, m.xc, m.yc, m.zc, m.wc, l.xc, l.yc, l.zc, l.wc);
