@@ -42,33 +42,8 @@ const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 // Output n: the first 4 pixels at 2n, the second at 2n + 1.
 var<private> sums: array<vec4<f32>, 64>;
 
-// Pixels of y that have the same taps: all, or, where TURNED, every stride-th row and column from `start` on.
-struct Phase {
-    start: vec2<u32>,     // first row, first column
-    size: vec2<u32>,      // rows, columns
-    first_tap: vec2<u32>, // the first ky, kx that meet these pixels
-    taps: vec2<u32>,      // how many there are in each direction
-    place: vec2<i32>,     // row and column of x under the first tap at the first pixel
-}
-
+// The pixels of y that the group computes; `step` walks over their taps.
 var<private> here: Phase;
-
-fn phase_of(index: u32) -> Phase {
-    let size = vec2(params.out_height, params.out_width);
-    let kernel = vec2(params.kernel_height, params.kernel_width);
-    if !TURNED {
-        return Phase(vec2(0u), size, vec2(0u), kernel, vec2(-i32(params.padding)));
-    }
-    let start = vec2(index / params.stride, index % params.stride);
-    let first_tap = (start + params.padding) % params.stride;
-    return Phase(
-        start,
-        (max(size, start) - start + params.stride - 1u) / params.stride,
-        first_tap,
-        (max(kernel, first_tap) - first_tap + params.stride - 1u) / params.stride,
-        vec2<i32>((start + params.padding - first_tap) / params.stride),
-    );
-}
 
 fn tap_vectors() -> u32 {
     return params.inner;
@@ -83,13 +58,13 @@ fn counts(step: Step) -> bool {
     return step.y < here.taps.x && step.x < here.taps.y;
 }
 
-fn pixels() -> u32 {
-    return params.rows * here.size.x * here.size.y;
+fn pixels(phase: Phase) -> u32 {
+    return params.rows * phase.size.x * phase.size.y;
 }
 
 // Image, row and column of a pixel among those of the phase; past the last, that one's.
 fn pixel_of(index: u32) -> vec3<u32> {
-    let i = min(index, pixels() - 1u);
+    let i = min(index, pixels(here) - 1u);
     return vec3(i / here.size.y / here.size.x, i / here.size.y % here.size.x, i % here.size.y);
 }
 
@@ -155,14 +130,11 @@ fn weights_of(step: Step) -> u32 {
 }
 
 fn store(index: u32, n: u32, row: u32, at: u32) {
-    if index < pixels() {
+    if index < pixels(here) {
         let p = pixel_of(index);
         let i = here.start + p.yz * select(1u, params.stride, TURNED);
         let place = (p.x * params.out_height + i.x) * params.out_width + i.y;
-        store_pixel(place, n, outputs_of(row, at));
-        if WIDE && (n + 4u) * 4u < params.outer {
-            store_pixel(place, n + 4u, outputs_of(row, at + 32u));
-        }
+        store_outputs(place, n, row, at);
     }
 }
 
@@ -173,9 +145,15 @@ fn conv2d_array(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let index = group.x + group.z * groups.x;
-    here = phase_of(index % params.phases);
+    let size = vec2(params.out_height, params.out_width);
+    // Forward all pixels meet all taps.
+    var phase = Phase(vec2(0u), size, vec2(0u), vec2(params.kernel_height, params.kernel_width), vec2(-i32(params.padding)));
+    if TURNED {
+        phase = phase_of(index % params.phases, size);
+    }
+    here = phase;
     let block = index / params.phases * 64u;
-    if block >= pixels() {
+    if block >= pixels(phase) {
         return;
     }
     let first = block + lane;
@@ -189,7 +167,7 @@ fn conv2d_array(
     // A place that the compiler does not know: it keeps such an array in memory, and all is zero yet.
     sums[params.outer % 64u] = vec4(0.0);
     var step = first_step(0u);
-    for (; step.y < here.taps.x; step = next_step(step, 3u)) {
+    for (var k = 0u; k < phase.taps.x * phase.taps.y * params.inner; k += 3u) {
         let steps = Steps(step, next_step(step, 1u), next_step(step, 2u));
         let window = Window(four_of(upper, steps), four_of(lower, steps));
         let places = vec3(weights_of(steps.a), weights_of(steps.b), weights_of(steps.c));
@@ -197,6 +175,7 @@ fn conv2d_array(
         if WIDE {
             add_block(16u, w2, w3, places, window);
         }
+        step = next_step(step, 3u);
     }
     store(first, n, 0u, 0u);
     store(first + 8u, n, 1u, 0u);

@@ -96,10 +96,7 @@ fn add_output(n: u32, x: Window, top: vec4<f32>, middle: vec4<f32>, bottom: vec4
 fn store(r: u32, oy: u32, ox: u32, n: u32, row: u32, at: u32) {
     if oy < params.height && ox < params.width {
         let place = (r * params.height + oy) * params.width + ox;
-        store_pixel(place, n, outputs_of(row, at));
-        if WIDE && (n + 4u) * 4u < params.outer {
-            store_pixel(place, n + 4u, outputs_of(row, at + 32u));
-        }
+        store_outputs(place, n, row, at);
     }
 }
 

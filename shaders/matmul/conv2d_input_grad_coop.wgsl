@@ -40,7 +40,7 @@ fn conv2d_input_grad_coop(
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    let phase = phase_of(group.z);
+    let phase = phase_of(group.z, vec2(params.height, params.width));
     here = phase;
     let blocks = (params.channels + COLUMNS - 1u) / COLUMNS;
     let first = (group.x + group.y / blocks * groups.x) * ROWS;

@@ -34,67 +34,13 @@ struct Params {
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 
-// The pixels of a phase: every stride-th row and column from `start` on.
-struct Phase {
-    start: vec2<u32>,     // first row, first column
-    size: vec2<u32>,      // rows, columns
-    first_tap: vec2<u32>, // the first ky, kx that meet these pixels; the others follow a stride apart
-    place: vec2<i32>,     // oy, ox of the first pixel under the first tap
-}
-
-fn phase_of(index: u32) -> Phase {
-    let start = vec2(index / params.stride, index % params.stride);
-    let size = (max(vec2(params.height, params.width), start) - start + params.stride - 1u) / params.stride;
-    let first_tap = (start + params.padding) % params.stride;
-    return Phase(start, size, first_tap, vec2<i32>((start + params.padding - first_tap) / params.stride));
-}
-
-// Image offset in output pixels, and oy, ox under the first tap.
-fn corner(phase: Phase, pixel: u32) -> vec3<i32> {
-    let p = min(pixel, params.rows * phase.size.x * phase.size.y - 1u);
-    let i = vec2((p / phase.size.y) % phase.size.x, p % phase.size.y);
-    let r = p / (phase.size.x * phase.size.y);
-    return vec3(i32(r * params.out_height * params.out_width), phase.place + vec2<i32>(i));
-}
-
-// Index into dy of the first outputs under the j-th tap in each direction, or -1 outside.
-fn tap(corner: vec3<i32>, j: vec2<u32>) -> i32 {
-    let oy = corner.y - i32(j.x);
-    let ox = corner.z - i32(j.y);
-    let inside = oy >= 0 && oy < i32(params.out_height) && ox >= 0 && ox < i32(params.out_width);
-    return select(-1, (corner.x + oy * i32(params.out_width) + ox) * i32(params.outputs), inside);
-}
-
-// 4 outputs of a pixel; zero outside.
-fn pixel(tap: i32, n: u32) -> vec4<f32> {
-    return dy[u32(max(tap, 0)) + n] * select(0.0, 1.0, tap >= 0);
-}
-
-// Channels past C are pads and stay zero.
-fn masked(value: vec4<f32>, c: u32) -> vec4<f32> {
-    return select(vec4(0.0), value, vec4(c) + vec4(0u, 1u, 2u, 3u) < vec4(params.channels));
-}
-
-fn store(phase: Phase, pixel: u32, c: u32, sums: Sums) {
-    if pixel >= params.rows * phase.size.x * phase.size.y {
-        return;
-    }
-    let i = vec2((pixel / phase.size.y) % phase.size.x, pixel % phase.size.y) * params.stride + phase.start;
-    let r = pixel / (phase.size.x * phase.size.y);
-    let at = (((r * params.height + i.x) * params.width + i.y) * ((params.channels + 3u) / 4u)) + c / 4u;
-    dx[at] = masked(sums.a, c);
-    if c + 4u < params.channels { dx[at + 1u] = masked(sums.b, c + 4u); }
-    if c + 8u < params.channels { dx[at + 2u] = masked(sums.c, c + 8u); }
-    if c + 12u < params.channels { dx[at + 3u] = masked(sums.d, c + 12u); }
-}
-
 @compute @workgroup_size(WIDTH)
 fn conv2d_input_grad_subgroup(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let phase = phase_of(group.x);
+    let phase = phase_of(group.x, vec2(params.height, params.width));
     let blocks = (params.channels + 15u) / 16u;
     let start = (group.y + group.z / blocks * groups.y) * 12u * WIDTH;
     if start >= params.rows * phase.size.x * phase.size.y {

@@ -35,7 +35,7 @@ fn conv2d_input_grad_tiled(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let phase = phase_of(group.z);
+    let phase = phase_of(group.z, vec2(params.height, params.width));
     here = phase;
     let blocks = (params.channels + COLUMNS - 1u) / COLUMNS;
     let first = (group.x + group.y / blocks * groups.x) * ROWS;

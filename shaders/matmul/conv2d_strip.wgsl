@@ -127,10 +127,7 @@ fn store_row(strip: Strip, n: u32, row: u32, part: u32, at: u32) {
     let oy = strip.oy + row;
     if oy < params.out_height {
         let place = (strip.r * params.out_height + oy) * params.out_width + strip.ox;
-        store_pixel(place, n, outputs_of(part, at));
-        if WIDE && (n + 4u) * 4u < params.outer {
-            store_pixel(place, n + 4u, outputs_of(part, at + 32u));
-        }
+        store_outputs(place, n, part, at);
     }
 }
 

@@ -1,5 +1,5 @@
 // What the convolutions with their sums in an array share (conv2d_array.wgsl, conv2d_column.wgsl, conv2d_strip.wgsl): loads of
-// pixels, products of a block of outputs, and what is stored. Appended after a kernel with their bindings, `sums`, `Window` and
+// pixels, products of a block of outputs, and what is stored. Appended after a kernel with their bindings, WIDE, `sums`, `Window` and
 // `add_output`, and with panel.wgsl and conv.wgsl.
 
 // 4 channels of a pixel, from a place in x; zero in rows past `end`, and in row -1, which wraps round.
@@ -45,4 +45,12 @@ fn outputs_of(row: u32, at: u32) -> Sums {
         vec4(sums[16u + at][row], sums[18u + at][row], sums[20u + at][row], sums[22u + at][row]),
         vec4(sums[24u + at][row], sums[26u + at][row], sums[28u + at][row], sums[30u + at][row]),
     );
+}
+
+// What a lane has of a pixel, by its place among all: 16 outputs, or 32 where WIDE.
+fn store_outputs(place: u32, n: u32, row: u32, at: u32) {
+    store_pixel(place, n, outputs_of(row, at));
+    if WIDE && (n + 4u) * 4u < params.outer {
+        store_pixel(place, n + 4u, outputs_of(row, at + 32u));
+    }
 }

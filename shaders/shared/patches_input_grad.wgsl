@@ -1,6 +1,6 @@
 // The factors of a convolution's gradient by its input as a matrix product: rows are the input pixels of a phase, the
 // inner dimension is the taps that meet them and their outputs, columns are input channels. Appended after a kernel with
-// conv2d_input_grad.wgsl's parameters and bindings, patch.wgsl, taps.wgsl; the kernel sets `here` first.
+// conv2d_input_grad.wgsl's parameters and bindings, patch.wgsl, taps.wgsl, phase.wgsl; the kernel sets `here` first.
 
 // As they lie in memory (gpu/elements.rs).
 alias dy_element = vec4<f32>;
@@ -13,25 +13,7 @@ const COLUMNS_ALONG_K = true;
 // Places outside the image count as zero.
 const ROWS_INSIDE = false;
 
-// The pixels of a phase: every stride-th row and column from `start` on. They have the same taps.
-struct Phase {
-    start: vec2<u32>,     // first row, first column
-    size: vec2<u32>,      // rows, columns
-    first_tap: vec2<u32>, // the first ky, kx that meet these pixels; the others follow a stride apart
-    taps: vec2<u32>,      // how many there are in each direction
-    place: vec2<i32>,     // oy, ox of the first pixel under the first tap
-}
-
 var<private> here: Phase;
-
-fn phase_of(index: u32) -> Phase {
-    let start = vec2(index / params.stride, index % params.stride);
-    let size = (max(vec2(params.height, params.width), start) - start + params.stride - 1u) / params.stride;
-    let first_tap = (start + params.padding) % params.stride;
-    let kernel = vec2(params.kernel_height, params.kernel_width);
-    let taps = (max(kernel, first_tap) - first_tap + params.stride - 1u) / params.stride;
-    return Phase(start, size, first_tap, taps, vec2<i32>((start + params.padding - first_tap) / params.stride));
-}
 
 fn pixels(phase: Phase) -> u32 {
     return params.rows * phase.size.x * phase.size.y;

@@ -41,7 +41,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "conv2d_array",
     source: include_str!("../../shaders/matmul/conv2d_array.wgsl"),
-    shared: &[shared::FOURS, shared::EIGHT, shared::TAPS, shared::PANEL, shared::CONV, shared::BLOCK],
+    shared: &[shared::FOURS, shared::EIGHT, shared::PHASE, shared::TAPS, shared::PANEL, shared::CONV, shared::BLOCK],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[

@@ -42,7 +42,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "conv2d_input_grad",
     source: include_str!("../../shaders/matmul/conv2d_input_grad.wgsl"),
-    shared: &[shared::PANEL],
+    shared: &[shared::PHASE, shared::PHASE_PIXELS, shared::PANEL],
     params: size_of::<Params>(),
     bindings: &[read("dy"), read("w"), write("dx")],
     variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("32", &[("WIDTH", 32.0)])],

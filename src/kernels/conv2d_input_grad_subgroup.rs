@@ -8,7 +8,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_input_grad_subgroup",
     source: include_str!("../../shaders/matmul/conv2d_input_grad_subgroup.wgsl"),
-    shared: &[shared::LANES, shared::PANEL],
+    shared: &[shared::PHASE, shared::PHASE_PIXELS, shared::LANES, shared::PANEL],
     params: size_of::<conv2d_input_grad::Params>(),
     bindings: &[read("dy"), read("w"), write("dx")],
     variants: &[Variant::subgroup("8", &[])],

@@ -12,7 +12,7 @@ use crate::gpu::{Recording, Shader, Tensor, Variants, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_input_grad_tiled",
     source: include_str!("../../shaders/matmul/conv2d_input_grad_tiled.wgsl"),
-    shared: &[shared::PATCHES_INPUT_GRAD, shared::TAPS, shared::PATCH, shared::TILE],
+    shared: &[shared::PATCHES_INPUT_GRAD, shared::TAPS, shared::PHASE, shared::PATCH, shared::TILE],
     params: size_of::<Params>(),
     bindings: &[read("dy"), read("w"), write("dx")],
     variants: tile::VARIANTS,

@@ -282,6 +282,10 @@ pub mod shared {
     pub const PATCHES_WEIGHT_GRAD: &str = include_str!("../../shaders/shared/patches_weight_grad.wgsl");
     /// The factors of a matrix product, as patches.
     pub const PATCHES_MATMUL: &str = include_str!("../../shaders/shared/patches_matmul.wgsl");
+    /// Phases of a gradient by the input: `Phase`, `phase_of`.
+    pub const PHASE: &str = include_str!("../../shaders/shared/phase.wgsl");
+    /// Loads and stores of a phase's pixels: `corner`, `tap`, `pixel`, `store`.
+    pub const PHASE_PIXELS: &str = include_str!("../../shaders/shared/phase_pixels.wgsl");
     /// Steps over a convolution's taps and channels: `Step`, `first_step`, `next_step`.
     pub const TAPS: &str = include_str!("../../shaders/shared/taps.wgsl");
     /// Matrix products in tiles of workgroup memory: `tile`.
@@ -310,7 +314,7 @@ pub mod shared {
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
     /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
     pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
-    /// Convolutions with their sums in an array: `load`, `add_block`, `outputs_of`.
+    /// Convolutions with their sums in an array: `load`, `add_block`, `store_outputs`.
     pub const BLOCK: &str = include_str!("../../shaders/shared/block.wgsl");
     /// Convolutions by Winograd's products or with their sums in an array: `pixel`, `weights_at`, `panel_of`, `store_pixel`.
     pub const CONV: &str = include_str!("../../shaders/shared/conv.wgsl");
