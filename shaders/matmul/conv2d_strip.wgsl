@@ -30,7 +30,7 @@ override STRIDE: u32 = 1u;
 override TURNED: bool = false;
 override WIDE: bool = false;
 override SHORT: bool = false;  // whether strips have 2 rows, for images that would leave half of 4 empty
-override CHANNELS: u32 = 4u;   // 1 or 3 where x has as many channels: its pads are left alone
+override CHANNELS: u32 = 4u;   // 1 where x has one channel: its pads are left alone
 
 const WIDTH: u32 = 8u; // lanes a workgroup: the first 8 of one subgroup
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use crate::base::{Error, Result};
 
@@ -50,7 +50,11 @@ impl FromStr for AdapterChoice {
 
 /// The instance that all adapters come from; with `labels`, the driver gets those of buffers, passes and pipelines also in
 /// a release build.
+///
+/// Each of the two is made once a process and asked for its adapters at once: that is when Vulkan's loader unloads drivers
+/// without a device, and one thread's call crashes in it (1.4.309) when another does that.
 pub fn instance(labels: bool) -> wgpu::Instance {
+    static INSTANCES: [OnceLock<wgpu::Instance>; 2] = [OnceLock::new(), OnceLock::new()];
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         if std::env::var_os("NODEVICE_SELECT").is_none() {
@@ -59,12 +63,18 @@ pub fn instance(labels: bool) -> wgpu::Instance {
             unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
         }
     });
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    descriptor.backends &= wgpu::Backends::PRIMARY;
-    if labels {
-        descriptor.flags |= wgpu::InstanceFlags::DEBUG;
-    }
-    wgpu::Instance::new(descriptor)
+    let make = || {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends &= wgpu::Backends::PRIMARY;
+        if labels {
+            descriptor.flags |= wgpu::InstanceFlags::DEBUG;
+        }
+        let instance = wgpu::Instance::new(descriptor);
+        list(&instance);
+        instance
+    };
+    // A debug build gives labels anyway.
+    INSTANCES[usize::from(labels && !cfg!(debug_assertions))].get_or_init(make).clone()
 }
 
 /// Every adapter, best first: the order that indices refer to.
