@@ -264,7 +264,7 @@ pub mod shared {
     pub const FOURS: &str = include_str!("../../shaders/shared/fours.wgsl");
     /// Sums of 8 outputs of a lane in an array: `Window`, `add_output`.
     pub const EIGHT: &str = include_str!("../../shaders/shared/eight.wgsl");
-    /// A channel as three taps see it: `Taps`, `taps_of`, `taps_of_two`.
+    /// A channel as three taps see it: `taps_of`, `taps_of_two`.
     pub const WINDOWS: &str = include_str!("../../shaders/shared/windows.wgsl");
     /// Slots, lines and panels of the weight gradients with 3 taps a row: `slot_of`, `places`, `panel_of_halves`.
     pub const LINES: &str = include_str!("../../shaders/shared/lines.wgsl");
