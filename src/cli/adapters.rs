@@ -102,11 +102,10 @@ impl Adapter {
 }
 
 pub(super) fn run(args: &AdaptersArgs) -> Result<()> {
-    let instance = adapter::instance(false);
     // Fails, saying what to install, when there is none.
-    adapter::choose(&instance, &AdapterChoice::Auto)?;
+    adapter::choose(false, &AdapterChoice::Auto)?;
     let adapters: Vec<Adapter> =
-        adapter::list(&instance).iter().enumerate().map(|(index, adapter)| Adapter::new(index, adapter)).collect();
+        adapter::list(false).iter().enumerate().map(|(index, adapter)| Adapter::new(index, adapter)).collect();
     if args.json {
         return output::print_json(&adapters);
     }

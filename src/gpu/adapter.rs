@@ -48,13 +48,13 @@ impl FromStr for AdapterChoice {
     }
 }
 
-/// The instance that all adapters come from; with `labels`, the driver gets those of buffers, passes and pipelines also in
-/// a release build.
+/// Every adapter, best first: the order that indices refer to. With `labels`, the driver gets those of buffers, passes and
+/// pipelines also in a release build.
 ///
-/// Each of the two is made once a process and asked for its adapters at once: that is when Vulkan's loader unloads drivers
-/// without a device, and one thread's call crashes in it (1.4.309) when another does that.
-pub fn instance(labels: bool) -> wgpu::Instance {
-    static INSTANCES: [OnceLock<wgpu::Instance>; 2] = [OnceLock::new(), OnceLock::new()];
+/// Asked for once a process: Vulkan's loader then unloads drivers without a device, and one thread's call crashes in it (1.4.309)
+/// when another does that.
+pub fn list(labels: bool) -> &'static [wgpu::Adapter] {
+    static ADAPTERS: [OnceLock<Vec<wgpu::Adapter>>; 2] = [OnceLock::new(), OnceLock::new()];
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         if std::env::var_os("NODEVICE_SELECT").is_none() {
@@ -63,25 +63,19 @@ pub fn instance(labels: bool) -> wgpu::Instance {
             unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
         }
     });
-    let make = || {
+    let find = || {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         descriptor.backends &= wgpu::Backends::PRIMARY;
         if labels {
             descriptor.flags |= wgpu::InstanceFlags::DEBUG;
         }
         let instance = wgpu::Instance::new(descriptor);
-        list(&instance);
-        instance
+        let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+        adapters.sort_by_key(|a| rank(a.get_info().device_type));
+        adapters
     };
     // A debug build gives labels anyway.
-    INSTANCES[usize::from(labels && !cfg!(debug_assertions))].get_or_init(make).clone()
-}
-
-/// Every adapter, best first: the order that indices refer to.
-pub fn list(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-    adapters.sort_by_key(|a| rank(a.get_info().device_type));
-    adapters
+    ADAPTERS[usize::from(labels && !cfg!(debug_assertions))].get_or_init(find)
 }
 
 fn rank(kind: wgpu::DeviceType) -> u8 {
@@ -105,12 +99,12 @@ pub fn kind(kind: wgpu::DeviceType) -> &'static str {
     }
 }
 
-/// Takes the adapter that fits the wish.
+/// Takes the adapter of the [`list`] that fits the wish.
 ///
 /// # Errors
 /// When none fits: what was looked for, what is there, and what to install.
-pub fn choose(instance: &wgpu::Instance, choice: &AdapterChoice) -> Result<wgpu::Adapter> {
-    let mut adapters = list(instance);
+pub fn choose(labels: bool, choice: &AdapterChoice) -> Result<wgpu::Adapter> {
+    let adapters = list(labels);
     if adapters.is_empty() {
         return Err(Error::Device(
             "no adapter found: neither a GPU driver nor a software one (Vulkan, Metal or DX12). On Linux install a \
@@ -130,7 +124,7 @@ pub fn choose(instance: &wgpu::Instance, choice: &AdapterChoice) -> Result<wgpu:
         }
     };
     match place {
-        Some(i) => Ok(adapters.swap_remove(i)),
+        Some(i) => Ok(adapters[i].clone()),
         None => {
             let there: Vec<String> =
                 adapters.iter().enumerate().map(|(i, a)| format!("{i}: {}", describe(&a.get_info()))).collect();

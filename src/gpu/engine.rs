@@ -112,8 +112,7 @@ impl Engine {
     /// # Errors
     /// When no adapter fits or its driver fails to create a device.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
-        let instance = adapter::instance(options.labels);
-        let adapter = adapter::choose(&instance, &options.adapter)?;
+        let adapter = adapter::choose(options.labels, &options.adapter)?;
         let info = adapter.get_info();
         let cooperative = cooperative::side(&adapter);
         let numbers = options.numbers || info.backend == wgpu::Backend::Metal;
