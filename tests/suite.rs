@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bench;
+mod bench_command;
 mod checkpoint;
 mod cli;
 mod common;

@@ -69,12 +69,12 @@ fn cases(options: &Options) -> Vec<Case> {
     all
 }
 
-/// Checks that a step's name holds `name`.
+/// Names and shapes of the rows of the steps whose name holds `name`.
 ///
 /// # Errors
-/// When none does: which there are.
-pub fn expect_named(options: &Options, name: &str) -> Result<()> {
-    named(options, name).map(drop)
+/// When there is none: which there are.
+pub fn foreseen(options: &Options, name: &str) -> Result<Vec<(String, String)>> {
+    Ok(named(options, name)?.iter().map(|case| (case.name(), case.shape())).collect())
 }
 
 /// Those steps whose name holds `name`.
@@ -85,8 +85,13 @@ pub(super) fn named(options: &Options, name: &str) -> Result<Vec<Case>> {
     let all = cases(options);
     let found: Vec<Case> = all.iter().filter(|case| case.name().contains(name)).cloned().collect();
     if found.is_empty() {
-        let names: Vec<String> = all.iter().map(Case::name).collect();
-        return Err(Error::Config(format!("no step's name holds \"{name}\"; there are: {}", names.join(", "))));
+        let names = |cases: &[Case]| cases.iter().map(Case::name).collect::<Vec<_>>().join(", ");
+        let large = cases(&Options { full: true, ..*options }).split_off(all.len());
+        let large = match large.as_slice() {
+            [] => String::new(),
+            large => format!("; with --full also: {}", names(large)),
+        };
+        return Err(Error::Config(format!("no step's name holds \"{name}\"; there are: {}{large}", names(&all))));
     }
     Ok(found)
 }
@@ -168,5 +173,11 @@ mod tests {
         assert_eq!(Case::find(&options, "resnet32 sla").expect("there").batch, 128);
         let error = Case::find(&options, "resnet32").expect_err("a part of names").to_string();
         assert!(error.contains("\"demo sla\"") && error.contains("\"resnet32 sla f16\""), "{error}");
+        let error = named(&options, "vgg16").expect_err("a large one").to_string();
+        assert!(error.contains("; with --full also: step cifar_resnet18 sela, step vgg16 maxl"), "{error}");
+        let full = Options { full: true, ..options };
+        let [(name, shape)] = &foreseen(&full, "vgg16").expect("there")[..] else { panic!("one step") };
+        assert_eq!([name, shape], ["step vgg16 maxl", "256 x 1 rows of 32x32x3"]);
+        assert!(!named(&full, "nothing").expect_err("no step").to_string().contains("--full"));
     }
 }

@@ -13,6 +13,15 @@ pub struct Report {
     pub version: String,
     /// Name, kind, backend and driver on one line.
     pub adapter: String,
+    /// The processor's name, where the system tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// When the newest rows were measured, in UTC.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub date: String,
+    /// What `--variants` asked for then, if it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<String>,
     /// Whether wgpu's checks were in the shaders.
     pub safe_shaders: bool,
     /// In the order of the run.
@@ -23,6 +32,56 @@ pub struct Report {
 }
 
 impl Report {
+    /// Checks that all times that are compared are such.
+    ///
+    /// # Errors
+    /// When one is not above 0 and finite: which.
+    pub fn expect_times(&self) -> Result<()> {
+        for row in &self.rows {
+            // Processor time counts for its presence alone.
+            let all = [("milliseconds", Some(row.milliseconds)), ("best_milliseconds", row.best_milliseconds)];
+            let wrong =
+                all.into_iter().find_map(|(name, time)| Some((name, time.filter(|t| !(t.is_finite() && *t > 0.0))?)));
+            if let Some((name, time)) = wrong {
+                return Err(Error::Data(format!("the row `{}` has {name} of {time}, which is no time", told(row))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that this version of relabel measured the rows: another may call other work by one name.
+    ///
+    /// # Errors
+    /// When another one did.
+    pub fn expect_version(&self, version: &str) -> Result<()> {
+        if self.version == version {
+            return Ok(());
+        }
+        let text = format!("the earlier results are of relabel {}, and this is {version}", self.version);
+        Err(Error::Config(text))
+    }
+
+    /// Checks that a run with rows of these names, and shapes that begin so, can meet one of these.
+    ///
+    /// # Errors
+    /// When it cannot: a row that is there, and one of the run's.
+    pub fn expect_any(&self, foreseen: &[(String, String)]) -> Result<()> {
+        let Some(first) = self.rows.first() else {
+            return Err(Error::Config("it holds no rows".into()));
+        };
+        let named = |row: &&Row| foreseen.iter().any(|(name, _)| *name == row.name);
+        let meets = |row: &Row| foreseen.iter().any(|(name, shape)| *name == row.name && row.shape.starts_with(shape));
+        if self.rows.iter().any(meets) {
+            return Ok(());
+        }
+        let there = self.rows.iter().find(named).unwrap_or(first);
+        let here = foreseen.iter().find(|(name, _)| *name == there.name).or(foreseen.first());
+        let here = here.map_or(String::new(), |(name, shape)| {
+            format!(", and this run `{}`", format!("{name} {shape}").trim_end())
+        });
+        Err(Error::Config(format!("{NOTHING_IN_COMMON}; it has `{}`{here}", told(there))))
+    }
+
     /// Checks that the rows were measured on `adapter`, with wgpu's checks in the shaders or without, as `checked` says.
     ///
     /// # Errors
@@ -62,6 +121,9 @@ impl Report {
     }
 }
 
+/// What is said of results that have nothing to do with each other.
+const NOTHING_IN_COMMON: &str = "no row of the earlier results has the name and shape of one of this run";
+
 fn same(a: &Row, b: &Row) -> bool {
     a.name == b.name && a.shape == b.shape
 }
@@ -93,12 +155,12 @@ impl Line {
 }
 
 /// Two runs beside each other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Comparison {
     /// In the order of the later run.
     pub lines: Vec<Line>,
-    /// Name and shape of what the earlier run alone has measured.
-    pub missing: Vec<String>,
+    /// What the earlier run alone has measured.
+    pub missing: Vec<Row>,
     /// Name and shape of what the later run alone has measured.
     pub new: Vec<String>,
 }
@@ -126,11 +188,9 @@ impl Comparison {
             lines.push(Line { name: row.name.clone(), shape: row.shape.clone(), before, now, slower });
         }
         if lines.is_empty() {
-            return Err(Error::Config(
-                "no row of the earlier results has the name and shape of one of this run".into(),
-            ));
+            return Err(Error::Config(NOTHING_IN_COMMON.into()));
         }
-        Ok(Self { lines, missing: left.into_iter().map(told).collect(), new })
+        Ok(Self { lines, missing: left.into_iter().cloned().collect(), new })
     }
 
     /// What takes longer than it may.
@@ -183,6 +243,32 @@ mod tests {
         let rows: Vec<(&str, f64)> = both.rows.iter().map(|r| (r.name.as_str(), r.milliseconds)).collect();
         assert_eq!(rows, [("a", 1.0), ("b", 4.0), ("c", 3.0), ("f", 5.0), ("d", 6.0)]);
         assert_eq!(both.left_out, ["e 1: no room"]);
+    }
+
+    #[test]
+    fn what_cannot_meet_is_known_before() {
+        let earlier = Report { rows: vec![row("a", "1", 1.0), row("b", "2 x 4, more", 1.0)], ..Report::default() };
+        let foreseen = |all: &[(&str, &str)]| -> Result<()> {
+            earlier.expect_any(&all.iter().map(|&(name, shape)| (name.into(), shape.into())).collect::<Vec<_>>())
+        };
+        assert!(foreseen(&[("c", ""), ("b", "2 x 4")]).is_ok() && foreseen(&[("a", "")]).is_ok());
+        let error = foreseen(&[("c", "9"), ("b", "3 x 4")]).expect_err("other sizes").to_string();
+        assert!(error.ends_with("it has `b 2 x 4, more`, and this run `b 3 x 4`"), "{error}");
+        let error = foreseen(&[("c", "")]).expect_err("other rows").to_string();
+        assert!(error.ends_with("it has `a 1`, and this run `c`"), "{error}");
+        let error = Report::default().expect_any(&[("a".into(), String::new())]).expect_err("no rows").to_string();
+        assert_eq!(error, "it holds no rows");
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        let of = |row: Row| Report { rows: vec![row], ..Report::default() }.expect_times();
+        assert!(of(Row { best_milliseconds: Some(0.5), ..row("a", "1", 1.0) }).is_ok());
+        for wrong in [0.0, -3.0, f64::NAN, f64::INFINITY] {
+            let error = of(row("a", "1", wrong)).expect_err("no time").to_string();
+            assert!(error.contains("`a 1` has milliseconds"), "{error}");
+            assert!(of(Row { best_milliseconds: Some(wrong), ..row("a", "1", 1.0) }).is_err(), "{wrong}");
+        }
     }
 
     #[test]

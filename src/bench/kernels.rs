@@ -2,6 +2,7 @@
 
 use super::clock::{Sampled, sampled};
 use super::products::products;
+use super::steps::Share;
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Cost, Dispatch, Engine, Program, Recording, Variants, WAY_OUT, readback};
 use crate::kernels::ceilings::{self, noise};
@@ -69,7 +70,8 @@ pub struct Row {
     /// compared by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_milliseconds: Option<f64>,
-    /// Steps: time of the host to write a batch, to record and to submit, without waiting for the device.
+    /// Steps: time of the host to write a batch, to record and to submit, without waiting for the device; none where a
+    /// submission itself waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_milliseconds: Option<f64>,
     /// Steps: the part of the time in which the device waits for the host, an estimate: what a step takes longer than the
@@ -82,6 +84,9 @@ pub struct Row {
     /// Steps: bytes of all tensors of the run, weights and images included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocated_bytes: Option<u64>,
+    /// Steps, on devices with timestamps: the kernels that take most of the device's time, largest first, and the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<Share>,
 }
 
 impl Row {

@@ -2,13 +2,13 @@
 //! the finite differences are from the exact meta-gradient.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
+use super::clock::Sampled;
 use super::{Options, Row};
 use crate::base::compare::relative_error;
 use crate::base::philox::{Sequence, Stream};
 use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::timing::median_spread;
+use crate::gpu::clock::{Elapsed, Moment};
 use crate::gpu::{Engine, Program, Recording, Tensor, readback};
 use crate::graph::{Executor, NodeId, Store, reverse};
 use crate::kernels::choose;
@@ -35,6 +35,13 @@ pub struct Size {
     pub widths: [usize; 5],
 }
 
+impl Size {
+    /// As the rows have it.
+    pub fn shape(&self) -> String {
+        format!("{} rows of 32x32x3, vgg16 {:?}", self.batch, self.widths)
+    }
+}
+
 impl Default for Size {
     /// A quarter of the width, which a software adapter runs in seconds.
     fn default() -> Self {
@@ -55,9 +62,10 @@ struct Timed {
     bars: Bars,
     program: Program,
     recording: Recording,
+    planned: u64,
     bytes: u64,
     gradients: Store,
-    samples: Vec<f64>,
+    samples: Vec<Elapsed>,
 }
 
 /// A builder with a batch on the device.
@@ -99,18 +107,19 @@ pub fn maxl(engine: &Engine, options: &Options, size: Size) -> Result<Vec<Row>> 
     }
     for _ in 0..options.repeats {
         for step in &mut steps {
-            let start = Instant::now();
+            let start = Moment::now(engine);
             step.program.run(engine, 1)?;
             readback::wait(engine)?;
-            step.samples.push(start.elapsed().as_secs_f64());
+            step.samples.push(start.elapsed(engine, 1));
         }
     }
     let exact: Vec<f64> = gradients[1].iter().map(|v| f64::from(*v)).collect();
     let mut rows: Vec<Row> = Vec::new();
-    let (plain_seconds, _) = median_spread(&mut steps[0].samples.clone());
+    let plain_seconds = Sampled::of(&steps[0].samples).median.wall;
     let plain_bytes = steps[0].bytes as f64;
-    for (i, step) in steps.iter_mut().enumerate() {
-        let (seconds, spread) = median_spread(&mut step.samples);
+    for (i, step) in steps.iter().enumerate() {
+        let sampled = Sampled::of(&step.samples);
+        let seconds = sampled.median.wall;
         let at_most = |bar: Option<f64>| bar.map_or(String::new(), |bar| format!(", at most {bar}"));
         let mut note = format!(
             "{:.2} of the plain step{}; {:.1} MB ({:.2}{})",
@@ -123,19 +132,12 @@ pub fn maxl(engine: &Engine, options: &Options, size: Size) -> Result<Vec<Row>> 
         if i > 1 {
             note += &format!(", gradient off by {:.1e}", relative_error(&gradients[i], &exact));
         }
-        let cost = step.recording.cost();
         rows.push(Row {
-            name: step.name.into(),
-            shape: format!("{} rows of 32x32x3, vgg16 {:?}", size.batch, size.widths),
-            milliseconds: 1e3 * seconds,
-            gflops: cost.operations as f64 / seconds / 1e9,
-            gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
             images_per_s: size.batch as f64 / seconds,
-            repeats: options.repeats,
-            spread,
             note,
-            best_milliseconds: step.samples.iter().copied().reduce(f64::min).map(|s| 1e3 * s),
-            ..Row::default()
+            planned_bytes: Some(step.planned),
+            allocated_bytes: Some(step.bytes),
+            ..Row::sampled(step.name, &size.shape(), step.recording.cost(), sampled, options.repeats)
         });
     }
     Ok(rows)
@@ -233,6 +235,7 @@ fn finish(
         bars: Bars::default(),
         program,
         recording,
+        planned: executor.bytes(),
         bytes,
         gradients: store,
         samples: Vec::new(),

@@ -13,7 +13,7 @@ pub mod sela;
 pub mod sinkhorn;
 pub mod steps;
 
-pub use cases::{Case, expect_named};
+pub use cases::{Case, foreseen};
 pub use compare::{Comparison, Report};
 pub use elementwise::elementwise;
 pub use export::export;
@@ -22,4 +22,4 @@ pub use kernels::{Measured, Options, Row, kernels};
 pub use maxl::maxl;
 pub use sela::sela;
 pub use sinkhorn::sinkhorn;
-pub use steps::steps;
+pub use steps::{Look, Share, steps};

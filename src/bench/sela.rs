@@ -1,15 +1,14 @@
 //! What self-labelling costs beside supervised training, at CIFAR's sizes: a step, and an update of one head's labels.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use super::clock::Sampled;
 use super::{Options, Row};
 use crate::base::{DType, Result, Shape};
-use crate::gpu::Engine;
-use crate::gpu::timing::median_spread;
+use crate::gpu::clock::{Elapsed, Moment};
+use crate::gpu::{Cost, Engine};
 use crate::session;
 use crate::session::synthetic::Noise;
-use crate::train::Trainer;
 use crate::transport::{self, Outcome, Plan, Room, RowStore, Settings, Sizes, Solver, Source, marginals};
 
 /// CIFAR's images.
@@ -34,47 +33,41 @@ pub fn sela(engine: &Arc<Engine>, options: &Options) -> Result<Vec<Row>> {
     let mut trainers = Vec::new();
     for method in ["baseline", "sela"] {
         let config = session::config(&config(method), "the bench's config", &[])?;
+        let before = engine.allocated();
         let mut trainer = Noise::default().trainer(engine, config)?;
+        let allocated = engine.allocated() - before;
         trainer.run_unreported(1)?;
-        trainers.push((method, trainer, Vec::new()));
+        trainers.push((method, trainer, allocated, Vec::new()));
     }
     for _ in 0..options.repeats {
         // In turns, so that a busy machine slows both.
-        for (_, trainer, samples) in &mut trainers {
-            let start = Instant::now();
+        for (.., trainer, _, samples) in &mut trainers {
+            let start = Moment::now(engine);
             trainer.run_unreported(1)?;
-            samples.push(start.elapsed().as_secs_f64());
+            samples.push(start.elapsed(engine, 1));
         }
     }
     let mut rows = Vec::new();
     let mut supervised = 0.0;
-    for (method, trainer, mut samples) in trainers {
-        let (seconds, spread) = median_spread(&mut samples);
+    for (method, trainer, allocated, samples) in trainers {
+        let sampled = Sampled::of(&samples);
+        let seconds = sampled.median.wall;
         if method == "baseline" {
             supervised = seconds;
         }
-        let note = format!("{:.2} of baseline", seconds / supervised);
-        let row = row(format!("step {method}"), &trainer, seconds, spread, options.repeats);
-        rows.push(Row { note, best_milliseconds: Some(1e3 * samples[0]), ..row });
+        let (name, shape) = (format!("step {method}"), format!("{BATCH} rows of 32x32x3, cifar_resnet18"));
+        let cost = trainer.recording().cost();
+        rows.push(Row {
+            images_per_s: BATCH as f64 / seconds,
+            note: format!("{:.2} of baseline", seconds / supervised),
+            planned_bytes: Some(trainer.planned()),
+            allocated_bytes: Some(allocated),
+            ..Row::sampled(&name, &shape, cost, sampled, options.repeats)
+        });
     }
     let epoch = supervised * SAMPLES as f64 / BATCH as f64;
     rows.push(assignment(engine, options, epoch)?);
     Ok(rows)
-}
-
-fn row(name: String, trainer: &Trainer, seconds: f64, spread: f64, repeats: usize) -> Row {
-    let cost = trainer.recording().cost();
-    Row {
-        name,
-        shape: format!("{BATCH} rows of 32x32x3, cifar_resnet18"),
-        milliseconds: 1e3 * seconds,
-        gflops: cost.operations as f64 / seconds / 1e9,
-        gbytes_per_s: cost.bytes as f64 / seconds / 1e9,
-        images_per_s: BATCH as f64 / seconds,
-        repeats,
-        spread,
-        ..Row::default()
-    }
 }
 
 /// One head's update from features that are there (`features = "bank"`): the product, all iterations to the default
@@ -103,24 +96,22 @@ fn assignment(engine: &Engine, options: &Options, epoch: f64) -> Result<Row> {
     let shares = marginals::uniform(CLUSTERS);
     let settings = Settings { power: 10.0, tolerance: 1e-3, iterations: 1000 };
     let source = Source::Features { store: &store, weight: &weight, bias: &bias };
-    let solve =
-        || -> Result<transport::Report> { Ok(solver.solve(engine, source, &shares, &settings, &table, 0)?.report) };
-    let report = solve()?;
-    let mut samples = Vec::new();
-    for _ in 0..options.repeats {
-        samples.push(solve()?.seconds);
-    }
-    let (seconds, spread) = median_spread(&mut samples);
+    let solve = || -> Result<(transport::Report, Elapsed)> {
+        let start = Moment::now(engine);
+        let report = solver.solve(engine, source, &shares, &settings, &table, 0)?.report;
+        let elapsed = Elapsed { wall: report.seconds, ..start.elapsed(engine, 1) };
+        Ok((report, elapsed))
+    };
+    let (report, _) = solve()?;
+    let samples = (0..options.repeats).map(|_| Ok(solve()?.1)).collect::<Result<Vec<_>>>()?;
+    let sampled = Sampled::of(&samples);
+    let seconds = sampled.median.wall;
     let state = if report.outcome == Outcome::Converged { "to 1e-3" } else { "not converged" };
+    let shape = format!("{SAMPLES} x {CLUSTERS} from {width} features");
     Ok(Row {
-        name: "label update, one head".into(),
-        shape: format!("{SAMPLES} x {CLUSTERS} from {width} features"),
         note: format!("{} iterations {state}, {:.2} % of an epoch", report.iterations, 100.0 * seconds / epoch),
-        milliseconds: 1e3 * seconds,
         images_per_s: SAMPLES as f64 / seconds,
-        repeats: options.repeats,
-        spread,
-        best_milliseconds: Some(1e3 * samples[0]),
-        ..Row::default()
+        planned_bytes: Some(plan.bytes()),
+        ..Row::sampled("label update, one head", &shape, Cost::default(), sampled, options.repeats)
     })
 }

@@ -2,16 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
 
+use super::results::{self, Kept};
 use super::settings::{SHOWN, open};
 use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
-use crate::bench::{self, Comparison, Measured, Options, Report, Row};
+use crate::bench::{self, Measured, Options, Report, Share};
 use crate::gpu::Engine;
+use crate::gpu::trace::Clock;
 use crate::kernels::ceilings;
+use crate::profile::{self, By};
+use crate::report::utc;
+use crate::train::Trainer;
+
+/// Steps with timestamps, when all are timed: what the shares of kernels are of.
+const LOOKED_AT: usize = 2;
 
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,6 +44,13 @@ enum Part {
     Steps,
     /// Time nothing: write weights, batches and losses of the training steps into DIR, for a peer to repeat.
     Export,
+}
+
+impl Part {
+    /// As the command line has it.
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+    }
 }
 
 /// Time kernels, label assignment and training steps on an adapter.
@@ -67,6 +83,9 @@ pub struct BenchArgs {
     /// With --compare: the file may be of another adapter.
     #[arg(long, requires = "compare")]
     other_adapter: bool,
+    /// With --compare: another version of relabel may have written the file.
+    #[arg(long, requires = "compare")]
+    other_version: bool,
     /// Rows of ResNet-32's layers; the large networks get a part of them [default: 32, on a GPU 512].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     rows: Option<u32>,
@@ -85,9 +104,9 @@ pub struct BenchArgs {
     /// Channels of VGG-16's five blocks in MAXL's steps (64 128 256 512 512 as published) [default: 16 32 64 128 128].
     #[arg(long, num_args = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     maxl_widths: Vec<u32>,
-    /// Timed samples of each; the median counts.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    repeats: u32,
+    /// Timed samples of each; the median counts [default: 5].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: Option<u32>,
     /// Keep wgpu's checks in the shaders.
     #[arg(long)]
     safe_shaders: bool,
@@ -106,7 +125,8 @@ fn percent(text: &str) -> std::result::Result<f64, String> {
 pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     args.check()?;
     // Before anything is timed.
-    let earlier = args.compare.as_deref().map(read).transpose()?;
+    let earlier = args.compare.as_deref().map(|path| args.earlier(path)).transpose()?;
+    args.json.as_deref().map_or(Ok(()), output::expect_writable)?;
     let mut device = device_options(adapter)?;
     device.as_released(args.safe_shaders);
     let engine = open(&device, variants)?;
@@ -114,17 +134,17 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         return shown::show(&engine);
     }
     let options = args.options(Options::of(&engine));
-    if matches!(args.part, Part::All | Part::Steps | Part::Export) {
-        bench::expect_named(&Options { full: options.full || args.part == Part::Export, ..options }, args.step())?;
-    }
-    if let Some(earlier) = earlier.as_ref().filter(|_| !args.other_adapter) {
+    let foreseen = args.foreseen(&options)?;
+    if let (Some(earlier), Some(path)) = (&earlier, &args.compare) {
         let hint = |e| Error::Config(format!("{e}; --other-adapter compares nevertheless"));
-        earlier.expect(&engine.describe(), engine.checked()).map_err(hint)?;
+        let same = earlier.expect(&engine.describe(), engine.checked()).map_err(hint);
+        if args.other_adapter { Ok(()) } else { same }?;
+        earlier.expect_any(&foreseen).map_err(|e| results::apart(path, &e))?;
     }
     let kept = args.keep.as_deref().map(|folder| Kept::open(folder, &engine)).transpose()?;
     output::print(&format!("adapter: {}\n", engine.describe()))?;
     if let Some(folder) = &args.folder {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
+        output::make_folder(folder)?;
         return bench::export(&engine, &options, args.step(), &mut |name, checkpoint| {
             let path = folder.join(format!("{name}.safetensors"));
             checkpoint.write(&path)?;
@@ -136,14 +156,20 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     let report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         adapter: engine.describe(),
+        processor: results::processor(),
+        date: utc(SystemTime::now()),
+        variants: variants.map(Into::into),
         safe_shaders: engine.checked(),
         rows: measured.rows,
         left_out: measured.left_out,
     };
     // What cannot be written does not cost what can.
-    let written = args.json.as_deref().map_or(Ok(()), |path| write(&report, path));
+    let written = args.json.as_deref().map_or(Ok(()), |path| results::write(&report, path));
     let stored = kept.map_or(Ok(()), |kept| kept.store(report.clone()));
-    let compared = earlier.map_or(Ok(()), |earlier| compare(args, &earlier, &report));
+    let compared = match (&earlier, &args.compare) {
+        (Some(earlier), Some(path)) => results::compare((path, earlier), &report, args.fail_over, args.is_whole()),
+        _ => Ok(()),
+    };
     written.and(stored).and(compared)
 }
 
@@ -153,7 +179,7 @@ fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<
     let mut measured = Measured::default();
     let mut add = |Measured { rows, left_out }: Measured| -> Result<()> {
         if !rows.is_empty() {
-            output::print(&format!("{}\n", table(&rows)))?;
+            output::print(&format!("{}\n", results::table(&rows)))?;
         }
         left_out.iter().try_for_each(|what| output::print(&format!("left out: {what}\n")))?;
         measured.rows.extend(rows);
@@ -171,52 +197,117 @@ fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<
         add(rows(bench::images(engine, options)?))?;
     }
     if all || part == Part::Sinkhorn {
-        let sizes = match (args.samples, args.clusters) {
-            (Some(n), Some(k)) => vec![(n as usize, k as usize)],
-            _ => bench::sinkhorn::SIZES.to_vec(),
-        };
-        add(rows(bench::sinkhorn(engine, options, &sizes)?))?;
+        add(rows(bench::sinkhorn(engine, options, &args.assignments())?))?;
     }
     if (all && options.full) || part == Part::Sela {
         add(rows(bench::sela(engine, options)?))?;
     }
     if (all && options.full) || part == Part::Maxl {
-        let mut size = MetaSize::default();
-        size.batch = args.maxl_batch.map_or(size.batch, |n| n as usize);
-        size.widths.iter_mut().zip(&args.maxl_widths).for_each(|(width, &given)| *width = given as usize);
-        add(rows(bench::maxl(engine, options, size)?))?;
+        add(rows(bench::maxl(engine, options, args.meta_size())?))?;
     }
     if all || part == Part::Steps {
-        add(bench::steps(engine, options, args.step())?)?;
+        let (clock, _) = engine.passing(|| profile::clock::choose(engine))?;
+        add(bench::steps(engine, options, args.step(), &mut |trainer| shares(engine, trainer, clock))?)?;
     }
     Ok(measured)
+}
+
+/// What each kernel takes of a step, as `relabel profile` finds it; nothing without timestamps.
+fn shares(engine: &Engine, trainer: &mut Trainer, clock: Clock) -> Result<Vec<Share>> {
+    if clock == Clock::Host {
+        return Ok(Vec::new());
+    }
+    let dispatches = profile::dispatches(engine, trainer, clock, LOOKED_AT)?;
+    let shares = profile::shares(&dispatches, By::Kernel);
+    Ok(shares.into_iter().map(|(name, share)| Share { name, share }).collect())
 }
 
 impl BenchArgs {
     /// Refuses options that the part does not use.
     fn check(&self) -> Result<()> {
-        use Part::{All, Export, Maxl, Sinkhorn, Steps};
+        use Part::{All, Elementwise, Export, Images, Kernels, Maxl, Sela, Sinkhorn, Steps};
         if (self.part == Export) != self.folder.is_some() {
             return Err(Error::Config(
                 "bench: `export` takes a folder, as in `relabel bench export DIR`, and no other does".into(),
             ));
         }
-        let unused = |given: bool, option: &str, parts: &[Part]| match given && !parts.contains(&self.part) {
-            true => {
-                Err(Error::Config(format!("bench: {option} says nothing about this part; see `relabel bench --help`")))
-            }
-            false => Ok(()),
-        };
-        unused(self.step.is_some(), "--step", &[All, Steps, Export])?;
-        unused(self.samples.is_some(), "--samples", &[All, Sinkhorn])?;
-        unused(self.maxl_batch.is_some(), "--maxl-batch", &[All, Maxl])?;
-        unused(!self.maxl_widths.is_empty(), "--maxl-widths", &[All, Maxl])?;
         if self.part == Export && (self.json.is_some() || self.keep.is_some() || self.compare.is_some()) {
             return Err(Error::Config(
                 "bench: `export` times nothing that --json, --keep or --compare could take".into(),
             ));
         }
-        Ok(())
+        let timed: &[Part] = &[All, Kernels, Elementwise, Images, Sinkhorn, Sela, Maxl, Steps];
+        let options: [(&str, bool, &[Part]); 8] = [
+            ("--step", self.step.is_some(), &[All, Steps, Export]),
+            ("--rows", self.rows.is_some(), &[All, Kernels, Elementwise, Steps, Export]),
+            ("--demo-rows", self.demo_rows.is_some(), &[All, Kernels, Steps, Export]),
+            ("--full", self.full, &[All, Kernels, Elementwise, Steps]),
+            ("--samples", self.samples.is_some(), &[All, Sinkhorn]),
+            ("--maxl-batch", self.maxl_batch.is_some(), &[All, Maxl]),
+            ("--maxl-widths", !self.maxl_widths.is_empty(), &[All, Maxl]),
+            ("--repeats", self.repeats.is_some(), timed),
+        ];
+        let unused = options.iter().find(|(_, given, parts)| *given && !parts.contains(&self.part));
+        unused.map_or(Ok(()), |(option, _, parts)| {
+            let names: Vec<String> = parts.iter().map(|part| format!("`{}`", part.name())).collect();
+            let own = self.part.name();
+            Err(Error::Config(format!("bench: {option} says nothing about `{own}`; it is for {}", names.join(", "))))
+        })
+    }
+
+    /// The results to compare with, which must hold times of this version.
+    fn earlier(&self, path: &Path) -> Result<Report> {
+        let earlier = results::read(path)?;
+        let hint = |e| {
+            let again = "measure again with --json, or compare nevertheless with --other-version";
+            Error::Config(format!("{}: {e}, which may call other work by the same names; {again}", path.display()))
+        };
+        let same = earlier.expect_version(env!("CARGO_PKG_VERSION")).map_err(hint);
+        if self.other_version { Ok(()) } else { same }?;
+        Ok(earlier)
+    }
+
+    /// Names of rows that this run will have, and how their shapes begin, as far as known before: enough to tell results
+    /// that it cannot be compared with.
+    ///
+    /// # Errors
+    /// When no step has the name that is asked for.
+    fn foreseen(&self, options: &Options) -> Result<Vec<(String, String)>> {
+        let full = options.full || self.part == Part::Export;
+        let steps = || bench::foreseen(&Options { full, ..*options }, self.step());
+        let row = |name: &str, shape: &str| (name.to_owned(), shape.to_owned());
+        Ok(match self.part {
+            Part::All => [steps()?, vec![row("ceiling: copy", "")]].concat(),
+            Part::Kernels | Part::Elementwise => vec![row("ceiling: copy", "")],
+            Part::Images => vec![row("crop_taps", "")],
+            Part::Sinkhorn => {
+                self.assignments().iter().map(|(n, k)| row("sinkhorn iteration", &format!("{n} x {k},"))).collect()
+            }
+            Part::Sela => vec![row("step baseline", "")],
+            Part::Maxl => vec![row("plain training step", &self.meta_size().shape())],
+            Part::Steps | Part::Export => steps()?,
+        })
+    }
+
+    /// Whether everything is measured that this adapter and these sizes have.
+    fn is_whole(&self) -> bool {
+        self.part == Part::All && self.step.is_none()
+    }
+
+    /// Samples and clusters of the assignments.
+    fn assignments(&self) -> Vec<(usize, usize)> {
+        match (self.samples, self.clusters) {
+            (Some(n), Some(k)) => vec![(n as usize, k as usize)],
+            _ => bench::sinkhorn::SIZES.to_vec(),
+        }
+    }
+
+    /// Sizes of MAXL's steps.
+    fn meta_size(&self) -> MetaSize {
+        let mut size = MetaSize::default();
+        size.batch = self.maxl_batch.map_or(size.batch, |n| n as usize);
+        size.widths.iter_mut().zip(&self.maxl_widths).for_each(|(width, &given)| *width = given as usize);
+        size
     }
 
     fn step(&self) -> &str {
@@ -228,122 +319,9 @@ impl BenchArgs {
         Options {
             rows: self.rows.map_or(defaults.rows, |n| n as usize),
             demo_rows: self.demo_rows.map_or(defaults.demo_rows, |n| n as usize),
-            repeats: self.repeats as usize,
+            repeats: self.repeats.map_or(defaults.repeats, |n| n as usize),
             full: self.full || defaults.full,
             ..defaults
         }
     }
-}
-
-/// The file of `--keep`, with what it held before: rows that are not measured now stay.
-struct Kept {
-    path: PathBuf,
-    earlier: Option<Report>,
-}
-
-impl Kept {
-    fn open(folder: &Path, engine: &Engine) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
-        let path = folder.join(format!("{}.json", bench::compare::file_stem(engine)));
-        let earlier = path.exists().then(|| read(&path)).transpose()?;
-        let why = |e| Error::Config(format!("{}: {e}; move it away to keep new ones there", path.display()));
-        earlier.as_ref().map_or(Ok(()), |earlier| earlier.expect(&engine.describe(), engine.checked())).map_err(why)?;
-        Ok(Self { path, earlier })
-    }
-
-    fn store(self, report: Report) -> Result<()> {
-        let own = report.rows.len();
-        let all = match self.earlier {
-            Some(earlier) => report.onto(earlier),
-            None => report,
-        };
-        write(&all, &self.path)?;
-        let stay = match all.rows.len() - own {
-            0 => String::new(),
-            stay => format!(", beside {stay} rows of earlier runs"),
-        };
-        output::print(&format!("kept in {}{stay}\n", self.path.display()))
-    }
-}
-
-fn read(path: &Path) -> Result<Report> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io("reading", path, e))?;
-    serde_json::from_str(&text)
-        .map_err(|e| Error::Data(format!("{} is no file that `relabel bench --json` wrote: {e}", path.display())))
-}
-
-fn write(report: &Report, path: &Path) -> Result<()> {
-    let text = serde_json::to_string_pretty(report).map_err(|e| Error::io("writing", path, e.into()))?;
-    std::fs::write(path, text + "\n").map_err(|e| Error::io("writing", path, e))
-}
-
-/// Prints both results beside each other.
-fn compare(args: &BenchArgs, earlier: &Report, report: &Report) -> Result<()> {
-    let found = Comparison::new(earlier, report, args.fail_over)?;
-    let mut table = output::table();
-    table.set_header(["what", "shape", "ms then", "ms now", "ratio", ""]);
-    for line in &found.lines {
-        table.add_row([
-            line.name.clone(),
-            line.shape.clone(),
-            format!("{:.3}", line.before),
-            format!("{:.3}", line.now),
-            format!("{:.2}", line.ratio()),
-            if line.slower { "slower".into() } else { String::new() },
-        ]);
-    }
-    let mut text = format!(
-        "\nbest samples, of processor time where both know it; the clock's medians where one alone does\n{table}\n"
-    );
-    for (rows, what) in [(&found.missing, "not measured now"), (&found.new, "not measured then")] {
-        rows.iter().for_each(|row| text += &format!("{what}: {row}\n"));
-    }
-    output::print(&text)?;
-    let slower: Vec<String> = found.slower().map(|line| format!("{} {}", line.name, line.shape)).collect();
-    if slower.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Failed(format!(
-        "{} of {} rows take over {:.0} % longer than before: {}",
-        slower.len(),
-        found.lines.len(),
-        100.0 * args.fail_over,
-        slower.join("; ")
-    )))
-}
-
-fn table(rows: &[Row]) -> comfy_table::Table {
-    let number = |v: Option<f64>| v.filter(|v| *v > 0.0).map_or(String::new(), |v| format!("{v:.1}"));
-    let ms = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.3}"));
-    let mib = |v: Option<u64>| v.map_or(String::new(), |v| format!("{:.1}", v as f64 / f64::from(1 << 20)));
-    let cells = |row: &Row| {
-        [
-            row.name.clone(),
-            row.shape.clone(),
-            format!("{:.3}", row.milliseconds),
-            ms(row.processor_milliseconds),
-            format!("{:.0} %", 100.0 * row.spread),
-            number(Some(row.gflops)),
-            number(Some(row.gbytes_per_s)),
-            number(Some(row.images_per_s)),
-            ms(row.host_milliseconds),
-            row.idle.map_or(String::new(), |v| format!("{:.0} %", 100.0 * v)),
-            mib(row.planned_bytes),
-            mib(row.allocated_bytes),
-            row.note.clone(),
-        ]
-    };
-    let header = [
-        "what", "shape", "ms", "CPU ms", "spread", "GFLOP/s", "GB/s", "images/s", "host ms", "idle", "plan MiB", "MiB",
-        "",
-    ];
-    let cells: Vec<_> = rows.iter().map(cells).collect();
-    // A column that says nothing is left out.
-    let used: Vec<usize> = (0..header.len()).filter(|&i| cells.iter().any(|row| !row[i].is_empty())).collect();
-    let mut table = output::table();
-    table.set_header(used.iter().map(|&i| header[i]));
-    for row in &cells {
-        table.add_row(used.iter().map(|&i| row[i].as_str()));
-    }
-    table
 }

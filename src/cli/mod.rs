@@ -15,6 +15,7 @@ mod output;
 mod predict;
 mod profile;
 mod progress;
+mod results;
 mod settings;
 mod train;
 mod variants;

@@ -28,6 +28,38 @@ pub(super) fn print_json(value: &impl serde::Serialize) -> Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// Makes a folder, unless it is there.
+pub(super) fn make_folder(path: &Path) -> Result<()> {
+    let made = match path.is_file() {
+        true => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file of this name")),
+        false => std::fs::create_dir_all(path),
+    };
+    made.map_err(|e| Error::io("making the folder", path, e))
+}
+
+/// Checks that a file can be written to `path`, whose folder is made: before the work, so that it does not cost minutes.
+pub(super) fn expect_writable(path: &Path) -> Result<()> {
+    let unwritable = |e| Error::io("cannot write to", path, e);
+    if path.is_dir() {
+        return Err(unwritable(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
+    }
+    if path.is_file() {
+        return std::fs::OpenOptions::new().append(true).open(path).map(drop).map_err(unwritable);
+    }
+    // A pipe or a terminal, whose reader would see an end.
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    tempfile::tempfile_in(folder).map(drop).map_err(unwritable)
+}
+
+/// A count with its noun, whose plural ends in `s`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A table without rules between its rows.
 pub(super) fn table() -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
@@ -42,5 +74,30 @@ pub(super) fn bytes(bytes: u64) -> String {
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
         1_048_576..1_073_741_824 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
         _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_written_are_known_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let said = |name: &str| expect_writable(&path(name)).map_err(|e| e.to_string());
+        assert_eq!(said("new/deep/file.json"), Ok(()));
+        assert!(path("new/deep").is_dir() && !path("new/deep/file.json").exists(), "only the folder is made");
+        std::fs::write(path("file"), "text").expect("written");
+        assert_eq!(said("file"), Ok(()));
+        assert_eq!(std::fs::read_to_string(path("file")).expect("there"), "text", "left as it was");
+        assert!(said("new").is_err_and(|e| e.contains("it is a folder")));
+        assert!(said("file/x.json").is_err_and(|e| e.contains("there is a file of this name")));
+        assert!(make_folder(&path("file")).is_err_and(|e| e.exit_code() == 8));
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "row")), ["0 rows", "1 row", "2 rows"]);
     }
 }

@@ -121,6 +121,21 @@ pub fn group(dispatches: &[Measured], by: By, roofline: &Roofline) -> Vec<Group>
     groups
 }
 
+/// What each group takes of the device's time, largest first.
+pub fn shares(dispatches: &[Measured], by: By) -> Vec<(String, f64)> {
+    let total: f64 = dispatches.iter().map(Measured::in_step).sum();
+    let mut shares: Vec<(String, f64)> = Vec::new();
+    for d in dispatches {
+        let (name, share) = (by.key(d), rate(d.in_step(), total));
+        match shares.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, sum)) => *sum += share,
+            None => shares.push((name, share)),
+        }
+    }
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
+}
+
 fn empty(name: String) -> Group {
     Group {
         name,
@@ -188,6 +203,11 @@ mod tests {
             assert!((sum(|g| g.dispatches) - 4.5).abs() < 1e-12, "{by:?}");
             assert!(groups.iter().all(|g| (g.ways.iter().sum::<f64>() - g.seconds).abs() < 1e-12), "{by:?}");
             assert!(groups.windows(2).all(|w| w[0].seconds >= w[1].seconds), "{by:?}");
+            let shares = shares(&step(), by);
+            assert_eq!(shares.len(), groups.len(), "{by:?}");
+            for ((name, share), group) in shares.iter().zip(&groups) {
+                assert!(*name == group.name && (share - group.share).abs() < 1e-12, "{by:?}: {name} {share}");
+            }
         }
     }
 

@@ -219,6 +219,21 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
     Ok((profile, last))
 }
 
+/// The dispatches of `steps` training steps, timed by timestamps: those of [`profile()`] without ceilings and without what the
+/// host does.
+///
+/// # Errors
+/// When the device does not offer the clock, or fails.
+pub fn dispatches(engine: &Engine, trainer: &mut Trainer, clock: Clock, steps: usize) -> Result<Vec<Measured>> {
+    let mut seen = Vec::new();
+    for _ in 0..steps {
+        engine.start_trace(clock)?;
+        trainer.run_unreported(1)?;
+        collect(&engine.finish_trace()?, &mut seen);
+    }
+    Ok(medians(&mut seen, steps))
+}
+
 /// Seconds of each activity of the host in each step.
 #[derive(Default)]
 struct Activities {

@@ -9,7 +9,7 @@ pub mod plot;
 pub mod roofline;
 pub mod timeline;
 
-pub use group::{By, Group, group};
+pub use group::{By, Group, group, shares};
 pub use languages::{File, languages};
-pub use measure::{Measured, Options, Profile, profile};
+pub use measure::{Measured, Options, Profile, dispatches, profile};
 pub use roofline::{Binds, Roofline};
