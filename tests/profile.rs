@@ -192,6 +192,9 @@ fn the_program_writes_tables_files_and_shaders() {
     let config = path("run.toml");
     let (out, dumped) = (path("out"), path("shaders"));
     let base = ["profile", &config, "--steps", "1", "--warm-up", "1"];
+    let kept = path("new/folder/kernel.json");
+    done(&["profile", "--kernel", "relu", "--shape", "4x4", "--steps", "1", "--json", &kept]);
+    assert!(Path::new(&kept).is_file(), "its folder is made");
     let said = done(&[&base[..], &["--out", &out, "--dump", &dumped, "--capture", "--top", "3"]].concat());
     for part in ["ceilings", "training step: backward", "kernel", "layer", "node", "overhead", "capture: ", " more, "] {
         assert!(said.contains(part), "{part} in {said}");
@@ -208,7 +211,7 @@ fn the_program_writes_tables_files_and_shaders() {
         let name = pipeline["name"].as_str().unwrap();
         let (kernel, variant) = name.strip_suffix(')').and_then(|n| n.split_once(" (")).unwrap_or((name, "plain"));
         for ending in ["wgsl", "spv"] {
-            let file = format!("shaders/{kernel}.{}.{ending}", variant.replace(' ', "-"));
+            let file = format!("shaders/{kernel}.{}.{ending}", variant.replace(", ", "-").replace([' ', '/'], "-"));
             assert!(Path::new(&path(&file)).is_file(), "{name} {ending}");
         }
     }
@@ -227,6 +230,17 @@ fn bad_input_is_refused_before_any_work() {
     refused(&["profile", "--step", "nothing"], 2, &["\"nothing\"", "\"resnet32 sla\""]);
     refused(&["profile", "missing.toml"], 8, &["missing.toml"]);
     refused(&["profile", "--step", "demo sla", "--synthetic=9x9"], 2, &["9x9", "32x32x3:10"]);
+    refused(&["profile", "--step", "demo sla", "--synthetic=9x9x3:0"], 2, &["the classes", "1048576"]);
+    // The advice is what this command knows.
+    let folder = dir.path().join("pictures");
+    fs::create_dir_all(folder.join("a")).unwrap();
+    fs::write(folder.join("a").join("empty.png"), "").unwrap();
+    fs::write(dir.path().join("run.toml"), config_text(&folder)).unwrap();
+    let config = dir.path().join("run.toml").to_str().unwrap().to_owned();
+    let ways = ["--set data.path=PATH", "--synthetic"];
+    refused(&["profile", &config], 3, &[&["empty.png", "by --set data.skip_bad=true"], &ways[..]].concat());
+    let gone = ["profile", &config, "--set", "data.path=nopics"];
+    refused(&gone, 3, &[&["nopics does not exist"], &ways[..]].concat());
     refused(&["profile"], 2, &["--step", "--kernel"]);
     for ignored in
         [["--svg", "x.svg"], ["--out", "x"], ["--set", "train.batch=3"], ["--warm-up", "5"], ["--by", "layer"]]
@@ -236,6 +250,11 @@ fn bad_input_is_refused_before_any_work() {
     refused(&["profile", "--kernel", "relu", "--variants", "profile"], 8, &["taken for a file"]);
     refused(&["profile", "--kernel", "conv"], 2, &["no kernel `conv`", "softmax"]);
     refused(&["profile", "--kernel", "conv2d", "--shape", "3x3"], 2, &["--shape 3x3", "32x32x32x16-16"]);
-    let unwritable = dir.path().join("none").join("p.json").to_str().unwrap().to_owned();
-    refused(&["profile", "--kernel", "relu", "--shape", "4x4", "--json", &unwritable], 8, &["p.json"]);
+    for (file, folder) in [("--json", "file/p.json"), ("--svg", "file/p.svg"), ("--trace", "")] {
+        let path = dir.path().join(folder).to_str().unwrap().to_owned();
+        let why = if folder.is_empty() { "it is a folder" } else { "there is a file of this name" };
+        refused(&["profile", "--step", "demo sla", file, &path], 8, &[why]);
+    }
+    let file = file.to_str().unwrap();
+    refused(&["profile", "--kernel", "relu", "--dump", file], 8, &["making the folder", "a file of this name"]);
 }

@@ -23,6 +23,9 @@ use crate::session::synthetic::Noise;
 use crate::train::Trainer;
 use crate::train::config::Config;
 
+/// What `--out` writes.
+const FILES: [&str; 3] = ["profile.json", "roofline.svg", "trace.json"];
+
 /// What the dispatches are put together by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Table {
@@ -60,7 +63,8 @@ pub struct ProfileArgs {
     /// network 128, on a GPU 512].
     #[arg(long, requires = "step", conflicts_with_all = ["config", "kernel"], value_parser = clap::value_parser!(u32).range(1..=65_536))]
     rows: Option<u32>,
-    /// Images of noise in place of the config's: HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10.
+    /// Images of noise in place of the config's: HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10; sides up to 8192, 1 or 3
+    /// channels, up to 1048576 classes (10 when left out).
     #[arg(long, value_name = "SIZES", num_args = 0..=1, default_missing_value = "32x32x3:10", require_equals = true, conflicts_with = "kernel")]
     synthetic: Option<String>,
     /// Change a setting, such as train.batch=64 (may be repeated).
@@ -111,11 +115,11 @@ pub struct ProfileArgs {
 }
 
 pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
-    let folders = [&args.out, &args.dump];
-    // Before the work: a folder that cannot be made must not cost minutes.
-    for folder in folders.into_iter().flatten() {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
-    }
+    // Before the work: a file that cannot be written must not cost minutes.
+    args.dump.as_deref().map_or(Ok(()), output::make_folder)?;
+    let inside = args.out.iter().flat_map(|folder| FILES.map(|name| folder.join(name)));
+    let single = [&args.json, &args.svg, &args.trace].into_iter().flatten().cloned();
+    inside.chain(single).try_for_each(|path| output::expect_writable(&path))?;
     if let Some(name) = &args.kernel {
         return one_kernel(args, name, adapter, variants);
     }
@@ -130,7 +134,7 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
         Some(noise) => {
             noise.trainer(&engine, config).map_err(|e| fewer(e, "Take fewer --rows (train.batch of a config)"))?
         }
-        None => session::trainer(&engine, config)?,
+        None => session::trainer(&engine, config).map_err(without_images)?,
     };
     let clock = match args.clock {
         ClockArg::Auto => None,
@@ -231,10 +235,9 @@ fn summary(what: &str, p: &Profile) -> String {
     let ceilings =
         format!("{:.1} GFLOP/s in registers, {:.2} GB/s in a copy", operations_per_s / 1e9, bytes_per_s / 1e9);
     line("ceilings", ceilings);
-    line("memory", output::bytes(p.memory));
+    line("memory", format!("{} in all tensors on the device", output::bytes(p.memory)));
     line("time", format!("{} a step; median of {}", ms(p.step_seconds), p.steps));
-    let overhead = format!("{} when it is profiled: {:+.1} %", ms(p.traced_seconds), 100.0 * p.overhead());
-    line("overhead", overhead);
+    line("overhead", overhead(p));
     let covered = if p.timestamps { "of the profiled step" } else { "of the step, if its dispatches ran alone" };
     let count: f64 = p.dispatches.iter().map(|d| d.runs).sum();
     line("device", format!("{} in {count:.0} dispatches: {} {covered}", ms(p.device_seconds), percent(p.coverage)));
@@ -246,6 +249,19 @@ fn summary(what: &str, p: &Profile) -> String {
     let host: Vec<String> = p.host.iter().map(|h| format!("{} {}", h.what, ms(h.seconds))).collect();
     line("host", host.join(", "));
     text
+}
+
+/// The profiled step beside the other: a median that pairs of steps do not agree on is no fact.
+fn overhead(p: &Profile) -> String {
+    let percent = |share: f64| format!("{:+.1} %", 100.0 * share);
+    let [least, largest] = p.overheads.map(percent);
+    let pairs = match p.steps {
+        1 => "of one pair of steps, which tells little".into(),
+        n => format!("of {n} pairs of steps from {least} to {largest}"),
+    };
+    let doubt =
+        if p.overhead_is_clear() || p.steps == 1 { "" } else { ": they differ by more than that, so it is no fact" };
+    format!("{:.3} ms when it is profiled: {} {pairs}{doubt}", 1e3 * p.traced_seconds, percent(p.overhead))
 }
 
 fn grouped(groups: &[Group], by: By, top: usize) -> String {
@@ -308,22 +324,23 @@ fn write_files(args: &ProfileArgs, what: &str, checked: bool, profile: &Profile,
             }
         }
     };
+    let [report_name, svg_name, trace_name] = FILES;
     let groups = |by| group(&profile.dispatches, by, &profile.roofline);
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "step": what,
         "safe_shaders": checked,
-        "overhead": profile.overhead(),
+        "overhead": profile.overhead,
         "profile": profile,
         "ways": groups(By::Way),
         "kernels": groups(By::Kernel),
         "layers": groups(By::Layer),
         "nodes": groups(By::Node),
     });
-    file(&args.json, "profile.json", &|| format!("{report:#}\n"));
+    file(&args.json, report_name, &|| format!("{report:#}\n"));
     let title = format!("Roofline of {what}");
-    file(&args.svg, "roofline.svg", &|| plot::plot(&title, &profile.adapter, &groups(By::Kernel), &profile.roofline));
-    file(&args.trace, "trace.json", &|| format!("{}\n", timeline::timeline(profile, trace)));
+    file(&args.svg, svg_name, &|| plot::plot(&title, &profile.adapter, &groups(By::Kernel), &profile.roofline));
+    file(&args.trace, trace_name, &|| format!("{}\n", timeline::timeline(profile, trace)));
     if !written.is_empty() {
         output::print(&format!("\nwritten: {}\n", written.join(", ")))?;
     }
@@ -334,6 +351,18 @@ fn write_files(args: &ProfileArgs, what: &str, checked: bool, profile: &Profile,
 fn fewer(error: Error, way_out: &str) -> Error {
     match error {
         Error::Memory(text) => Error::Memory(text.replace(gpu::WAY_OUT, way_out)),
+        other => other,
+    }
+}
+
+/// What is wrong with the images of a config, with the ways out that this command has.
+fn without_images(error: Error) -> Error {
+    match error {
+        Error::Data(text) => {
+            let text = text.replace("--skip-bad", "--set data.skip_bad=true");
+            let noise = "or profile the step on images of noise: --synthetic";
+            Error::Data(format!("{text}; give other images with --set data.path=PATH, {noise}"))
+        }
         other => other,
     }
 }

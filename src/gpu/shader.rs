@@ -111,9 +111,11 @@ impl Build {
     }
 
     /// Kernel and variant, `half` and `texels` with the names of such tensors, and `sizes` with a digest of constant parameters,
-    /// with dots between. Files are named so: spaces are hyphens.
+    /// with dots between. Files are named so: hyphens stand for all between the variant's letters and digits.
     pub fn name(&self) -> String {
-        let mut name = format!("{}.{}", self.shader.name, self.shader.variants[self.variant].name.replace(' ', "-"));
+        let words = self.shader.variants[self.variant].name.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let mut name = format!("{}.{}", self.shader.name, words.join("-"));
         for (what, places) in [("half", self.halves), ("texels", self.texels)] {
             if !places.is_empty() {
                 name += &format!(".{what}-{}", places.names(self.shader).join("-"));

@@ -64,9 +64,11 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
             forms.left_out.push(format!("{name} ({}): it needs {needs}", names.join(", ")));
         }
     }
+    let (count, mut unfit) = (works.len(), Vec::new());
     for work in works {
-        at_work(engine, &work, &offered, sampling, &mut forms)?;
+        at_work(engine, &work, &offered, sampling, &mut forms, &mut unfit)?;
     }
+    forms.left_out.extend(unfit.iter().map(|unfit| unfit.line(count)));
     let all =
         family(kernel).into_iter().flat_map(|k| (0..k.shader.variants.len()).map(|i| Build::declared(k.shader, i)));
     for build in all {
@@ -78,19 +80,47 @@ pub fn forms(engine: &Engine, name: &str, shape: Option<&str>, sampling: Samplin
     Ok(forms)
 }
 
+/// Variants of a kernel that shapes do not take.
+struct Unfit {
+    kernel: &'static str,
+    variants: Vec<&'static str>,
+    why: String,
+    shapes: Vec<String>,
+}
+
+impl Unfit {
+    /// One line, of `count` shapes in all.
+    fn line(&self, count: usize) -> String {
+        let shapes = match (&self.shapes[..], count) {
+            ([shape], _) => shape.clone(),
+            (shapes, count) => format!("{} of {count} shapes, such as {}", shapes.len(), shapes[0]),
+        };
+        format!("{} ({}): {} for {shapes}", self.kernel, self.variants.join(", "), self.why)
+    }
+
+    /// Puts together what is said of several shapes alike.
+    fn merge(self, all: &mut Vec<Self>) {
+        let alike = |o: &&mut Self| (o.kernel, &o.variants, &o.why) == (self.kernel, &self.variants, &self.why);
+        match all.iter_mut().find(alike) {
+            Some(other) => other.shapes.extend(self.shapes),
+            None => all.push(self),
+        }
+    }
+}
+
 fn at_work(
     engine: &Engine,
     work: &Work,
     offered: &[(&'static Kernel, usize)],
     sampling: Sampling,
     found: &mut Forms,
+    unfit: &mut Vec<Unfit>,
 ) -> Result<()> {
     let mut usual = Recording::new();
     usual.variants = choose::preferred(engine);
     (work.record)(&mut usual)?;
     let mut forms = Vec::new();
-    // Kernel and reason, and the variants.
-    let mut left_out: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    let mut left_out: Vec<Unfit> = Vec::new();
     for (kernel, variant) in offered {
         let shader = kernel.shader;
         let mut recording = Recording::new();
@@ -102,13 +132,16 @@ fn at_work(
         let Some(own) = recording.dispatches.iter().find(|d| is_form(d)) else {
             let taken = recording.dispatches.iter().find(|d| d.shader.name == shader.name);
             let why = match taken.map(|d| shader.variants[d.variant].name) {
-                Some(other) => format!("takes the form {other} for {}", work.shape),
-                None => format!("has no form for {}", work.shape),
+                Some(other) => format!("takes the form {other}"),
+                None => "has no form".into(),
             };
             let own = shader.variants[*variant].name;
-            match left_out.iter_mut().find(|(name, reason, _)| *name == shader.name && *reason == why) {
-                Some((.., names)) => names.push(own),
-                None => left_out.push((shader.name, why, vec![own])),
+            match left_out.iter_mut().find(|unfit| unfit.kernel == shader.name && unfit.why == why) {
+                Some(unfit) => unfit.variants.push(own),
+                None => {
+                    let shapes = vec![work.shape.clone()];
+                    left_out.push(Unfit { kernel: shader.name, variants: vec![own], why, shapes });
+                }
             }
             continue;
         };
@@ -127,8 +160,7 @@ fn at_work(
         let times = timing::warmed(engine, sampling, &program, 0..program.len())?;
         forms.push((Timed { measured, chosen }, program, times, Vec::new()));
     }
-    let lines = left_out.into_iter().map(|(name, why, names)| format!("{name} ({}): {why}", names.join(", ")));
-    found.left_out.extend(lines);
+    left_out.into_iter().for_each(|left| left.merge(unfit));
     for _ in 0..sampling.repeats {
         for (_, program, times, samples) in &mut forms {
             samples.push(timing::run(engine, program, 0..program.len(), *times)? / *times as f64);
@@ -257,12 +289,49 @@ fn of_case(engine: &Engine, case: Case) -> Result<Work> {
     let scratch = |shape: &Shape| engine.tensor("scratch", shape.clone(), DType::F32);
     let scratch: Vec<Tensor> = case.scratch.iter().map(scratch).collect::<Result<_>>()?;
     let Case { name, record, .. } = case;
-    Ok(Work { shape: name, record: Box::new(move |r| record(r, &inputs, &outputs, &scratch)) })
+    Ok(Work { shape: in_words(&name), record: Box::new(move |r| record(r, &inputs, &outputs, &scratch)) })
+}
+
+/// A case's name without Rust's braces: `Pool { kernel: 2, stride: 1 }` as `kernel 2, stride 1`.
+fn in_words(name: &str) -> String {
+    let mut text = String::new();
+    for (i, part) in name.split(" {").enumerate() {
+        if i > 0 {
+            // The type's name.
+            text.truncate(text.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len());
+        }
+        text += part.trim_start_matches(if i > 0 { " " } else { "" });
+    }
+    if text.len() == name.len() { text } else { text.replace(" }", "").replace(": ", " ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cases_are_told_in_words() {
+        assert_eq!(in_words("(2, 3) Pool { kernel: 1, stride: 2 }"), "(2, 3) kernel 1, stride 2");
+        assert_eq!(in_words("A { b: C { d: [1, 2], e: F }, g: 0.5 }"), "b d [1, 2], e F, g 0.5");
+        assert_eq!(in_words("[4] by [3] to x: y"), "[4] by [3] to x: y");
+    }
+
+    #[test]
+    fn what_shapes_do_not_take_is_told_once() {
+        let unfit = |why: &str, shape: &str| Unfit {
+            kernel: "conv2d",
+            variants: vec!["8", "16"],
+            why: why.into(),
+            shapes: vec![shape.into()],
+        };
+        let mut all = Vec::new();
+        for (why, shape) in [("has no form", "1x2"), ("takes the form 4", "3x4"), ("has no form", "5x6")] {
+            unfit(why, shape).merge(&mut all);
+        }
+        let lines: Vec<String> = all.iter().map(|unfit| unfit.line(7)).collect();
+        let first = "conv2d (8, 16): has no form for 2 of 7 shapes, such as 1x2";
+        assert_eq!(lines, [first, "conv2d (8, 16): takes the form 4 for 3x4"]);
+    }
 
     fn names(kernel: &str) -> Vec<&'static str> {
         family(find(kernel).expect("there")).iter().map(|k| k.shader.name).collect()

@@ -271,6 +271,23 @@ mod tests {
     }
 
     #[test]
+    fn every_variant_has_a_file_name_of_its_own() {
+        let mut names = Vec::new();
+        for kernel in REGISTRY {
+            names.extend((0..kernel.shader.variants.len()).map(|i| Build::declared(kernel.shader, i).name()));
+        }
+        let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        assert!(
+            names.iter().all(|name| plain(name) && !name.contains("--") && !name.ends_with(['-', '.'])),
+            "{names:?}"
+        );
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "one file a variant");
+    }
+
+    #[test]
     fn metal_loads_matrices_from_numbers() {
         for kernel in REGISTRY.iter().filter(|kernel| kernel.shader.variants[0].needs.contains(cooperative::NEEDS)) {
             for variant in kernel.shader.variants.iter().filter(|variant| variant.constant("SIDE") == 8) {

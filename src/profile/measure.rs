@@ -132,6 +132,10 @@ pub struct Profile {
     pub step_seconds: f64,
     /// The same with a trace.
     pub traced_seconds: f64,
+    /// How much longer a step takes because it is traced, as a share of its time: median of pairs of steps one after the other.
+    pub overhead: f64,
+    /// The least and the largest of the pairs.
+    pub overheads: [f64; 2],
     /// Seconds of all dispatches of a step.
     pub device_seconds: f64,
     /// `device_seconds` over `traced_seconds`; without timestamps, over `step_seconds`.
@@ -147,10 +151,19 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// How much longer a step takes because it is traced, as a share of its time.
-    pub fn overhead(&self) -> f64 {
-        self.traced_seconds / self.step_seconds - 1.0
+    /// Whether the overhead stands out of what changes from one pair of steps to the next.
+    pub fn overhead_is_clear(&self) -> bool {
+        self.steps > 1 && self.overheads[1] - self.overheads[0] <= self.overhead.abs()
     }
+}
+
+/// How much longer traced steps take than the plain ones beside them: the median, the least and the largest share.
+fn overhead(plain: &[f64], traced: &[f64]) -> (f64, [f64; 2]) {
+    let mut pairs: Vec<f64> = plain.iter().zip(traced).map(|(plain, traced)| traced / plain - 1.0).collect();
+    pairs.sort_by(f64::total_cmp);
+    let (middle, last) = (pairs.len() / 2, pairs.len() - 1);
+    let median = if pairs.len() % 2 == 1 { pairs[middle] } else { (pairs[middle - 1] + pairs[middle]) / 2.0 };
+    (median, [pairs[0], pairs[last]])
 }
 
 /// A program that ran, and the seconds of its dispatches' runs.
@@ -178,17 +191,24 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
     let mut seen: Vec<Seen> = Vec::new();
     let mut activities = Activities::default();
     let mut last = Trace::default();
-    for _ in 0..options.steps {
-        let start = Instant::now();
-        trainer.run_unreported(1)?;
-        plain.push(start.elapsed().as_secs_f64());
-        engine.start_trace(clock)?;
-        trainer.run_unreported(1)?;
-        last = engine.finish_trace()?;
-        traced.push(last.seconds);
-        collect(&last, &mut seen);
-        activities.push(&last.host);
+    for i in 0..options.steps {
+        // Each comes first in turn, so that a machine that grows slower slows both.
+        for is_traced in [i % 2 == 1, i % 2 == 0] {
+            if !is_traced {
+                let start = Instant::now();
+                trainer.run_unreported(1)?;
+                plain.push(start.elapsed().as_secs_f64());
+                continue;
+            }
+            engine.start_trace(clock)?;
+            trainer.run_unreported(1)?;
+            last = engine.finish_trace()?;
+            traced.push(last.seconds);
+            collect(&last, &mut seen);
+            activities.push(&last.host);
+        }
     }
+    let (overhead, overheads) = overhead(&plain, &traced);
     if clock == Clock::Host {
         for seen in &mut seen {
             seen.samples = alone(engine, options.sampling, &seen.program)?;
@@ -209,6 +229,8 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
         steps: options.steps,
         step_seconds,
         traced_seconds,
+        overhead,
+        overheads,
         device_seconds,
         coverage,
         floor_seconds: sum(&|d| roofline.floor(d.cost()) * d.runs),
@@ -303,4 +325,17 @@ fn medians(seen: &mut [Seen], steps: usize) -> Vec<Measured> {
         }
     }
     measured
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_compared_with_their_neighbours() {
+        // A machine that slows down halfway: each pair still tells a quarter.
+        assert_eq!(overhead(&[4.0, 4.0, 8.0], &[5.0, 5.0, 10.0]), (0.25, [0.25, 0.25]));
+        assert_eq!(overhead(&[4.0, 4.0], &[3.0, 6.0]), (0.125, [-0.25, 0.5]));
+        assert_eq!(overhead(&[4.0, 4.0, 4.0], &[6.0, 3.0, 4.0]), (0.0, [-0.25, 0.5]));
+    }
 }

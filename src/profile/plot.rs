@@ -6,15 +6,21 @@ use super::group::Group;
 use super::roofline::{Binds, Roofline};
 
 /// Width and height of the drawing, and where the axes stand in it.
-const SIZE: [f64; 2] = [1080.0, 640.0];
+const SIZE: [f64; 2] = [1200.0, 680.0];
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 700.0;
-const TOP: f64 = 70.0;
-const BOTTOM: f64 = 560.0;
+const TOP: f64 = 90.0;
+const BOTTOM: f64 = 580.0;
 /// Kernels that are numbered and named.
 const NAMED: usize = 16;
-/// The least share of the step's time that a kernel must have to be shown: tiny ones would stretch the axes.
+/// The least share of the step's time that a kernel must have to be shown.
 const LEAST: f64 = 0.001;
+/// The least share of a kernel that the axes reach out for: others are shown where they lie within.
+const REACHED: f64 = 0.01;
+/// How many times slower than the ceiling a kernel may be for the axes to reach out for it: launches of nothing are far slower.
+const SLOWEST: f64 = 1e4;
+/// Pixels that a character takes at most on average, small and in the title: what is longer is cut.
+const WIDE: [f64; 2] = [6.9, 10.6];
 /// Area of the dot of a kernel that took the whole step.
 const LARGEST: f64 = 42.0;
 
@@ -27,12 +33,12 @@ const STYLE: &str = "\
   .fma { fill: #0969da; } .copy { fill: #bc4c00; } .dot { fill-opacity: 0.62; stroke-width: 1.2; }
   .fma.dot { stroke: #0969da; } .copy.dot { stroke: #bc4c00; }
   .number { font-size: 11px; font-weight: 600; }
-  .number, .halo { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; }
+  .number { paint-order: stroke; stroke: #ffffff; stroke-width: 3px; stroke-linejoin: round; }
   .lead { stroke: #59636e; stroke-width: 0.8; }
   @media (prefers-color-scheme: dark) {
     svg { background: #0d1117; }
     text { fill: #e6edf3; } .soft { fill: #9198a1; } .paper { fill: #0d1117; } .grid { stroke: #2a313c; }
-    .number, .halo { stroke: #0d1117; } .axis { stroke: #9198a1; } .roof { stroke: #e6edf3; } .lead { stroke: #9198a1; }
+    .number { stroke: #0d1117; } .axis { stroke: #9198a1; } .roof { stroke: #e6edf3; } .lead { stroke: #9198a1; }
     .fma { fill: #4493f8; } .copy { fill: #f0883e; } .fma.dot { stroke: #79c0ff; } .copy.dot { stroke: #ffb77c; }
   }";
 
@@ -49,36 +55,46 @@ impl Axis {
         let part = (value / self.low).ln() / (self.high / self.low).ln();
         self.from + part.clamp(0.0, 1.0) * (self.to - self.from)
     }
+
+    fn holds(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value)
+    }
 }
 
-/// Draws kernels; those without operations have no place on such axes and are listed below it.
+/// Draws kernels; those without operations have no place on such axes and are listed below it, as are those that lie outside
+/// them, because they hardly take time or hardly compute.
 pub fn plot(title: &str, adapter: &str, kernels: &[Group], roofline: &Roofline) -> String {
     let (counted, without): (Vec<&Group>, Vec<&Group>) =
         kernels.iter().filter(|k| k.seconds > 0.0).partition(|k| k.operations > 0.0);
-    let (shown, tiny): (Vec<&Group>, Vec<&Group>) = counted.into_iter().partition(|k| k.share >= LEAST);
-    let [x, y] = axes(&shown, roofline);
+    let (counted, tiny): (Vec<&Group>, Vec<&Group>) = counted.into_iter().partition(|k| k.share >= LEAST);
+    let [x, y] = axes(&counted, roofline);
+    let (shown, outside): (Vec<&Group>, Vec<&Group>) =
+        counted.into_iter().partition(|k| x.holds(k.intensity()) && y.holds(k.operations_per_s()));
     let mut svg = String::new();
     let _ = write!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" height=\"{}\" role=\"img\">\n\
-         <title>Roofline: {}</title>\n<style>\n{STYLE}\n</style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n",
+         <title>{}</title>\n<style>\n{STYLE}\n</style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n",
         SIZE[0],
         SIZE[1],
         SIZE[0],
         SIZE[1],
         escaped(title)
     );
-    text(&mut svg, [LEFT, 30.0], "head", &shortened(title, 108));
-    text(&mut svg, [LEFT, 50.0], "small soft", &shortened(adapter, 150));
+    let across = SIZE[0] - LEFT;
+    text(&mut svg, [LEFT, 30.0], "head", &shortened(title, (across / WIDE[1]) as usize));
+    text(&mut svg, [LEFT, 50.0], "small soft", &shortened(adapter, (across / WIDE[0]) as usize));
     grid(&mut svg, &x, &y);
     roof(&mut svg, &x, &y, roofline);
     dots(&mut svg, &x, &y, &shown);
-    ceilings(&mut svg, &x, &y, roofline);
+    ceilings(&mut svg, roofline);
     legend(&mut svg, &shown, tiny.len());
-    if !without.is_empty() {
-        let names: Vec<String> = without.iter().take(6).map(|k| format!("{} {}", k.name, percent(k.share))).collect();
-        let more = if without.len() > 6 { ", …" } else { "" };
-        text(&mut svg, [LEFT, SIZE[1] - 12.0], "small soft", &format!("no operations: {}{more}", names.join(", ")));
+    for (kernels, what, up) in [(outside, "outside the axes", 30.0), (without, "no operations", 12.0)] {
+        if !kernels.is_empty() {
+            let names: Vec<String> = kernels.iter().map(|k| format!("{} {}", k.name, percent(k.share))).collect();
+            let words = format!("{what}: {}", listed(&names, (across / WIDE[0]) as usize - 20));
+            text(&mut svg, [LEFT, SIZE[1] - up], "small soft", &words);
+        }
     }
     svg + "</svg>\n"
 }
@@ -86,9 +102,10 @@ pub fn plot(title: &str, adapter: &str, kernels: &[Group], roofline: &Roofline) 
 fn axes(shown: &[&Group], roofline: &Roofline) -> [Axis; 2] {
     let mut intensity = [roofline.ridge() / 4.0, roofline.ridge() * 4.0];
     let mut rate = [roofline.operations_per_s / 100.0, roofline.operations_per_s];
-    for k in shown {
+    for k in shown.iter().filter(|k| k.share >= REACHED) {
         intensity = [intensity[0].min(k.intensity()), intensity[1].max(k.intensity())];
-        rate = [rate[0].min(k.operations_per_s()), rate[1].max(k.operations_per_s())];
+        let slow = k.operations_per_s().max(roofline.operations_per_s / SLOWEST);
+        rate = [rate[0].min(slow), rate[1].max(k.operations_per_s())];
     }
     let below = |v: f64| 10f64.powf(v.log10().floor());
     let x = Axis {
@@ -142,25 +159,11 @@ fn roof(svg: &mut String, x: &Axis, y: &Axis, roofline: &Roofline) {
     let _ = writeln!(svg, "<polyline class=\"roof\" points=\"{}\"/>", points.join(" "));
 }
 
-/// What the two lines stand for, over the dots.
-fn ceilings(svg: &mut String, x: &Axis, y: &Axis, roofline: &Roofline) {
-    let first = x.low.max(y.low / roofline.bytes_per_s);
-    let flat = format!("multiply-adds: {} GFLOP/s", number(roofline.operations_per_s / 1e9));
-    let _ = writeln!(
-        svg,
-        "<text class=\"small halo\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{flat}</text>",
-        RIGHT - 4.0,
-        y.at(roofline.operations_per_s) - 8.0
-    );
-    let [a, b] = [first, roofline.ridge().min(x.high)].map(|i| [x.at(i), y.at(roofline.attainable(i))]);
-    let angle = (b[1] - a[1]).atan2(b[0] - a[0]).to_degrees();
-    let _ = writeln!(
-        svg,
-        "<text class=\"small halo\" transform=\"translate({:.1} {:.1}) rotate({angle:.1})\" text-anchor=\"end\" dx=\"-12\" dy=\"-8\">copy: {} GB/s</text>",
-        b[0],
-        b[1],
-        number(roofline.bytes_per_s / 1e9)
-    );
+/// What the two lines stand for: above the drawing, where no dot is.
+fn ceilings(svg: &mut String, roofline: &Roofline) {
+    let flat = format!("multiply-adds {} GFLOP/s (flat)", number(roofline.operations_per_s / 1e9));
+    let slope = format!("copy {} GB/s (slope)", number(roofline.bytes_per_s / 1e9));
+    text(svg, [LEFT, TOP - 12.0], "small", &format!("ceilings: {flat}, {slope}"));
 }
 
 fn colour(binds: Binds) -> &'static str {
@@ -227,12 +230,14 @@ fn legend(svg: &mut String, shown: &[&Group], tiny: usize) {
         text(svg, [left + 18.0 + at, TOP + 6.0], "small", what);
     }
     let ends = [SIZE[0] - 66.0, SIZE[0] - 14.0];
+    // Up to the percents, which take the width of "of step".
+    let most = ((ends[0] - 48.0 - left) / WIDE[0]) as usize;
     text(svg, [left, TOP + 34.0], "small soft", "kernel");
     end(svg, [ends[0], TOP + 34.0], "of step");
     end(svg, [ends[1], TOP + 34.0], "of roof");
     for (i, k) in shown.iter().take(NAMED).enumerate() {
         let y = TOP + 56.0 + 25.0 * i as f64;
-        text(svg, [left, y], "small", &format!("{}  {}", i + 1, shortened(&k.name, 37)));
+        text(svg, [left, y], "small", &shortened(&format!("{}  {}", i + 1, k.name), most));
         end(svg, [ends[0], y], &percent(k.share));
         end(svg, [ends[1], y], &percent(k.of_roof()));
     }
@@ -246,6 +251,19 @@ fn legend(svg: &mut String, shown: &[&Group], tiny: usize) {
         rest.push(format!("{tiny} below {} not shown", percent(LEAST)));
     }
     text(svg, [left, y], "small soft", &rest.join(", "));
+}
+
+/// As many of `names` as `most` characters hold.
+fn listed(names: &[String], most: usize) -> String {
+    let mut text = String::new();
+    for (i, name) in names.iter().enumerate() {
+        let next = if i == 0 { name.clone() } else { format!("{text}, {name}") };
+        if i > 0 && next.chars().count() > most {
+            return text + ", …";
+        }
+        text = next;
+    }
+    text
 }
 
 /// At most `most` characters; what is too much goes from the middle, since the variant is at a name's end.
@@ -344,6 +362,42 @@ mod tests {
         let [x, y] = axes(&[&kernels[0], &kernels[1]], &roofline);
         assert!((cx[0] - x.at(50.0)).abs() < 0.06 && (cy[0] - y.at(50e9 / 0.64)).abs() < 0.06);
         assert!(svg.contains("100 GFLOP/s") && svg.contains("10 GB/s"));
+    }
+
+    #[test]
+    fn dots_of_hardly_any_time_do_not_stretch_the_axes() {
+        let roofline = Roofline { operations_per_s: 100e9, bytes_per_s: 10e9 };
+        let large = kernel("large", 50e9, 1e9, 0.9);
+        // 1000 operations a second, at 1/2^20 of an operation a byte, and one that lies within.
+        let (far, near) = (kernel("far", 5.0, 5e6, 0.005), kernel("near", 0.25e9, 5e6, 0.005));
+        let without = plot("t", "an adapter", std::slice::from_ref(&large), &roofline);
+        let slow = kernel("slow", 1e5, 2e4, 0.09);
+        let with = plot("t", "an adapter", &[large, far, near, slow], &roofline);
+        let at = |svg: &str| [attributes(svg, "circle", "cx")[0], attributes(svg, "circle", "cy")[0]];
+        let [x, y] = at(&without);
+        assert_eq!(at(&with)[0], x, "no kernel that hardly takes time stretches the axes");
+        assert!(at(&with)[1] < y, "one that takes time does, four decades down");
+        assert!(with.contains("outside the axes: far 0.5 %, slow 9 %") && with.contains(">2  near<"), "{with}");
+        assert!(!without.contains("outside"));
+    }
+
+    #[test]
+    fn words_stay_within_their_place() {
+        let roofline = Roofline { operations_per_s: 100e9, bytes_per_s: 10e9 };
+        let long = "long ".repeat(60);
+        let mut kernels = vec![kernel(&long, 50e9, 1e9, 0.5)];
+        kernels.extend((0..9).map(|i| kernel(&format!("copy number {i} with a long name"), 0.0, 1e9, 0.05)));
+        let svg = plot(&long, &long, &kernels, &roofline);
+        for line in svg.lines().filter(|line| line.starts_with("<text class")) {
+            let words = line.split_once('>').expect("an element").1.trim_end_matches("</text>");
+            let from: f64 = line.split("x=\"").nth(1).and_then(|rest| rest.split('"').next()?.parse().ok()).expect("x");
+            let wide = if line.contains("\"head\"") { WIDE[1] } else { WIDE[0] };
+            let anchored = line.contains("text-anchor");
+            assert!(anchored || from + wide * words.chars().count() as f64 <= SIZE[0] + 20.0, "{line}");
+        }
+        assert!(svg.contains("<title>long long"), "once, as it is");
+        let names = ["ab", "cd", "ef"].map(String::from);
+        assert_eq!([3, 7, 20].map(|most| listed(&names, most)), ["ab, …", "ab, cd, …", "ab, cd, ef"]);
     }
 
     #[test]

@@ -40,19 +40,30 @@ impl FromStr for Noise {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parse = || {
-            let (image, classes) = text.split_once(':').unwrap_or((text, "10"));
-            let sizes: Vec<usize> = image.split('x').map(str::parse).collect::<std::result::Result<_, _>>().ok()?;
-            let image = <[usize; 3]>::try_from(sizes).ok()?;
-            let classes = classes.parse().ok()?;
-            let fits = image[..2].iter().all(|&side| (1..=8192).contains(&side)) && [1, 3].contains(&image[2]);
-            (fits && (1..=1 << 20).contains(&classes)).then_some(Self { image, classes })
-        };
-        parse().ok_or_else(|| {
+        let wrong = |what: String| {
             Error::Config(format!(
-                "images of `{text}`: expected HEIGHTxWIDTHxCHANNELS:CLASSES with 1 or 3 channels, such as 32x32x3:10"
+                "images of `{text}`: {what}; expected HEIGHTxWIDTHxCHANNELS:CLASSES, such as 32x32x3:10 (10 classes where \
+                 none are given)"
             ))
-        })
+        };
+        let (image, classes) = text.split_once(':').unwrap_or((text, "10"));
+        let sizes: Vec<&str> = image.split('x').collect();
+        let [height, width, channels] = sizes[..] else {
+            return Err(wrong(format!("`{image}` is not three sizes")));
+        };
+        let number = |name: &str, text: &str, most: usize| {
+            let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+            number.ok_or_else(|| wrong(format!("the {name} must be a number from 1 to {most}, not `{text}`")))
+        };
+        let image = [
+            number("height", height, MOST_SIDE)?,
+            number("width", width, MOST_SIDE)?,
+            number("channels", channels, 3)?,
+        ];
+        if image[2] == 2 {
+            return Err(wrong("the channels must be 1 or 3, not 2".into()));
+        }
+        Ok(Self { image, classes: number("classes", classes, MOST_CLASSES)? })
     }
 }
 
@@ -106,6 +117,10 @@ pub const DEMO_WIDTHS: [usize; 4] = [16, 32, 64, 128];
 pub const DEMO_STRIDES: [usize; 4] = [2; 4];
 /// Height, width and channels of the images that it sees.
 pub const DEMO_IMAGE: [usize; 3] = [28, 28, 1];
+/// The largest height and width.
+const MOST_SIDE: usize = 8192;
+/// The most classes.
+const MOST_CLASSES: usize = 1 << 20;
 /// Patches of an image, each way.
 const PATCHES: usize = 4;
 
@@ -118,9 +133,20 @@ mod tests {
         let noise = |text: &str| text.parse::<Noise>().map(|n| n.to_string());
         assert_eq!(noise("28x30x1:7").ok().as_deref(), Some("28x30x1:7"));
         assert_eq!(noise("32x32x3").ok().as_deref(), Some("32x32x3:10"));
-        for wrong in ["", "32", "32x32", "32x32x2:10", "0x3x3", "32x32x3:", "32x32x3:0", "axbx3", "9999x1x1"] {
+        for (wrong, part) in [
+            ("", "`` is not three sizes"),
+            ("32x32", "`32x32` is not three sizes"),
+            ("32x32x2:10", "the channels must be 1 or 3, not 2"),
+            ("32x32x4", "the channels must be a number from 1 to 3, not `4`"),
+            ("0x3x3", "the height must be a number from 1 to 8192, not `0`"),
+            ("40000x40000x3:5", "the height must be a number from 1 to 8192, not `40000`"),
+            ("3x9999x1", "the width must be a number from 1 to 8192, not `9999`"),
+            ("axbx3", "the height must be a number from 1 to 8192, not `a`"),
+            ("32x32x3:", "the classes must be a number from 1 to 1048576, not ``"),
+            ("32x32x3:999999999", "the classes must be a number from 1 to 1048576, not `999999999`"),
+        ] {
             let error = noise(wrong).expect_err(wrong).to_string();
-            assert!(error.contains("32x32x3:10"), "{error}");
+            assert!(error.contains(part) && error.contains("32x32x3:10"), "{error}");
         }
     }
 
