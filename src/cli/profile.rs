@@ -256,11 +256,14 @@ fn overhead(p: &Profile) -> String {
     let percent = |share: f64| format!("{:+.1} %", 100.0 * share);
     let [least, largest] = p.overheads.map(percent);
     let pairs = match p.steps {
-        1 => "of one pair of steps, which tells little".into(),
-        n => format!("of {n} pairs of steps from {least} to {largest}"),
+        1 => "from one pair of steps, which tells little".into(),
+        n => format!("as the median of {n} pairs of steps, {least} to {largest}"),
     };
-    let doubt =
-        if p.overhead_is_clear() || p.steps == 1 { "" } else { ": they differ by more than that, so it is no fact" };
+    let doubt = if p.overhead_is_clear() || p.steps == 1 {
+        ""
+    } else {
+        ": the pairs differ by more than that, so it is no fact"
+    };
     format!("{:.3} ms when it is profiled: {} {pairs}{doubt}", 1e3 * p.traced_seconds, percent(p.overhead))
 }
 

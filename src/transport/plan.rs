@@ -104,9 +104,10 @@ impl Plan {
             )));
         }
         if clusters > samples {
+            let plural = if samples == 1 { "" } else { "s" };
             return Err(Error::Config(format!(
-                "{clusters} clusters for {samples} samples: a cluster would have less than one sample. Use at most \
-                 {samples} clusters"
+                "{clusters} clusters for {samples} sample{plural}: a cluster would have less than one sample. Use at most \
+                 {samples} cluster{plural}"
             )));
         }
         if features.is_none() && heads != 1 {
