@@ -13,7 +13,9 @@ use relabel::gpu::{Engine, Program, Recording, Shader, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
-use relabel::kernels::{choose, conv2d_column, conv2d_winograd, copy, matmul, matmul_coop, matmul_tiled, relu, trial};
+use relabel::kernels::{
+    choose, conv2d_winograd, conv2d_winograd_array, copy, matmul, matmul_coop, matmul_tiled, relu, trial,
+};
 use relabel::session;
 use relabel::session::variants::{Chosen, VariantFile, Wish, cache_file};
 use relabel::train::checkpoint::Checkpoint;
@@ -110,9 +112,9 @@ fn products_are_measured_and_all_forms_agree() {
         assert_eq!(names[0], product.plain().name);
         // Where a form keeps its sums in an array, those that it beats are left out.
         let fits = |shader| class.contains("k3,s1") && offered(&engine, (shader, 0));
-        let column = fits(&conv2d_column::SHADER);
-        assert_eq!(names.contains(&"conv2d_column"), column, "{names:?}");
-        assert_eq!(names.contains(&"conv2d_winograd"), fits(&conv2d_winograd::SHADER) && !column, "{names:?}");
+        let array = fits(&conv2d_winograd_array::SHADER);
+        assert_eq!(names.contains(&"conv2d_winograd_array"), array, "{names:?}");
+        assert_eq!(names.contains(&"conv2d_winograd"), fits(&conv2d_winograd::SHADER) && !array, "{names:?}");
         assert_eq!(engine.allocated(), before, "the tensors are gone");
     }
 }

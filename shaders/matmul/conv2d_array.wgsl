@@ -1,4 +1,4 @@
-// Convolution of NHWC images with any kernel, stride and border, or its gradient by the input, as in conv2d_column.wgsl (sums in an
+// Convolution of NHWC images with any kernel, stride and border, or its gradient by the input, as in conv2d_strip.wgsl (sums in an
 // array), but each of a lane's pixels is loaded for each tap, so that they may be any.
 //
 //   y[r, oy, ox, n] = sum over ky, kx, c of x[r, oy·stride + ky − padding, ox·stride + kx − padding, c] · w[ky, kx, c, n], or,

@@ -1,5 +1,6 @@
 // Convolution of NHWC images with 3 x 3 kernels, a border of 1 and stride 1 or 2, or, at stride 1, its gradient by the
-// input, as in conv2d_column.wgsl (sums in an array), for images of any size: no lane needs a neighbour.
+// input, for images of any size: no lane needs a neighbour. For compilers that keep an array in memory and load its elements where
+// they are used: more sums than registers then cost a load and a store each, once in 12 multiply-adds.
 //
 //   y[r, oy, ox, n] = sum over ky, kx, c of x[r, oy·STRIDE + ky − 1, ox·STRIDE + kx − 1, c] · w[ky, kx, c, n], or, where
 //              TURNED, sum over ky, kx, c of x[r, oy + ky − 1, ox + kx − 1, c] · w[2 − ky, 2 − kx, n, c]

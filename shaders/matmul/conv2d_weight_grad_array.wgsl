@@ -1,5 +1,5 @@
 // Gradient of a convolution by its weights, as in conv2d_weight_grad_sliding.wgsl, for compilers that keep an array in memory
-// and load its elements where they are used (conv2d_column.wgsl): sums of an output and a channel at a time. Stride 1 or 2.
+// and load its elements where they are used (conv2d_strip.wgsl): sums of an output and a channel at a time. Stride 1 or 2.
 //
 //   part[g, ky, kx, c, n] = sum over the g-th lines (r, oy), and ox, of
 //                           x[r, oy·STRIDE + ky − padding, ox·STRIDE + kx − padding, c] · dy[r, oy, ox, n]

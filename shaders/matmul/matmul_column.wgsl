@@ -1,5 +1,5 @@
 // Matrix product, as in matmul_subgroup.wgsl, for compilers that keep an array in memory and load its elements where they
-// are used (conv2d_column.wgsl): sums of one column at a time.
+// are used (conv2d_strip.wgsl): sums of one column at a time.
 //
 //   out[m, n] = sum over k of A[m, k] · B[k, n], with A = a or aᵀ and B = b or bᵀ
 //

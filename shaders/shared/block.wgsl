@@ -1,4 +1,4 @@
-// What the convolutions with their sums in an array share (conv2d_array.wgsl, conv2d_column.wgsl, conv2d_strip.wgsl): loads of
+// What the convolutions with their sums in an array share (conv2d_array.wgsl, conv2d_strip.wgsl): loads of
 // pixels, products of a block of outputs, and what is stored. Appended after a kernel with their bindings, WIDE, `sums`, `Window` and
 // `add_output`, and with panel.wgsl and conv.wgsl.
 

@@ -6,14 +6,14 @@ use super::product::{ARRAYS, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
     batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums, batch_norm_stats,
-    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_column, conv2d_coop,
-    conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
+    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_coop, conv2d_halo,
+    conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
     conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
-    conv2d_winograd, copy, crop_taps, decode_augment, gradient_norm, grey_sums, matmul_coop, matmul_subgroup,
-    matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd,
-    sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows,
-    top_candidates, top_k, transform_views, trial,
+    conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment, gradient_norm, grey_sums, matmul_coop,
+    matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop,
+    score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts,
+    sum_rows, top_candidates, top_k, transform_views, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -176,7 +176,7 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
 ///
 /// Winograd's sums add and subtract inputs first, so its rounding errors are about five times as large. The twins' tolerance
 /// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
-/// side of zero, and its whole gradient with it. `conv2d_column` and `conv2d_strip` round as finely as the direct forms but
+/// side of zero, and its whole gradient with it. `conv2d_strip` and `conv2d_array` round as finely as the direct forms but
 /// add in another order, and 6e-7 lies below the rounding of any order: it falls on the other side there too. A GPU's tiles
 /// give way to the forms that every adapter runs.
 pub fn direct(engine: &Engine) -> Variants {
@@ -186,7 +186,8 @@ pub fn direct(engine: &Engine) -> Variants {
 /// [`built_in`] with every product in its direct form, whatever was set.
 pub fn direct_forms(engine: &Engine) -> Variants {
     let mut chosen = built_in(engine);
-    let others = [&conv2d_winograd::SHADER, &conv2d_column::SHADER, &conv2d_strip::SHADER, &conv2d_array::SHADER];
+    let others =
+        [&conv2d_winograd::SHADER, &conv2d_winograd_array::SHADER, &conv2d_strip::SHADER, &conv2d_array::SHADER];
     for shader in others.into_iter().chain(for_gpus(engine).into_iter().map(|(shader, _)| shader)) {
         chosen.kernels.remove(shader.name);
     }

@@ -1,14 +1,14 @@
 //! Convolution with 3 x 3 kernels, stride 1 and a border of 1, and its gradient by the input, by Winograd's F(2, 3) on
-//! subgroups of 8 lanes and costly loads: recorded by [`conv2d::record`] and [`conv2d_input_grad::record`] where it
+//! subgroups of 8 lanes and costly loads: it, or [`conv2d_winograd_array`], is recorded by [`conv2d::record`] and [`conv2d_input_grad::record`] where it
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
 use super::conv2d::{self, Convolution, Geometry, fold};
-use super::{Case, Kernel, conv2d_column, conv2d_input_grad, conv2d_strip, conv2d_subgroup, params, shared};
+use super::{Case, Kernel, conv2d_input_grad, conv2d_strip, conv2d_subgroup, conv2d_winograd_array, params, shared};
 use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
 params! {
-    /// Uniforms of `conv2d_winograd.wgsl` and `conv2d_column.wgsl`.
+    /// Uniforms of `conv2d_winograd.wgsl` and `conv2d_winograd_array.wgsl`, whose blocks are strips of 2 x 8 pixels.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -20,9 +20,9 @@ params! {
         pub inner: u32,
         /// Channels of the output.
         pub outer: u32,
-        /// Blocks of 8 x 8 pixels in a row of the image.
+        /// Blocks of 8 x 8 pixels, or strips, in a row of the image.
         pub across: u32,
-        /// Blocks in a column of the image.
+        /// Blocks or strips in a column of the image.
         pub down: u32,
     }
 }
@@ -52,29 +52,31 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
     geometry.kernel == [3, 3] && geometry.convolution == Convolution { stride: 1, padding: 1 }
 }
 
-/// Blocks of 8 x 8 pixels in a row and in a column of an image.
-fn blocks(geometry: &Geometry) -> [usize; 2] {
-    [geometry.input[2].div_ceil(8), geometry.input[1].div_ceil(8)]
+/// Blocks of 8 rows in a row and in a column of an image, of 8 columns, or of 2 for the form with its sums in an array.
+fn blocks(geometry: &Geometry, array: bool) -> [usize; 2] {
+    [geometry.input[2].div_ceil(if array { 2 } else { 8 }), geometry.input[1].div_ceil(8)]
 }
 
-/// The shader to record where the variants name it: `conv2d_column` before this one. If they also name
-/// `conv2d_subgroup`, the image must fill at least half of its blocks, since both are about twice as fast; if they name
-/// `conv2d_strip`, which takes an eighth longer for a pixel, blocks may compute no more than an eighth more of them.
+/// The shader to record where the variants name it: `conv2d_winograd_array` before this one. If they also name
+/// `conv2d_subgroup` or `conv2d_strip`, which compute fewer pixels in vain but take twice or four thirds as long for one, blocks
+/// may compute no more than so many times their pixels, and one round of channels is left to those, which have variants for
+/// one channel, and no weights and pixels to transform for a single use.
 pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Shader> {
-    let [rows, height, width, _] = geometry.input;
-    let computed = rows * 64 * blocks(geometry).iter().product::<usize>();
-    let most = if forms.names(&conv2d_strip::SHADER) {
-        conv2d_strip::computed(geometry) * 9 / 8
+    let shader = [&conv2d_winograd_array::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
+    let array = shader.name == conv2d_winograd_array::SHADER.name;
+    let [rows, height, width, channels] = geometry.input;
+    let [across, down] = blocks(geometry, array);
+    let computed = rows * down * across * if array { 16 } else { 64 };
+    let strips = forms.names(&conv2d_strip::SHADER);
+    let most = if strips {
+        conv2d_strip::computed(geometry) * 4 / 3
     } else if forms.names(&conv2d_subgroup::SHADER) {
         2 * rows * height * width
     } else {
         usize::MAX
     };
-    // Both of those have variants for one channel, which need a third of the products.
-    let others = forms.names(&conv2d_strip::SHADER) || forms.names(&conv2d_subgroup::SHADER);
-    let single = geometry.input[3] == 1 && others;
-    let shader = [&conv2d_column::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
-    (fits(geometry) && computed <= most && !single).then_some(shader)
+    let few = (channels == 1 && forms.names(&conv2d_subgroup::SHADER)) || (channels <= 4 && strips);
+    (fits(geometry) && computed <= most && !few).then_some(shader)
 }
 
 /// Records `y = x ∗ w` by the shader that is [`taken`], or, where `turned`, the input gradient `y` of an upstream
@@ -90,7 +92,8 @@ pub(super) fn record(
     let [rows, height, width, channels] = geometry.input;
     let outputs = geometry.output[3];
     let (inner, outer) = if turned { (outputs, channels) } else { (channels, outputs) };
-    let [across, down] = blocks(geometry);
+    let array = shader.name == conv2d_winograd_array::SHADER.name;
+    let [across, down] = blocks(geometry, array);
     let p = Params {
         rows: rows as u32,
         height: height as u32,
@@ -100,13 +103,10 @@ pub(super) fn record(
         across: across as u32,
         down: down as u32,
     };
-    let (named, column) = (forms.index(shader), shader.name == conv2d_column::SHADER.name);
-    let edges = across > 1 || named % 4 > 1;
-    // The column's second four: 32 outputs a lane.
-    let wide = column && conv2d_strip::wide(outer);
-    let variant = 4 * usize::from(wide) + 2 * usize::from(edges) + usize::from(turned);
-    let [groups, folds] = fold(rows * down * across);
-    let grid = [groups, outer.div_ceil(if wide { 32 } else { 16 }) as u32, folds];
+    let edges = !array && (across > 1 || forms.index(shader) > 1);
+    let variant = 2 * usize::from(edges) + usize::from(turned);
+    let [groups, folds] = fold((rows * down * across).div_ceil(if array { 8 } else { 1 }));
+    let grid = [groups, outer.div_ceil(16) as u32, folds];
     recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
 }
 
@@ -122,16 +122,17 @@ mod tests {
 
     #[test]
     fn blocks_give_way_to_strips_where_they_compute_more() {
-        let shaders = [&conv2d_column::SHADER, &conv2d_strip::SHADER, &conv2d_subgroup::SHADER];
+        let shaders = [&conv2d_winograd_array::SHADER, &conv2d_strip::SHADER, &conv2d_subgroup::SHADER];
         let forms = Variants { kernels: shaders.map(|s| (s.name, 0)).into_iter().collect(), ..Variants::default() };
         let blocks = |[rows, side, channels]: [usize; 3]| {
             let geometry = conv2d::of_row([rows, side, side, channels, 3, 3, 64, 1, 1]);
             taken(&forms, &geometry).is_some()
         };
-        // What they fill, and images of 7 x 7 that are too few for whole groups of strips.
-        assert!([[32, 32, 16], [32, 8, 64], [4, 56, 64], [4, 7, 512]].into_iter().all(blocks));
-        assert!(![[4, 28, 128], [4, 14, 256], [4, 13, 384], [8, 7, 512], [16, 4, 512]].into_iter().any(blocks));
-        // One channel has a strip of its own.
-        assert!(!blocks([32, 32, 1]));
+        // What they fill, or nearly, and images of 7 x 7.
+        let full = [[32, 32, 16], [32, 8, 64], [4, 56, 64], [4, 28, 128], [4, 14, 256], [4, 13, 384], [8, 7, 512]];
+        assert!(full.into_iter().all(blocks));
+        assert!(![[16, 4, 512], [16, 2, 512], [8, 9, 64]].into_iter().any(blocks));
+        // Up to four channels have strips of their own.
+        assert!(![[32, 32, 1], [32, 32, 3]].into_iter().any(blocks));
     }
 }

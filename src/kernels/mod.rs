@@ -36,7 +36,6 @@ pub mod columns;
 pub mod conditional;
 pub mod conv2d;
 pub mod conv2d_array;
-pub mod conv2d_column;
 pub mod conv2d_coop;
 pub mod conv2d_halo;
 pub mod conv2d_halo_stats;
@@ -56,6 +55,7 @@ pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
 pub mod conv2d_weight_grad_tiled;
 pub mod conv2d_winograd;
+pub mod conv2d_winograd_array;
 pub mod cooperative;
 pub mod copy;
 pub mod count_matches;
@@ -168,7 +168,6 @@ pub static REGISTRY: &[Kernel] = &[
     conditional::KERNEL,
     conv2d::KERNEL,
     conv2d_array::KERNEL,
-    conv2d_column::KERNEL,
     conv2d_coop::KERNEL,
     conv2d_halo::KERNEL,
     conv2d_halo_stats::KERNEL,
@@ -188,6 +187,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad_subgroup::KERNEL,
     conv2d_weight_grad_tiled::KERNEL,
     conv2d_winograd::KERNEL,
+    conv2d_winograd_array::KERNEL,
     copy::KERNEL,
     count_matches::KERNEL,
     counted::KERNEL,

@@ -344,7 +344,7 @@ mod tests {
             assert!(family.contains(&"conv2d") && family.contains(&"conv2d_subgroup"), "{family:?}");
             assert!(family.iter().all(|n| !n.contains("_grad")), "{family:?}");
         }
-        for name in ["conv2d_winograd", "conv2d_column", "conv2d_strip", "conv2d_array"] {
+        for name in ["conv2d_winograd", "conv2d_winograd_array", "conv2d_strip", "conv2d_array"] {
             assert!(names("conv2d").contains(&name) && names("conv2d_input_grad").contains(&name), "{name}");
             assert_eq!(root_name(find(name).expect("there")), "conv2d");
         }
