@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::settings::{SHOWN, open};
+use super::settings::{SHOWN, open_measuring, settle};
 use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
@@ -109,7 +109,7 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     let earlier = args.compare.as_deref().map(read).transpose()?;
     let mut device = device_options(adapter)?;
     device.as_released(args.safe_shaders);
-    let engine = open(&device, variants)?;
+    let (engine, forms) = open_measuring(&device, variants)?;
     if variants == Some(SHOWN) {
         return shown::show(&engine);
     }
@@ -132,7 +132,9 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         });
     }
     ceilings::wake(&engine)?;
-    let measured = measure(args, &engine, &options)?;
+    let measured = measure(args, &engine, &options);
+    settle(&engine, forms);
+    let measured = measured?;
     let report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         adapter: engine.describe(),
