@@ -125,11 +125,13 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     output::print(&format!("adapter: {}\n", engine.describe()))?;
     if let Some(folder) = &args.folder {
         std::fs::create_dir_all(folder).map_err(|e| Error::io("making the folder", folder, e))?;
-        return bench::export(&engine, &options, args.step(), &mut |name, checkpoint| {
+        let written = bench::export(&engine, &options, args.step(), &mut |name, checkpoint| {
             let path = folder.join(format!("{name}.safetensors"));
             checkpoint.write(&path)?;
             output::print(&format!("{}\n", path.display()))
         });
+        settle(&engine, forms);
+        return written;
     }
     ceilings::wake(&engine)?;
     let measured = measure(args, &engine, &options);
