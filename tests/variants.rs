@@ -17,7 +17,7 @@ use relabel::kernels::{
     choose, conv2d_winograd, conv2d_winograd_array, copy, matmul, matmul_coop, matmul_tiled, relu, trial,
 };
 use relabel::session;
-use relabel::session::variants::{Chosen, VariantFile, Wish, cache_file};
+use relabel::session::variants::{Chosen, VariantFile, Wish, cache_file, keep};
 use relabel::train::checkpoint::Checkpoint;
 use relabel::train::events::Sink;
 use relabel::verify::verify;
@@ -250,6 +250,10 @@ fn files_are_read_back_and_bad_ones_refused() {
         (r#"{"format": 1, "kernel": {}}"#, "kernel"),
         (r#"{"format": 1, "kernels": {"conv3d": "64"}}"#, "no kernel `conv3d`"),
         (r#"{"format": 1, "kernels": {"conv2d": "63"}}"#, "it has 64, 32"),
+        (r#"{"format": 1, "kernels": {"conv2d_tile": "x"}}"#, "the nearest is `conv2d_tiled`"),
+        (r#"{"format": 1, "kernels": {"conv2d": "640"}}"#, "the nearest is `64`"),
+        (r#"{"format": "1"}"#, "a value is not what it must be"),
+        ("[]", "a value is not what it must be"),
         (&class("matmul 64", "matmul", "64 nn"), "not a class of shapes"),
         (&class("matmul 100x64x16", "matmul", "64 nn"), "`matmul 128x64x16`"),
         (&class("conv2d 500x8x8x4-4,k3,s1,p1", "conv2d", "64"), "`conv2d 512x8x8x4-4,k3,s1,p1`"),
@@ -258,6 +262,45 @@ fn files_are_read_back_and_bad_ones_refused() {
         let error = written(text).unwrap_err();
         assert!(error.contains(part), "{text}: {error}");
     }
+    fs::write(&path, [b'{', 0xff, b'}']).unwrap();
+    let error = VariantFile::read(&path).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("not UTF-8"), "{error}");
+    // Whoever chooses a file is told which one is wrong, and whose it is.
+    fs::write(&path, r#"{"format": 1, "adapter": "a Radeon", "kernels": {"conv2d": "63"}}"#).unwrap();
+    let error = Chosen::set(&own_engine(), &Wish::File(path.clone())).unwrap_err().to_string();
+    assert!(error.contains("variants.json") && error.contains("measured on a Radeon"), "{error}");
+    // The side of matrices that no adapter with the others offers.
+    if let Some(side) = engine.cooperative() {
+        let form = if side == 8 { "16 64x64" } else { "8 64x64" };
+        let error = written(&format!(r#"{{"format": 1, "kernels": {{"conv2d_coop": "{form}"}}}}"#)).unwrap_err();
+        assert!(error.contains(&format!("the adapter's matrices are {side} x {side}")), "{error}");
+    }
+}
+
+/// Two processes that measure at once read the same state at the start; neither loses what the other keeps.
+#[test]
+fn what_several_keep_at_once_stays() {
+    // Its own: others count what a shared one allocates meanwhile.
+    let engine = own_engine();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("forms").join("variants.json");
+    let found = measure(&engine, &Product::of_class("matmul 16x16x16").unwrap(), &Variants::default(), 1e9);
+    let found = found.unwrap().unwrap();
+    let class = |who: u32, i: u32| format!("matmul {}x{}x16", 1 << who, 1 << i);
+    let several = |who: u32| {
+        let (engine, path, found) = (&engine, &path, &found);
+        move || {
+            for i in 0..10 {
+                let mut file = VariantFile::built_in(engine);
+                file.add(&[(class(who, i), found.clone())].into());
+                keep(engine, &file, path).unwrap();
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|who| drop(scope.spawn(several(who)))));
+    let kept = VariantFile::read(&path).unwrap();
+    assert_eq!(kept.classes.len(), 40, "{:?}", kept.classes.keys());
+    assert!(kept.kernels.is_none());
 }
 
 #[test]
@@ -274,8 +317,33 @@ fn forms_that_were_measured_elsewhere_are_taken_with_a_note() {
     assert_eq!(notes(r#"{"format": 1}"#), Vec::<String>::new(), "by hand");
     let elsewhere = notes(&own.replace(r#""adapter":""#, r#""adapter":"other "#)).join("");
     assert!(elsewhere.contains("measured on other "), "{elsewhere}");
+    // A run that took them keeps where they come from.
+    let given = Chosen::set(&engine, &Wish::File(path.clone())).unwrap().file;
+    given.write(&path).unwrap();
+    let again = Chosen::set(&engine, &Wish::File(path.clone())).unwrap();
+    assert!(again.notes.join("").contains("measured on other "), "{:?}", again.notes);
+    assert_eq!(again.file, given);
     let earlier = notes(&own.replace(r#""version":""#, r#""version":"0"#)).join("");
     assert!(earlier.contains("another version"), "{earlier}");
+}
+
+#[test]
+fn a_class_that_never_takes_its_form_is_told() {
+    let engine = own_engine();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("variants.json");
+    let form = r#"{"kernel": "conv2d_tiled", "form": "128x16"}"#;
+    let notes = |stride: usize| {
+        let form = if stride == 2 { r#"{"kernel": "conv2d_winograd", "form": "narrow"}"# } else { form };
+        let text = format!(r#"{{"format": 1, "classes": {{"conv2d 4x8x8x8-16,k3,s{stride},p1": {form}}}}}"#);
+        fs::write(&path, text).unwrap();
+        Chosen::set(&engine, &Wish::File(path.clone())).unwrap().notes.join("")
+    };
+    assert_eq!(notes(1), "");
+    if offered(&engine, (&conv2d_winograd::SHADER, 0)) {
+        let said = notes(2);
+        assert!(said.contains("k3,s2,p1` never takes conv2d_winograd (narrow)"), "{said}");
+    }
 }
 
 /// Forms that differ from the built-in ones, so that a file that is not read shows.
@@ -338,10 +406,17 @@ fn a_run_keeps_its_forms_and_goes_on_with_them() {
     assert_ne!(other, kept);
     fs::write(Path::new(&run).join("variants.json"), other).unwrap();
     let said = train(&["--resume", &run, "--max-steps", "7"]);
-    assert!(said.contains("of another adapter or version"), "{said}");
+    assert!(said.contains("is of another adapter (another "), "{said}");
+    fs::write(Path::new(&run).join("variants.json"), "{").unwrap();
+    let said = train(&["--resume", &run, "--max-steps", "8"]);
+    assert!(said.contains("not a file of kernel variants") && said.contains("other forms"), "{said}");
+    fs::remove_file(Path::new(&run).join("variants.json")).unwrap();
+    let said = train(&["--resume", &run, "--max-steps", "9"]);
+    assert!(said.contains("variants.json is not there"), "{said}");
     // So little work is not measured; a GPU keeps what became of the trial of its forms.
     let found = fs::read_dir(Path::new(&cache).join("relabel")).map(|files| files.map(|f| f.unwrap().path()).collect());
-    for file in found.unwrap_or_else(|_| Vec::new()) {
+    let kept = found.unwrap_or_else(|_| Vec::<std::path::PathBuf>::new());
+    for file in kept.iter().filter(|file| file.extension().is_some_and(|e| e == "json")) {
         let text = fs::read_to_string(file).unwrap();
         assert!(text.contains("\"classes\": {}") && text.contains("\"failed\""), "{text}");
     }
@@ -366,6 +441,7 @@ fn the_option_is_checked() {
     refused(&["verify", golden, "--variants", path.to_str().unwrap()], 2, &["`conv2d` has no form `none`"]);
     refused(&["verify", golden, "--variants", "/nowhere.json"], 8, &["/nowhere.json"]);
     refused(&["verify", golden, "--variants"], 2, &["--variants takes a file"]);
+    refused(&["verify", golden, "--variants", "measure"], 2, &["no training steps", "`--variants cached`"]);
     fs::write(&path, other_forms()).unwrap();
     assert!(done(&["verify", golden, "--variants", path.to_str().unwrap()]).contains("pass"));
     let shown = |cache: &Path| {

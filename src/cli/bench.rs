@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 
 use super::results::{self, Kept};
-use super::settings::{SHOWN, open};
+use super::settings::{SHOWN, open_measuring, settle};
 use super::{device_options, output, variants as shown};
 use crate::base::{Error, Result};
 use crate::bench::maxl::Size as MetaSize;
@@ -129,7 +129,7 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     args.json.as_deref().map_or(Ok(()), output::expect_writable)?;
     let mut device = device_options(adapter)?;
     device.as_released(args.safe_shaders);
-    let engine = open(&device, variants)?;
+    let (engine, forms) = open_measuring(&device, variants)?;
     if variants == Some(SHOWN) {
         return shown::show(&engine);
     }
@@ -145,14 +145,18 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
     output::print(&format!("adapter: {}\n", engine.describe()))?;
     if let Some(folder) = &args.folder {
         output::make_folder(folder)?;
-        return bench::export(&engine, &options, args.step(), &mut |name, checkpoint| {
+        let written = bench::export(&engine, &options, args.step(), &mut |name, checkpoint| {
             let path = folder.join(format!("{name}.safetensors"));
             checkpoint.write(&path)?;
             output::print(&format!("{}\n", path.display()))
         });
+        settle(&engine, forms);
+        return written;
     }
     ceilings::wake(&engine)?;
-    let measured = measure(args, &engine, &options)?;
+    let measured = measure(args, &engine, &options);
+    settle(&engine, forms);
+    let measured = measured?;
     let report = Report {
         version: env!("CARGO_PKG_VERSION").into(),
         adapter: engine.describe(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::settings::open;
+use super::settings::{open, open_measuring, settle};
 use super::{device_options, load_config, output};
 use crate::base::{Error, Result};
 use crate::bench::{self, Case};
@@ -127,15 +127,17 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     let settings = args.resolve(adapter, &bench::Options::default())?.0.device;
     let mut device = settings.options()?;
     args.adjust(&mut device, settings.safe_shaders);
-    let engine = open(&device, variants)?;
+    let (engine, forms) = open_measuring(&device, variants)?;
     let (config, noise) = args.resolve(adapter, &args.sizes(bench::Options::of(&engine)))?;
     let what = args.what(&config, noise);
-    let mut trainer = match noise {
+    let trainer = match noise {
         Some(noise) => {
-            noise.trainer(&engine, config).map_err(|e| fewer(e, "Take fewer --rows (train.batch of a config)"))?
+            noise.trainer(&engine, config).map_err(|e| fewer(e, "Take fewer --rows (train.batch of a config)"))
         }
-        None => session::trainer(&engine, config).map_err(without_images)?,
+        None => session::trainer(&engine, config).map_err(without_images),
     };
+    settle(&engine, forms);
+    let mut trainer = trainer?;
     let clock = match args.clock {
         ClockArg::Auto => None,
         ClockArg::Inside => Some(Clock::InsidePasses),

@@ -36,9 +36,31 @@ pub(super) const SHOWN: &str = "shown";
 
 /// Opens a device with the forms that `--variants` names; without it, with those that were measured before.
 pub(super) fn open(options: &Options, variants: Option<&str>) -> Result<Arc<Engine>> {
+    if variants.map(Wish::of) == Some(Wish::Measure) {
+        return Err(Error::Config(
+            "--variants measure: this command has no training steps to measure forms for; `relabel train`, `bench` and \
+             `profile` measure, and `--variants cached` takes what they kept"
+                .into(),
+        ));
+    }
+    Ok(open_measuring(options, variants)?.0)
+}
+
+/// [`open`] for commands whose training steps forms can be measured for; [`settle`] ends it.
+pub(super) fn open_measuring(options: &Options, variants: Option<&str>) -> Result<(Arc<Engine>, Chosen)> {
     let engine = Engine::open(options)?;
     let wish = variants.filter(|&text| text != SHOWN).map_or(Wish::Cached, Wish::of);
     let chosen = Chosen::set(&engine, &wish)?;
     chosen.notes.iter().for_each(|note| output::tell(note));
-    Ok(engine)
+    Ok((engine, chosen))
+}
+
+/// Ends the measuring, keeps what was found and tells it.
+pub(super) fn settle(engine: &Engine, mut chosen: Chosen) {
+    let (told, measures) = (chosen.notes.len(), chosen.measures());
+    chosen.settle(engine);
+    chosen.notes[told..].iter().for_each(|note| output::tell(note));
+    if measures && chosen.notes.len() == told {
+        output::tell("note: nothing was measured: all is known, or no training step with enough work was built");
+    }
 }

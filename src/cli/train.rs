@@ -128,15 +128,17 @@ impl Prepared {
     /// As [`Chosen::set`].
     pub fn forms(&self, engine: &Engine, variants: Option<&str>) -> Result<Chosen> {
         let own = self.path.join(VARIANTS);
-        let resumed = self.checkpoint.is_some() && own.exists();
-        let wish = variants.map(Wish::of).or_else(|| if resumed { of_run(engine, &own) } else { None });
-        let mut chosen = Chosen::set(engine, wish.as_ref().unwrap_or(&Wish::Measure))?;
-        if resumed && wish.is_none() {
-            chosen.notes.push(format!(
-                "the forms of kernels in {} are of another adapter or version: the run goes on with others",
-                own.display()
-            ));
-        }
+        let resumed = || self.checkpoint.as_ref().map(|_| of_run(engine, &own));
+        let (wish, note) = match (variants.map(Wish::of), resumed) {
+            (Some(wish), _) => (wish, None),
+            (None, resumed) => match resumed() {
+                Some(Ok(wish)) => (wish, None),
+                Some(Err(why)) => (Wish::Measure, Some(format!("{why}; the run goes on with other forms of kernels"))),
+                None => (Wish::Measure, None),
+            },
+        };
+        let mut chosen = Chosen::set(engine, &wish)?;
+        chosen.notes.extend(note);
         Ok(chosen)
     }
 

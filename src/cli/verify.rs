@@ -8,7 +8,7 @@ use super::settings::open;
 use super::{device_options, output};
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
-use crate::verify::{KINDS, Verdict, verify};
+use crate::verify::{KINDS, Verdict, not_run, verify, verify_rounded};
 
 /// Run golden cases on an adapter and compare with their answers.
 #[derive(Clone, Debug, Args)]
@@ -47,31 +47,44 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
     let mut unreadable = 0;
     for file in &files {
         let name = file.display().to_string();
-        let line = match verify(&engine, file) {
-            Ok(Some(verdict)) => {
-                let line = describe(&verdict);
-                verdicts.push(verdict);
-                line
-            }
-            Ok(None) => format!("skipped: its kind is not among {}", KINDS.join(", ")),
-            Err(error) => {
-                unreadable += 1;
-                if args.json {
-                    output::tell(&error.to_string());
+        let mut tell = |found: Result<Option<Verdict>>| -> Result<bool> {
+            let (line, readable) = match found {
+                Ok(Some(verdict)) => {
+                    let line = describe(&verdict);
+                    verdicts.push(verdict);
+                    (line, true)
                 }
-                format!("FAIL  {error}")
+                Ok(None) => (format!("skipped: its kind is not among {}", KINDS.join(", ")), true),
+                Err(error) => {
+                    unreadable += 1;
+                    if args.json {
+                        output::tell(&error.to_string());
+                    }
+                    (format!("FAIL  {error}"), false)
+                }
+            };
+            if !args.json {
+                output::print(&format!("{name:width$}  {line}\n"))?;
             }
+            Ok(readable)
         };
-        if !args.json {
-            output::print(&format!("{name:width$}  {line}\n"))?;
+        if tell(verify(&engine, file))?
+            && let Some(rounded) = verify_rounded(&engine, file).transpose()
+        {
+            tell(rounded.map(Some))?;
         }
+    }
+    let left = not_run(&engine);
+    if !left.is_empty() {
+        let text = format!("not run, as no case takes them ({}): {}", left.len(), left.join("; "));
+        if args.json { output::tell(&text) } else { output::print(&format!("{text}\n"))? }
     }
     if args.json {
         output::print_json(&verdicts)?;
     }
     let failed = unreadable + verdicts.iter().filter(|v| !v.passed).count();
     if failed > 0 {
-        return Err(Error::Failed(format!("{failed} of {} files failed", files.len())));
+        return Err(Error::Failed(format!("{failed} of {} files failed", unreadable + verdicts.len())));
     }
     if verdicts.is_empty() {
         return Err(Error::Failed("no file could be verified".into()));
@@ -81,6 +94,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
 
 fn describe(v: &Verdict) -> String {
     let verdict = if v.passed { "pass" } else { "FAIL" };
+    let verdict = if v.half { format!("{verdict}  with rounded factors") } else { verdict.to_owned() };
     let edge = if v.edge { ", on an edge: direct forms give both sides for inputs a rounding away" } else { "" };
     format!("{:15}  {verdict}  {:.2e} of {:.0e} ({}{edge})", v.kind, v.error, v.tolerance, v.tensor)
 }

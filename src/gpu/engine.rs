@@ -1,6 +1,6 @@
 //! A device with its queue, its pipelines and its memory account.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -14,7 +14,7 @@ use super::elements::{arrays, kept_as};
 use super::shader::Key;
 use super::texels;
 use super::trace::Tracing;
-use super::variants::{Asked, Chooser, Variants};
+use super::variants::{Asked, Chooser, Form, Variants};
 use super::{Access, Build, Dispatch, Places, Tensor, cooperative, readback};
 use crate::base::{Array, DType, Error, Result, Shape};
 
@@ -392,6 +392,11 @@ impl Engine {
             let made: Vec<_> = made.collect();
             self.pipelines().extend(made);
         }
+    }
+
+    /// The forms of kernels whose pipelines were built so far.
+    pub fn built(&self) -> BTreeSet<Form> {
+        self.pipelines().keys().map(|key| (key.0, key.1)).collect()
     }
 
     fn pipelines(&self) -> MutexGuard<'_, HashMap<Key, Pipeline>> {

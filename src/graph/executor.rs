@@ -63,7 +63,7 @@ impl Executor {
         }
         let graph = &graph;
         // Maps are half-precision numbers already: products may round weights too.
-        let variants = &Variants { half: precision == Precision::F16, ..variants.clone() };
+        let variants = &Variants { half: variants.half || precision == Precision::F16, ..variants.clone() };
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
         check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());

@@ -145,6 +145,11 @@ pub fn known_failures<'a>(
     })
 }
 
+/// Whether the forms that [`built_in`] takes stand a trial on this adapter.
+pub fn was_tried(engine: &Engine) -> bool {
+    engine.info().device_type != wgpu::DeviceType::Cpu
+}
+
 /// The products' forms for GPUs, each with the variant that chooses its tile by the shape.
 pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
     let tiled: [&'static Shader; 4] = [

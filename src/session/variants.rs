@@ -1,19 +1,22 @@
 //! Measured forms of kernels as a file: in the user's cache folder, in a run's folder, or given with `--variants`.
 
+mod cache;
+mod forms;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::hash::fnv1a;
+pub use self::cache::{cache_file, keep};
+use self::cache::{identity, own, version};
+use self::forms::{names, never_taken};
 use crate::base::{Error, Result};
-use crate::gpu::recording::HALF;
 use crate::gpu::variants::Form;
-use crate::gpu::{Engine, Shader, Variants};
-use crate::kernels::product::{FORMS, Product, needs, offered};
+use crate::gpu::{Engine, Variants};
 use crate::kernels::tune::{BUDGET, Measured, Tuner};
-use crate::kernels::{REGISTRY, choose, join};
+use crate::kernels::{REGISTRY, choose};
 use crate::train::checkpoint::write_atomically;
 
 /// The version of the file's layout.
@@ -52,7 +55,7 @@ pub struct Tried {
     pub kernel: String,
     /// Its variant.
     pub form: String,
-    /// Median time of one run.
+    /// Time of one run: the least of some samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub milliseconds: Option<f64>,
     /// Why it must not be taken.
@@ -81,9 +84,15 @@ pub struct VariantFile {
     /// What [`version`] says; empty in a file that was written by hand.
     #[serde(default)]
     version: String,
-    /// The adapter that it was measured on; empty in a file that was written by hand.
+    /// The adapter that it was written for; empty in a file that was written by hand.
     #[serde(default)]
     pub adapter: String,
+    /// The adapter that its forms were measured on, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measured_on: Option<String>,
+    /// The version that measured its forms, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measured_by: Option<String>,
     /// Forms for all shapes, by kernel; left out, those that suit the adapter's kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernels: Option<BTreeMap<String, String>>,
@@ -108,6 +117,8 @@ impl VariantFile {
             format: FORMAT,
             version: version(),
             adapter: identity(engine),
+            measured_on: None,
+            measured_by: None,
             kernels: Some(kernels.into_iter().filter_map(named).collect()),
             classes: BTreeMap::new(),
             failed: None,
@@ -119,32 +130,55 @@ impl VariantFile {
     /// # Errors
     /// When it cannot be read or is no such file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
+        let bytes = std::fs::read(path).map_err(|e| {
             let what =
                 "cannot read the variants (what stands behind --variants is taken for a file; alone, it comes last)";
             Error::io(what, path, e)
         })?;
         let wrong = |why: String| Error::Config(format!("{}: not a file of kernel variants: {why}", path.display()));
-        let file: Self = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|e| wrong(format!("its bytes are not UTF-8: {e}")))?;
+        let file: Self = serde_json::from_str(&text).map_err(|e| {
+            let what = if e.is_data() { "a value is not what it must be" } else { "it is not JSON" };
+            wrong(format!("{what}: {e}; it looks like {{\"format\": 1, \"kernels\": {{\"conv2d\": \"32\"}}}}"))
+        })?;
         if file.format != FORMAT {
             return Err(wrong(format!("its format is {}, this version reads {FORMAT}", file.format)));
         }
         Ok(file)
     }
 
+    /// The adapter and the version that measured its forms, empty where it was written by hand.
+    fn origin(&self) -> [&String; 2] {
+        [self.measured_on.as_ref().unwrap_or(&self.adapter), self.measured_by.as_ref().unwrap_or(&self.version)]
+    }
+
     /// What was measured elsewhere, if anything was: its times, and so its choice, are of another adapter or version.
     fn foreign(&self, engine: &Engine) -> Option<String> {
-        if !self.adapter.is_empty() && self.adapter != identity(engine) {
-            return Some(format!("its forms were measured on {}, not on {}", self.adapter, identity(engine)));
+        let [adapter, measured_by] = self.origin();
+        if !adapter.is_empty() && *adapter != identity(engine) {
+            return Some(format!("its forms were measured on {adapter}, not on {}", identity(engine)));
         }
-        let other = !self.version.is_empty() && self.version != version();
+        let other = !measured_by.is_empty() && *measured_by != version();
         other.then(|| "its forms were measured by another version of relabel".into())
     }
 
-    /// The file with what one written by hand may leave out, as it holds on a device.
+    /// Whether it was written for a device by this version.
+    fn is_of(&self, engine: &Engine) -> bool {
+        self.adapter == identity(engine) && self.version == version()
+    }
+
+    /// The file with what one written by hand may leave out, as it holds on a device; where its forms come from stays.
     fn completed(self, engine: &Engine) -> Self {
         let own = Self::built_in(engine);
-        Self { kernels: self.kernels.or(own.kernels), classes: self.classes, ..own }
+        let other = |origin: &String, here: &String| (!origin.is_empty() && origin != here).then(|| origin.clone());
+        let [adapter, measured_by] = self.origin();
+        Self {
+            measured_on: other(adapter, &own.adapter),
+            measured_by: other(measured_by, &own.version),
+            kernels: self.kernels.or(own.kernels),
+            classes: self.classes,
+            ..own
+        }
     }
 
     /// Writes the file, whole or not at all.
@@ -161,43 +195,7 @@ impl VariantFile {
     /// # Errors
     /// When a kernel, a form or a class does not exist, or the device cannot run a form.
     pub fn variants(&self, engine: &Engine) -> Result<Variants> {
-        let mut variants = choose::built_in(engine);
-        if let Some(kernels) = &self.kernels {
-            variants.kernels.clear();
-            for (kernel, form) in kernels {
-                let (name, variant) = find(engine, kernel, form)?;
-                variants.insert(name, variant);
-            }
-        }
-        for (class, taken) in &self.classes {
-            let Some(product) = Product::of_class(class) else {
-                return Err(Error::Config(format!(
-                    "variants: `{class}` is not a class of shapes; they look like `conv2d 128x32x32x16-16,k3,s1,p1` and \
-                     `matmul 128x64x16`"
-                )));
-            };
-            let own = product.class() + if class.ends_with(HALF) { HALF } else { "" };
-            if *class != own {
-                return Err(Error::Config(format!(
-                    "variants: `{class}` is no class of its own: its rows, or all sizes of matrices, are rounded up to powers \
-                     of two: `{own}`"
-                )));
-            }
-            let found = find(engine, &taken.kernel, &taken.form)?;
-            let forms = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name).map_or(&[][..], |f| f.1);
-            if !forms.iter().any(|&(shader, variant)| (shader.name, variant) == found) {
-                let names: Vec<String> =
-                    forms.iter().map(|(s, v)| format!("{} ({})", s.name, s.variants[*v].name)).collect();
-                return Err(Error::Config(format!(
-                    "variants: `{class}` has no form {} ({}); there are {}",
-                    taken.kernel,
-                    taken.form,
-                    names.join(", ")
-                )));
-            }
-            variants.classes.insert(class.clone(), found);
-        }
-        Ok(variants)
+        forms::named(engine, self)
     }
 
     /// Adds what was measured.
@@ -213,61 +211,6 @@ impl VariantFile {
             self.classes.insert(class.clone(), ClassForms { kernel, form, candidates });
         }
     }
-}
-
-fn names((kernel, variant): Form) -> [String; 2] {
-    let shader = REGISTRY.iter().find(|k| k.shader.name == kernel).map(|k| k.shader);
-    [kernel.to_owned(), shader.map_or("", |s: &Shader| s.variants[variant].name).to_owned()]
-}
-
-/// A form by the names of its shader and its variant.
-fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
-    let Some(shader) = REGISTRY.iter().map(|k| k.shader).find(|s| s.name == kernel) else {
-        return Err(Error::Config(format!("variants: there is no kernel `{kernel}`")));
-    };
-    let Some(variant) = shader.variants.iter().position(|v| v.name == form) else {
-        let all: Vec<&str> = shader.variants.iter().map(|v| v.name).collect();
-        return Err(Error::Config(format!("variants: `{kernel}` has no form `{form}`; it has {}", all.join(", "))));
-    };
-    if !offered(engine, (shader, variant)) {
-        return Err(Error::Config(format!(
-            "variants: {} cannot run `{kernel}` in the form `{form}`: it needs {}",
-            engine.describe(),
-            needs((shader, variant))
-        )));
-    }
-    Ok((shader.name, variant))
-}
-
-/// relabel's version, and a number for the texts of the forms and of what they are joined with: what was measured of others does not hold for them.
-fn version() -> String {
-    let forms = FORMS.iter().flat_map(|(_, forms)| *forms).map(|&(shader, _)| shader);
-    let texts: String = forms.chain(join::KERNELS).map(Shader::text).collect();
-    format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), fnv1a(&texts))
-}
-
-/// What forms are measured for: the adapter with its driver, and whether shaders are checked.
-fn identity(engine: &Engine) -> String {
-    let checks = if engine.checked() { ", checked shaders" } else { "" };
-    format!("{}{checks}", engine.describe())
-}
-
-/// The user's folder for what can be made anew.
-fn cache_folder() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let own = || match std::env::consts::OS {
-        "windows" => variable("LOCALAPPDATA"),
-        "macos" => variable("HOME").map(|home| home.join("Library/Caches")),
-        _ => variable("HOME").map(|home| home.join(".cache")),
-    };
-    Some(variable("XDG_CACHE_HOME").or_else(own)?.join("relabel"))
-}
-
-/// Where the forms of a device are kept: a file for each adapter, driver and version.
-pub fn cache_file(engine: &Engine) -> Option<PathBuf> {
-    let name: String = identity(engine).chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let name = name.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
-    Some(cache_folder()?.join(format!("variants-{}-{name}.json", env!("CARGO_PKG_VERSION"))))
 }
 
 /// The forms that a command runs with.
@@ -289,32 +232,53 @@ impl Chosen {
     pub fn set(engine: &Engine, wish: &Wish) -> Result<Self> {
         let cache = cache_file(engine);
         let kept = cache.as_ref().filter(|path| path.exists()).map(|path| own(engine, path));
-        let failed = kept.as_ref().and_then(|file| file.as_ref().ok()?.failed.clone());
+        let given = match wish {
+            Wish::File(path) => Some((path, VariantFile::read(path)?)),
+            _ => None,
+        };
+        let of_cache = kept.as_ref().and_then(|file| file.as_ref().ok()?.failed.clone());
+        let of_file = || given.as_ref().filter(|(_, file)| file.is_of(engine))?.1.failed.clone();
+        let failed = of_cache.or_else(of_file);
         let failures = choose::known_failures(engine, failed.as_ref());
         let mut chosen = Self { file: VariantFile::built_in(engine), tuner: None, cache: None, notes: Vec::new() };
         for (kernel, why) in failures {
             chosen.notes.push(format!("warning: {kernel} is not used on this adapter: {why}"));
         }
-        match wish {
-            Wish::BuiltIn => {}
-            Wish::File(path) => {
-                let file = VariantFile::read(path)?;
-                chosen.notes.extend(file.foreign(engine).map(|what| format!("note: {}: {what}", path.display())));
-                chosen.file = file.completed(engine);
+        if let Some((path, file)) = given {
+            let foreign = file.foreign(engine);
+            if let Err(e) = file.variants(engine) {
+                let measured = foreign.map_or(String::new(), |what| format!("; {what}"));
+                let way = "mend the file, or leave --variants out";
+                return Err(Error::Config(format!("{}: {e}{measured}; {way}", path.display())));
             }
-            Wish::Measure | Wish::Cached => {
-                match kept.map(|file| file.and_then(|file| file.variants(engine).map(|_| file))) {
-                    Some(Ok(file)) => chosen.file = file.completed(engine),
-                    Some(Err(e)) => chosen.notes.push(format!("{e}; its forms are not used")),
-                    None => {}
-                }
-                chosen.cache = cache;
-                chosen.file.failed =
-                    Some(failures.iter().map(|(kernel, why)| ((*kernel).into(), why.clone())).collect());
-                if failed.is_none() && engine.info().device_type != wgpu::DeviceType::Cpu {
-                    chosen.keep_trial();
-                }
+            chosen.notes.extend(foreign.map(|what| format!("note: {}: {what}", path.display())));
+            chosen.file = file.completed(engine);
+            for (class, form) in never_taken(engine, &chosen.file.variants(engine)?) {
+                let [kernel, form] = names(form);
+                let what = format!("`{class}` never takes {kernel} ({form}), which its shape does not fit");
+                chosen.notes.push(format!("note: {}: {what}", path.display()));
             }
+        }
+        if matches!(wish, Wish::Measure | Wish::Cached) {
+            let again = |path: &Path, e: Error| {
+                let way = "its forms are not used; `relabel train` measures them again and writes it anew";
+                match e {
+                    // The file stands in the text.
+                    Error::Config(text) if text.starts_with(&path.display().to_string()) => format!("{text}; {way}"),
+                    e => format!("{}: {e}; {way}", path.display()),
+                }
+            };
+            match kept.zip(cache.as_ref()).map(|(f, at)| (f.and_then(|f| f.variants(engine).map(|_| f)), at)) {
+                Some((Ok(file), _)) => chosen.file = file.completed(engine),
+                Some((Err(e), path)) => chosen.notes.push(again(path, e)),
+                None => {}
+            }
+            chosen.cache = cache;
+        }
+        let all = failures.iter().map(|(kernel, why)| ((*kernel).into(), why.clone())).collect();
+        chosen.file.failed = choose::was_tried(engine).then_some(all);
+        if failed.is_none() && chosen.file.failed.is_some() {
+            chosen.keep_trial(engine);
         }
         engine.set_variants(chosen.file.variants(engine)?);
         if *wish == Wish::Measure {
@@ -325,9 +289,15 @@ impl Chosen {
         Ok(chosen)
     }
 
+    /// Whether forms are measured until [`Chosen::settle`].
+    pub fn measures(&self) -> bool {
+        self.tuner.is_some()
+    }
+
     /// Keeps what became of the trial, so that the next start need not repeat it.
-    fn keep_trial(&mut self) {
-        if let Some(Err(e)) = self.cache.as_ref().map(|path| keep(&self.file, path)) {
+    fn keep_trial(&mut self, engine: &Engine) {
+        let trial = VariantFile { classes: BTreeMap::new(), ..self.file.clone() };
+        if let Some(Err(e)) = self.cache.as_ref().map(|path| keep(engine, &trial, path)) {
             self.notes.push(format!("which forms this adapter gets right is not kept: {e}"));
         }
     }
@@ -348,7 +318,9 @@ impl Chosen {
         if report.measured.is_empty() && report.left_out.is_empty() {
             return;
         }
-        self.file.add(&report.measured);
+        let mut found = VariantFile { classes: BTreeMap::new(), ..self.file.clone() };
+        found.add(&report.measured);
+        self.file.classes.extend(found.classes.clone());
         let several = report.measured.values().filter(|found| !found.trials.is_empty()).count();
         let mut text = match several + report.left_out.len() {
             0 => "this adapter has one form of each product".to_owned(),
@@ -363,7 +335,7 @@ impl Chosen {
         }
         let kept = match &self.cache {
             None => "not kept: there is no cache folder (HOME is not set)".to_owned(),
-            Some(path) => match keep(&self.file, path) {
+            Some(path) => match keep(engine, &found, path) {
                 Ok(()) => format!("kept in {}", path.display()),
                 Err(e) => format!("not kept: {e}"),
             },
@@ -372,24 +344,15 @@ impl Chosen {
     }
 }
 
-/// A file of this version and adapter.
-fn own(engine: &Engine, path: &Path) -> Result<VariantFile> {
-    let file = VariantFile::read(path)?;
-    if file.version != version() || file.adapter != identity(engine) {
-        return Err(Error::Config(format!("{}: it is of another version or adapter", path.display())));
+/// The forms of a run's folder, for its resumption.
+///
+/// # Errors
+/// Why they cannot be taken: missing, damaged, or of another adapter or version, whose bits cannot be had here anyway.
+pub fn of_run(engine: &Engine, path: &Path) -> Result<Wish> {
+    if !path.exists() {
+        return Err(Error::Config(format!("{} is not there", path.display())));
     }
-    Ok(file)
-}
-
-/// Keeps what was measured alone: what holds without measuring is this program's, not the cache's.
-fn keep(file: &VariantFile, path: &Path) -> Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("cannot make the folder", folder, e))?;
-    VariantFile { kernels: None, ..file.clone() }.write(path)
-}
-
-/// The forms of a run's folder, for its resumption; `None` when they are of another adapter or version, whose bits cannot
-/// be had here anyway.
-pub fn of_run(engine: &Engine, path: &Path) -> Option<Wish> {
-    own(engine, path).and_then(|file| file.variants(engine)).ok().map(|_| Wish::File(path.into()))
+    let file = own(engine, path)?;
+    file.variants(engine).map_err(|e| Error::Config(format!("{}: {e}", path.display())))?;
+    Ok(Wish::File(path.into()))
 }

@@ -130,8 +130,8 @@ impl Golden {
         self.tensors.keys().filter_map(|n| n.strip_prefix("out.")).map(str::to_owned).collect()
     }
 
-    /// The same with every input that is no whole number a rounding of float32 away, by chance.
-    pub fn nudged(&self, seed: u64) -> Self {
+    /// The same with every input that is no whole number off by at most `share` of itself, by chance.
+    pub fn nudged(&self, seed: u64, share: f64) -> Self {
         let mut nudged = self.clone();
         let mut random = Sequence::new(seed, Stream::Test, 0);
         for (name, values) in &mut nudged.tensors {
@@ -139,7 +139,7 @@ impl Golden {
                 continue;
             }
             for value in &mut values.values {
-                *value *= 1.0 + (2.0 * f64::from(random.unit()) - 1.0) * f64::from(f32::EPSILON);
+                *value *= 1.0 + (2.0 * f64::from(random.unit()) - 1.0) * share;
             }
         }
         nudged

@@ -5,6 +5,7 @@ mod loss_kinds;
 pub mod maxl_kinds;
 mod metric_kinds;
 mod network_kinds;
+mod rounded;
 mod transport_kinds;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::gpu::Engine;
 use crate::kernels::choose;
 
 pub use golden::Golden;
+pub use rounded::{not_run, verify_rounded};
 
 /// An answer of ours: the tensor's name after `out.`, and its values in the file's layout.
 pub type Answer = (String, Vec<f32>);
@@ -30,8 +32,10 @@ pub struct Verdict {
     pub error: f64,
     /// The tensor with that error.
     pub tensor: String,
-    /// The file's own bound.
+    /// The file's own bound, or what rounding allows ([`verify_rounded`]).
     pub tolerance: f64,
+    /// Whether products rounded their factors to half precision.
+    pub half: bool,
     /// Whether every expected tensor was answered within the bound.
     pub passed: bool,
     /// Whether the answers are not the file's, but the direct forms give both for inputs that are a rounding away: something stands
@@ -102,7 +106,9 @@ fn on_an_edge(
     direct: impl Fn(&Golden) -> Result<Vec<Answer>>,
 ) -> Result<Option<Verdict>> {
     let (mut as_file, mut as_these) = (None, None);
-    for inputs in std::iter::once(golden.clone()).chain((0..TRIES).map(|seed| golden.nudged(seed))) {
+    for inputs in
+        std::iter::once(golden.clone()).chain((0..TRIES).map(|seed| golden.nudged(seed, f64::from(f32::EPSILON))))
+    {
         let found = direct(&inputs)?;
         let passed = |verdict: Verdict| verdict.passed.then_some(verdict);
         as_file = as_file.or(passed(judge(golden, path, &found)?));
@@ -137,6 +143,7 @@ fn judge(golden: &Golden, path: &Path, answers: &[Answer]) -> Result<Verdict> {
         error: worst,
         tensor,
         tolerance: golden.rtol,
+        half: false,
         passed: worst <= golden.rtol,
         edge: false,
     })

@@ -28,7 +28,7 @@ const RULES: &[Rule] = &[
             "src/cli/",
             "src/gpu/engine.rs", // RELABEL_DUMP_SHADERS
             "src/gpu/clock.rs",
-            "src/session/variants.rs", // processor time
+            "src/session/variants", // processor time
         ],
     },
     Rule { what: "prints", finds: prints, allowed: &["src/cli/", "src/main.rs"] },

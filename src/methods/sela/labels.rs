@@ -257,8 +257,10 @@ impl Machine {
         let solution = self.solver.solve(engine, source, shares, &how, table, head)?;
         let samples = self.store.rows();
         if settings.balance == Balance::Argmax {
-            let all: Vec<u32> = readback::read(engine, table)?;
-            let labels = all[head * samples..(head + 1) * samples].to_vec();
+            let shape = Shape::new(&[1, samples]);
+            // It is copied, not bound, so it may begin anywhere.
+            let offset = table.offset + head as u64 * shape.bytes_of(table.dtype);
+            let labels = readback::read(engine, &Tensor { offset, shape, ..table.clone() })?;
             return Ok(Assigned { report: solution.report, labels, gap: None });
         }
         let count = if clusters <= ALL_CANDIDATES { clusters } else { CANDIDATES };
