@@ -16,13 +16,16 @@ use crate::kernels::ceilings;
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Kernels, elementwise, images, sinkhorn and steps; with --full also sela and maxl.
+    /// Kernels, elementwise, rest, images, sinkhorn and steps; with --full also sela and maxl.
     All,
     /// The adapter's two ceilings, and the products: square matrices, and those of a training step of ResNet-32 and the
     /// demo network; with --full also of ResNet-18, VGG-16 and AlexNet.
     Kernels,
-    /// Kernels that go through memory once, beside a copy.
+    /// Kernels that go through memory once, beside a copy, at ResNet-32's activations and parameters; with --full also at
+    /// those of ResNet-18, VGG-16, AlexNet and the demo network.
     Elementwise,
+    /// Every kernel that no other part times by itself: pools, views, losses, rows, label assignment.
+    Rest,
     /// Random-resized crops and colour jitter.
     Images,
     /// Iterations of label assignment (Sinkhorn-Knopp), beside a copy of as many bytes.
@@ -165,7 +168,10 @@ fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<
         add(bench::kernels(engine, options)?)?;
     }
     if all || part == Part::Elementwise {
-        add(rows(bench::elementwise(engine, options)?))?;
+        add(bench::elementwise(engine, options)?)?;
+    }
+    if all || part == Part::Rest {
+        add(bench::rest(engine, options)?)?;
     }
     if all || part == Part::Images {
         add(rows(bench::images(engine, options)?))?;
