@@ -1,7 +1,9 @@
 //! Each part of the bench runs, measures what it promises, and its rows survive JSON.
 
 use relabel::bench::maxl::Size;
+use relabel::bench::rest::WITHIN;
 use relabel::bench::{Options, Row, Share, kernels};
+use relabel::kernels::REGISTRY;
 use relabel::train::Trainer;
 use relabel::train::checkpoint::TensorData;
 
@@ -55,7 +57,7 @@ fn nothing_to_measure_is_refused() {
 #[test]
 fn kernels_that_go_through_memory_once_are_measured_beside_a_copy() {
     let options = Options { rows: 1, repeats: 3, sample: 0.0, ..Options::default() };
-    let rows = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows");
+    let rows = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows").rows;
     let first = [&rows[0].name, &rows[0].note].map(String::as_str);
     assert_eq!(first, ["ceiling: copy", "100 % of the copy's rate"]);
     assert!(rows[0].shape.ends_with(" MiB"), "{:?}", rows[0]);
@@ -79,6 +81,52 @@ fn kernels_that_go_through_memory_once_are_measured_beside_a_copy() {
     );
     let none = Options { repeats: 0, ..Options::default() };
     assert!(relabel::bench::elementwise(&common::unchecked_engine(), &none).is_err());
+}
+
+#[test]
+fn every_kernel_has_a_row_or_is_timed_within_one() {
+    let engine = common::unchecked_engine();
+    let mut rows = kernels(&engine, &SMALL).expect("products").rows;
+    rows.extend(relabel::bench::elementwise(&engine, &SMALL).expect("kernels that go through memory once").rows);
+    let rest = relabel::bench::rest(&engine, &SMALL).expect("the rest");
+    assert!(rest.left_out.is_empty(), "{:?}", rest.left_out);
+    for row in &rest.rows {
+        assert!(row.milliseconds > 0.0 && row.repeats == 1, "{row:?}");
+        let twice = rest.rows.iter().filter(|other| (&other.name, &other.shape) == (&row.name, &row.shape)).count();
+        assert_eq!(twice, 1, "a comparison goes by name and shape: {row:?}");
+    }
+    rows.extend(rest.rows);
+    rows.extend(relabel::bench::images(&engine, &SMALL).expect("crops and colours"));
+    let steps = relabel::bench::Case::find(&SMALL, "resnet32 baseline").expect("a step").name();
+    let timed = |name: &str| name == steps || rows.iter().any(|row| row.name == name);
+    for kernel in REGISTRY.iter().map(|kernel| kernel.shader.name) {
+        let own = rows.iter().any(|row| row.name == kernel);
+        let within = WITHIN.iter().find(|(name, _)| *name == kernel);
+        assert!(own != within.is_some(), "{kernel}: has a row: {own}; is said to be timed within {within:?}");
+    }
+    for (kernel, row) in WITHIN {
+        assert!(REGISTRY.iter().any(|k| k.shader.name == *kernel) && timed(row), "{kernel} within {row}");
+    }
+    let none = Options { repeats: 0, ..SMALL };
+    assert!(relabel::bench::rest(&engine, &none).is_err());
+}
+
+#[test]
+fn full_runs_go_through_the_activations_and_parameters_of_every_network() {
+    let options = Options { rows: 12, full: true, ..SMALL };
+    let measured = relabel::bench::elementwise(&common::unchecked_engine(), &options).expect("rows");
+    let rows = &measured.rows;
+    let has = |name: &str, shape: &str| rows.iter().any(|row| row.name == name && row.shape == shape);
+    let own = ["12x32x32x16", "2x112x112x64", "256x32x32x64", "6x2x2x512", "2x55x55x96", "2x4096", "1x14x14x16"];
+    for shape in own {
+        assert!(has("relu", shape), "{shape}");
+        assert_eq!(has("sum_rows of each image", shape), shape != "2x4096", "{shape}");
+    }
+    // As many values as the first of ResNet-32, and nearly as many as one of ResNet-18.
+    assert!(!has("relu", "6x16x16x128") && !has("relu", "6x32x32x64"));
+    // AlexNet's parameters pass what a binding of the test device holds, perhaps: then that is told.
+    let told = measured.left_out.iter().filter(|text| text.starts_with("adam ")).count();
+    assert_eq!(rows.iter().filter(|row| row.name == "adam").count() + told, 5, "networks: {:?}", measured.left_out);
 }
 
 #[test]

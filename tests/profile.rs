@@ -145,6 +145,25 @@ fn forms_of_a_kernel_take_turns() {
         ("add_bias", "4x7"),
         ("axpby", "8"),
         ("mul", "2x3x4x5"),
+        ("sum_rows", "2x3x4x5,images"),
+        ("batch_norm_relu_sums", "2x3x4x5"),
+        ("batch_norm_residual_sums", "2x3x4x5"),
+        ("batch_norm_merge", "9x5"),
+        ("max_pool_grad", "2x7x6x5,k3,s2,p1"),
+        ("avg_pool", "2x7x6x5"),
+        ("channel_window", "2x7x6x5-8,s2"),
+        ("transform_views_transpose", "2x6x6x3,rot_color_perm6"),
+        ("cross_entropy_grad", "8x12,v4"),
+        ("masked_softmax", "8x12,c5"),
+        ("conditional", "8x12"),
+        ("top_k", "9x300,n20"),
+        ("sinkhorn_pass", "700x131"),
+        ("sinkhorn_wide", "700x131"),
+        ("sinkhorn_update", "131"),
+        ("scatter_rows", "9x20,w50"),
+        ("adam", "640"),
+        ("gradient_norm", "64x9"),
+        ("loss_scale", "1"),
     ] {
         let found = forms(&engine, kernel, Some(shape), QUICK).unwrap_or_else(|e| panic!("{kernel} {shape}: {e}"));
         assert!(found.timed.iter().any(|t| t.measured.kernel == kernel && t.measured.seconds > 0.0), "{kernel}");
@@ -168,7 +187,24 @@ fn shapes_that_do_not_fit_are_refused() {
     }
     assert!(refused("conv2d", "1x2x2x4-8,k5,p0").contains("does not fit an image of 2 x 2"));
     assert!(refused("matmul", "4x5").contains("512x512x512") && refused("matmul", "4x5x6,x").contains("MxKxN"));
-    assert!(refused("argmax", "4x5").contains("test cases are profiled"), "a kernel without shapes");
+    let error = refused("crop_taps", "4x5");
+    for part in ["test cases are profiled", "max_pool_grad", "16x32x32x64,k2,s2,p0", "MxKxN"] {
+        assert!(error.contains(part), "a kernel without shapes tells those that have some: {error}");
+    }
+    for (kernel, shape, part) in [
+        ("max_pool", "1x2x2x4,k5", "does not fit"),
+        ("aggregate", "8x6,v4", "4 views"),
+        ("count_matches", "9,v0", "0 views"),
+        ("masked_softmax", "3x4,c5", "5 classes"),
+        ("top_candidates", "9x4,n5", "5 of 4 clusters"),
+        ("top_k", "2x9,n257", "at most 256"),
+        ("channel_window", "1x4x4x8-16,s0", "does not fit"),
+        ("sgd", "100", "multiple of 64"),
+        ("transform_views", "1x4x6x3,rotation", "4"),
+    ] {
+        let error = refused(kernel, shape);
+        assert!(error.starts_with("--shape") && error.contains(part), "{kernel} {shape}: {error}");
+    }
     for (kernel, shape) in [("relu", "1x2x3x4x5"), ("softmax", "7"), ("softmax", "2x3x4"), ("copy", "1048577")] {
         let error = refused(kernel, shape);
         assert!(error.contains("4096x1024; no size above 1048576"), "{kernel} {shape}: {error}");

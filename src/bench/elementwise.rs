@@ -1,31 +1,53 @@
-//! Kernels that go through memory once, at the shapes of ResNet-32 and, in full, of ResNet-18 and of a layer that no cache holds:
-//! bytes a second, and the share of a large copy's rate and of that of a copy of the same shape, which caches may hold and whose
-//! start counts as much. The copies and all kernels are timed in turns, so that a busy machine slows all.
+//! Kernels that go through memory once, at the activations of ResNet-32 and, in full, of ResNet-18, of a layer that no cache
+//! holds and of the other networks, and optimizers over their parameters: bytes a second, and the share of a large copy's rate and
+//! of that of a copy of the same shape, which caches may hold and whose start counts as much. The copies and all kernels are timed
+//! in turns, so that a busy machine slows all.
 
 use super::clock::{Sampled, replays};
-use super::{Options, Row};
-use crate::base::{DType, Error, Result, Shape};
+use super::networks::NETWORKS;
+use super::{Measured, Options, Row};
+use crate::base::{DType, Error, Result};
 use crate::gpu::clock::{Elapsed, Moment};
-use crate::gpu::{Cost, Engine, Program, Recording, Tensor, readback};
-use crate::kernels::batch_norm::Form;
-use crate::kernels::ceilings::{self, noise};
-use crate::kernels::{
-    add_bias, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_project, batch_norm_relu,
-    batch_norm_relu_project, batch_norm_relu_sums, batch_norm_stats, batch_norm_sums, broadcast_rows, choose, copy,
-    join, relu, relu_derivative, relu_derivative_sum, sgd, sum_rows,
-};
+use crate::gpu::{Cost, Engine, Program, Recording, readback};
+use crate::kernels::work::{self, Tensors};
+use crate::kernels::{ceilings, choose};
 
-const EPS: f32 = 1e-5;
-/// Height and width, and channels, of ResNet-32's layers.
-const RESNET32: [(usize, usize); 3] = [(32, 16), (16, 32), (8, 64)];
-/// Those of ResNet-18's at 224 pixels, which are measured in a full run.
-const RESNET18: [(usize, usize); 4] = [(56, 64), (28, 128), (14, 256), (7, 512)];
-/// A layer that no cache holds, 64 MiB, also in a full run: the second of `assets/configs/folder.toml`.
+/// A layer that no cache holds, 64 MiB, in a full run: the second of `assets/configs/folder.toml`.
 const LARGE: [usize; 4] = [256, 32, 32, 64];
+/// Rows, and the kernel with what is asked of it besides the layer's sizes.
+const LAYER: &[(&str, &str, &str)] = &[
+    (COPY, "copy", ""),
+    ("relu", "relu", ""),
+    ("relu_derivative", "relu_derivative", ""),
+    ("relu_derivative_sum", "relu_derivative_sum", ""),
+    ("axpby", "axpby", ""),
+    ("mul", "mul", ""),
+    ("add_scaled", "add_scaled", ""),
+    ("add_bias", "add_bias", ""),
+    ("power", "power", ""),
+    ("broadcast", "broadcast", ""),
+    ("dropout", "dropout", ""),
+    ("sum_rows", "sum_rows", ""),
+    ("sum_rows of each image", "sum_rows", IMAGES),
+    ("broadcast_rows", "broadcast_rows", IMAGES),
+    ("batch_norm_stats", "batch_norm_stats", ""),
+    ("batch_norm_apply", "batch_norm_apply", ""),
+    ("batch_norm_relu", "batch_norm_relu", ""),
+    ("batch_norm_add_relu", "batch_norm_add_relu", ""),
+    ("batch_norm_sums", "batch_norm_sums", ""),
+    ("batch_norm_relu_sums", "batch_norm_relu_sums", ""),
+    ("batch_norm_residual_sums", "batch_norm_residual_sums", ""),
+    ("batch_norm_project", "batch_norm_project", ""),
+    ("batch_norm_relu_project", "batch_norm_relu_project", ""),
+];
+/// Kernels over all parameters.
+const OPTIMIZERS: [&str; 4] = ["sgd", "adam", "add_into", "gradient_norm"];
+/// Layers of networks that come last are left out where another has as many values, up to this share: their rates are the same.
+const ALIKE: f64 = 0.1;
+/// Sums of each image, which only maps have.
+const IMAGES: &str = ",images";
 /// The row of a copy of a layer's shape.
 const COPY: &str = "copy";
-/// Parameters of ResNet-32 with a head of 40, each tensor at a multiple of 64.
-const PARAMETERS: usize = 64 * 7300;
 
 /// A kernel with its sizes, made ready.
 struct Timed {
@@ -40,27 +62,26 @@ struct Timed {
 /// Measures the copy that `kernels` takes for the ceiling, and each kernel with the variant that training would take.
 ///
 /// # Errors
-/// When the adapter has no room, or fails.
-pub fn elementwise(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
+/// When the adapter has no room for the copy, or fails.
+pub fn elementwise(engine: &Engine, options: &Options) -> Result<Measured> {
     if options.repeats == 0 || options.rows == 0 {
         return Err(Error::Config(format!("bench: repeats and rows must be at least 1: {options:?}")));
     }
     engine.passing(|| in_turns(engine, options))
 }
 
-fn in_turns(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
+fn in_turns(engine: &Engine, options: &Options) -> Result<Measured> {
+    let mut measured = Measured::default();
     let ceiling = ceilings::copied(engine)?;
     let mut all = vec![made_ready(engine, "ceiling: copy", &ceilings::sizes(&ceiling), &ceiling)?];
-    for (size, channels) in RESNET32 {
-        layer(engine, [options.rows, size, size, channels], &mut all)?;
+    for sizes in layers(options)? {
+        let made = layer(engine, &sizes, &mut measured)?;
+        all.extend(made);
     }
-    for (size, channels) in RESNET18.into_iter().filter(|_| options.full) {
-        layer(engine, [options.rows.div_ceil(8), size, size, channels], &mut all)?;
+    for count in parameters(options)? {
+        let made = optimizers(engine, count, &mut measured)?;
+        all.extend(made);
     }
-    if options.full {
-        layer(engine, LARGE, &mut all)?;
-    }
-    all.push(optimizer(engine)?);
     for timed in &mut all {
         timed.run(engine, 1)?;
         timed.times = replays(options, timed.run(engine, 1)?.wall);
@@ -83,64 +104,70 @@ fn in_turns(engine: &Engine, options: &Options) -> Result<Vec<Row>> {
         let own = own.map_or(String::new(), |own| format!(", {:.0} % of its shape's", share(own)));
         Row { note: format!("{:.0} % of the copy's rate{own}", share(&all[0])), ..row }
     };
-    Ok(all.iter().map(row).collect())
+    measured.rows = all.iter().map(row).collect();
+    Ok(measured)
 }
 
-fn layer(engine: &Engine, sizes: [usize; 4], all: &mut Vec<Timed>) -> Result<()> {
-    let [rows, height, width, channels] = sizes;
-    let shape = format!("{rows}x{height}x{width}x{channels}");
-    let [x, u, residual, out] =
-        [noise(engine, &sizes)?, noise(engine, &sizes)?, noise(engine, &sizes)?, noise(engine, &sizes)?];
-    let pair = || -> Result<Tensor> {
-        let tensor = engine.tensor("pair", Shape::new(&[2, channels]), DType::F32)?;
-        engine.write(&tensor, &vec![0.5f32; 2 * channels]);
-        Ok(tensor)
-    };
-    let [stats, sums, affine] = [pair()?, pair()?, pair()?];
-    let partial = engine.tensor("partial", batch_norm_sums::scratch(&x.shape), DType::F32)?;
-    let column_partial = engine.tensor("partial", sum_rows::scratch(&x.shape), DType::F32)?;
-    let (column, images) = (noise(engine, &[channels])?, noise(engine, &[rows, channels])?);
-    let form = Form::normalise(EPS);
-    let mut add = |name: &str, record: &dyn Fn(&mut Recording) -> Result<()>| -> Result<()> {
-        all.push(ready(engine, name, &shape, record)?);
-        Ok(())
-    };
-    add(COPY, &|r| copy::record(r, &x, &out))?;
-    add("relu", &|r| relu::record(r, &x, &out))?;
-    add("relu_derivative", &|r| relu_derivative::record(r, &x, &u, &out))?;
-    add("relu_derivative_sum", &|r| relu_derivative_sum::record(r, &x, &u, &residual, &out))?;
-    add("axpby", &|r| axpby::record(r, 1.0, &x, 1.0, &u, &out))?;
-    add("add_bias", &|r| add_bias::record(r, &x, &column, &out))?;
-    add("sum_rows", &|r| sum_rows::record(r, &x, 1.0, &column_partial, &column))?;
-    add("sum_rows of each image", &|r| sum_rows::record_images(r, &x, 1.0, &images))?;
-    add("broadcast_rows", &|r| broadcast_rows::record_images(r, &images, 1.0, &out))?;
-    add("batch_norm_stats", &|r| batch_norm_stats::record(r, &x, &partial, &stats))?;
-    add("batch_norm_apply", &|r| batch_norm_apply::record(r, form, [&x, &stats, &affine], &out))?;
-    add("batch_norm_relu", &|r| batch_norm_relu::record(r, EPS, [&x, &stats, &affine], &out))?;
-    add("batch_norm_add_relu", &|r| batch_norm_add_relu::record(r, EPS, [&x, &stats, &affine, &residual], &out))?;
-    add("batch_norm_sums", &|r| batch_norm_sums::record(r, form, [&x, &stats, &u], &partial, &sums))?;
-    add("batch_norm_relu_sums", &|r| batch_norm_relu_sums::record(r, EPS, [&x, &stats, &affine, &u], &partial, &sums))?;
-    add("batch_norm_residual_sums", &|r| {
-        relu_derivative_sum::record(r, &x, &u, &residual, &out)?;
-        batch_norm_sums::record(r, form, [&x, &stats, &out], &partial, &sums)?;
-        join::join(r)
-    })?;
-    add("batch_norm_project", &|r| batch_norm_project::record(r, EPS, [&x, &stats, &u, &sums, &affine], &out))?;
-    add("batch_norm_relu_project", &|r| batch_norm_relu_project::record(r, EPS, [&x, &stats, &u, &sums, &affine], &out))
+/// The maps that are measured, and AlexNet's rows of features.
+fn layers(options: &Options) -> Result<Vec<Vec<usize>>> {
+    let mut layers: Vec<Vec<usize>> = Vec::new();
+    for label in ["ResNet-32", "ResNet-18"] {
+        for network in NETWORKS.iter().filter(|n| n.label == label && (options.full || !n.full)) {
+            layers.extend(network.shapes(options)?.maps);
+        }
+    }
+    if options.full {
+        layers.push(LARGE.to_vec());
+        for network in NETWORKS {
+            for map in network.shapes(options)?.maps {
+                if !layers.iter().any(|other| alike(other.iter().product(), map.iter().product())) {
+                    layers.push(map);
+                }
+            }
+        }
+    }
+    Ok(layers)
 }
 
-fn optimizer(engine: &Engine) -> Result<Timed> {
-    let flat = || noise(engine, &[PARAMETERS]);
-    let [grads, weights, velocity] = [flat()?, flat()?, flat()?];
-    let (mask, scale) = (noise(engine, &[PARAMETERS / 64])?, engine.tensor("scale", Shape::new(&[1]), DType::F32)?);
-    // Below zero the step would be left out.
-    engine.write(&scale, &[1.0f32]);
-    let step = engine.tensor("step", Shape::new(&[8]), DType::U32)?;
-    engine.write_words(&step, &[1, 0.001f32.to_bits(), 0, 0, 0, 0, 0, 0]);
-    let settings = sgd::Settings { momentum: 0.9, weight_decay: 1e-4, nesterov: false };
-    let buffers =
-        sgd::Buffers { step: &step, grads: &grads, mask: &mask, scale: &scale, weights: &weights, velocity: &velocity };
-    ready(engine, "sgd", &format!("{PARAMETERS} parameters"), |r| sgd::record(r, settings, buffers))
+/// Whether one count is the other up to [`ALIKE`].
+fn alike(a: usize, b: usize) -> bool {
+    a.abs_diff(b) as f64 <= ALIKE * a.max(b) as f64
+}
+
+/// Parameters of the networks that are measured.
+fn parameters(options: &Options) -> Result<Vec<usize>> {
+    let mut counts: Vec<usize> = Vec::new();
+    for network in NETWORKS.iter().filter(|n| options.full || !n.full) {
+        let count = network.shapes(options)?.parameters;
+        if !counts.iter().any(|&other| alike(other, count)) {
+            counts.push(count);
+        }
+    }
+    Ok(counts)
+}
+
+fn layer(engine: &Engine, sizes: &[usize], measured: &mut Measured) -> Result<Vec<Timed>> {
+    let shape = sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    let tensors = Tensors::new(engine);
+    let mut made = Vec::new();
+    for (name, kernel, more) in LAYER.iter().filter(|(.., more)| more.is_empty() || sizes.len() == 4) {
+        let record = work::record(&tensors, kernel, &format!("{shape}{more}"), DType::F32);
+        let timed = record.and_then(|record| ready(engine, name, &shape, record));
+        made.extend(measured.fitting(name, &shape, timed)?);
+    }
+    Ok(made)
+}
+
+fn optimizers(engine: &Engine, count: usize, measured: &mut Measured) -> Result<Vec<Timed>> {
+    let (tensors, shape) = (Tensors::new(engine), format!("{count} parameters"));
+    let mut made = Vec::new();
+    for kernel in OPTIMIZERS {
+        // As a product: a size of a shape is at most a million.
+        let record = work::record(&tensors, kernel, &format!("{}x64", count / 64), DType::F32);
+        let timed = record.and_then(|record| ready(engine, kernel, &shape, record));
+        made.extend(measured.fitting(kernel, &shape, timed)?);
+    }
+    Ok(made)
 }
 
 fn ready(engine: &Engine, name: &str, shape: &str, record: impl FnOnce(&mut Recording) -> Result<()>) -> Result<Timed> {

@@ -123,16 +123,24 @@ impl Measured {
     /// # Errors
     /// When it failed for another reason than memory.
     pub(super) fn add(&mut self, name: &str, shape: &str, row: Result<Row>) -> Result<()> {
-        match row {
-            Ok(row) => self.rows.push(row),
+        self.fitting(name, shape, row).map(|row| self.rows.extend(row))
+    }
+
+    /// What came of `name` at `shape`, or nothing where it does not fit, which is told.
+    ///
+    /// # Errors
+    /// When it failed for another reason than memory.
+    pub(super) fn fitting<T>(&mut self, name: &str, shape: &str, made: Result<T>) -> Result<Option<T>> {
+        match made {
+            Ok(made) => Ok(Some(made)),
             // Fewer rows are no way out: they are another row.
             Err(Error::Memory(text)) => {
                 let text = text.replace(WAY_OUT, "");
                 self.left_out.push(format!("{name} {shape}: {}", text.trim_end()));
+                Ok(None)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 }
 

@@ -3,74 +3,11 @@
 
 use super::Options;
 use super::kernels::{Measured, measure};
-use crate::base::labels::LabelRule;
+use super::networks::{NETWORKS, Network};
 use crate::base::{DType, Result, Shape};
 use crate::gpu::{Engine, Tensor};
-use crate::graph::forward::needed;
-use crate::graph::{Io, NodeId, Source, reverse};
+use crate::graph::{Io, Source};
 use crate::kernels::ceilings::noise;
-use crate::models::{self, ModelSettings};
-use crate::nn::{Builder, Phase};
-use crate::session::synthetic;
-use crate::train::losses::mean_cross_entropy;
-
-/// A network at the size of the images that it is trained on.
-struct Network {
-    label: &'static str,
-    /// Its name in a config; the demo's network is that of [`synthetic::DEMO`].
-    name: &'static str,
-    /// Height, width, channels.
-    image: [usize; 3],
-    /// Outputs of the linear layer that stands on it.
-    outputs: usize,
-    rows: fn(&Options) -> usize,
-    /// Whether it is measured in a full run only.
-    full: bool,
-}
-
-const NETWORKS: &[Network] = &[
-    Network {
-        label: "ResNet-32",
-        name: "resnet32",
-        image: [32, 32, 3],
-        outputs: 40,
-        rows: |options| options.rows,
-        full: false,
-    },
-    Network {
-        label: "demo",
-        name: "convnet",
-        image: [28, 28, 1],
-        outputs: 40,
-        rows: |options| options.demo_rows,
-        full: false,
-    },
-    Network {
-        label: "VGG-16",
-        name: "vgg16",
-        image: [32, 32, 3],
-        outputs: 100,
-        rows: |options| options.rows.div_ceil(2),
-        full: true,
-    },
-    // The rest sees so many pixels that few images are as much work.
-    Network {
-        label: "ResNet-18",
-        name: "resnet18",
-        image: [224, 224, 3],
-        outputs: 1000,
-        rows: |options| options.rows.div_ceil(8),
-        full: true,
-    },
-    Network {
-        label: "AlexNet",
-        name: "alexnet",
-        image: [224, 224, 3],
-        outputs: 1000,
-        rows: |options| options.rows.div_ceil(8),
-        full: true,
-    },
-];
 
 /// The products of each network's training step, each distinct one once.
 pub(super) fn products(engine: &Engine, options: &Options, measured: &mut Measured) -> Result<()> {
@@ -79,16 +16,15 @@ pub(super) fn products(engine: &Engine, options: &Options, measured: &mut Measur
 }
 
 fn of(engine: &Engine, options: &Options, network: &Network, measured: &mut Measured) -> Result<()> {
-    let mut b = Builder::new(Phase::Train { update: false });
-    let wanted = gradients(&mut b, network, (network.rows)(options))?;
+    let (graph, nodes) = network.step(options)?;
     let mut seen = Vec::new();
-    for id in needed(&b.graph, &wanted) {
-        let node = b.graph.node(id);
+    for id in nodes {
+        let node = graph.node(id);
         let Source::Computed(op) = &node.source else { continue };
         if !["conv2d", "linear"].iter().any(|kind| op.name().starts_with(kind)) {
             continue;
         }
-        let shapes: Vec<&Shape> = node.inputs.iter().map(|&input| b.graph.shape(input)).collect();
+        let shapes: Vec<&Shape> = node.inputs.iter().map(|&input| graph.shape(input)).collect();
         let key = format!("{op:?} {shapes:?}");
         if seen.contains(&key) {
             continue;
@@ -108,22 +44,6 @@ fn of(engine: &Engine, options: &Options, network: &Network, measured: &mut Meas
         measured.add(op.name(), &shape, row)?;
     }
     Ok(())
-}
-
-/// The graph of a training step; the gradients of all parameters.
-fn gradients(b: &mut Builder, network: &Network, rows: usize) -> Result<Vec<NodeId>> {
-    let [height, width, channels] = network.image;
-    let images = b.graph.input("images", &[rows, height, width, channels], DType::F32);
-    let labels = b.graph.input("labels", &[rows], DType::U32);
-    let mut settings = ModelSettings { name: network.name.into(), ..ModelSettings::default() };
-    if network.label == "demo" {
-        (settings.widths, settings.strides) = (synthetic::DEMO_WIDTHS.into(), synthetic::DEMO_STRIDES.into());
-    }
-    let features = models::backbone(&settings)?.features(b, images)?;
-    let logits = b.linear("head", features, network.outputs)?;
-    let loss = mean_cross_entropy(b, logits, labels, LabelRule::Class, 1)?;
-    let parameters = b.graph.parameters();
-    reverse(&mut b.graph, loss, &parameters)
 }
 
 /// Sizes in words; a layer's three directions have the same. `shapes` are those of both factors and of the result.

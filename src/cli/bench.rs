@@ -25,13 +25,16 @@ const LOOKED_AT: usize = 2;
 /// What to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Kernels, elementwise, images, sinkhorn and steps; with --full also sela and maxl.
+    /// Kernels, elementwise, rest, images, sinkhorn and steps; with --full also sela and maxl.
     All,
     /// The adapter's two ceilings, and the products: square matrices, and those of a training step of ResNet-32 and the
     /// demo network; with --full also of ResNet-18, VGG-16 and AlexNet.
     Kernels,
-    /// Kernels that go through memory once, beside a copy.
+    /// Kernels that go through memory once, beside a copy, at ResNet-32's activations and parameters; with --full also at
+    /// those of ResNet-18, VGG-16, AlexNet and the demo network.
     Elementwise,
+    /// Every kernel that no other part times by itself: pools, views, losses, rows, label assignment.
+    Rest,
     /// Random-resized crops and colour jitter.
     Images,
     /// Iterations of label assignment (Sinkhorn-Knopp), beside a copy of as many bytes.
@@ -195,7 +198,10 @@ fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<
         add(bench::kernels(engine, options)?)?;
     }
     if all || part == Part::Elementwise {
-        add(rows(bench::elementwise(engine, options)?))?;
+        add(bench::elementwise(engine, options)?)?;
+    }
+    if all || part == Part::Rest {
+        add(bench::rest(engine, options)?)?;
     }
     if all || part == Part::Images {
         add(rows(bench::images(engine, options)?))?;
@@ -229,7 +235,7 @@ fn shares(engine: &Engine, trainer: &mut Trainer, clock: Clock) -> Result<Vec<Sh
 impl BenchArgs {
     /// Refuses options that the part does not use.
     fn check(&self) -> Result<()> {
-        use Part::{All, Elementwise, Export, Images, Kernels, Maxl, Sela, Sinkhorn, Steps};
+        use Part::{All, Elementwise, Export, Images, Kernels, Maxl, Rest, Sela, Sinkhorn, Steps};
         if (self.part == Export) != self.folder.is_some() {
             return Err(Error::Config(
                 "bench: `export` takes a folder, as in `relabel bench export DIR`, and no other does".into(),
@@ -240,12 +246,12 @@ impl BenchArgs {
                 "bench: `export` times nothing that --json, --keep or --compare could take".into(),
             ));
         }
-        let timed: &[Part] = &[All, Kernels, Elementwise, Images, Sinkhorn, Sela, Maxl, Steps];
+        let timed: &[Part] = &[All, Kernels, Elementwise, Rest, Images, Sinkhorn, Sela, Maxl, Steps];
         let options: [(&str, bool, &[Part]); 8] = [
             ("--step", self.step.is_some(), &[All, Steps, Export]),
-            ("--rows", self.rows.is_some(), &[All, Kernels, Elementwise, Steps, Export]),
-            ("--demo-rows", self.demo_rows.is_some(), &[All, Kernels, Steps, Export]),
-            ("--full", self.full, &[All, Kernels, Elementwise, Steps]),
+            ("--rows", self.rows.is_some(), &[All, Kernels, Elementwise, Rest, Steps, Export]),
+            ("--demo-rows", self.demo_rows.is_some(), &[All, Kernels, Elementwise, Rest, Steps, Export]),
+            ("--full", self.full, &[All, Kernels, Elementwise, Rest, Steps]),
             ("--samples", self.samples.is_some(), &[All, Sinkhorn]),
             ("--maxl-batch", self.maxl_batch.is_some(), &[All, Maxl]),
             ("--maxl-widths", !self.maxl_widths.is_empty(), &[All, Maxl]),
@@ -283,6 +289,7 @@ impl BenchArgs {
         Ok(match self.part {
             Part::All => [steps()?, vec![row("ceiling: copy", "")]].concat(),
             Part::Kernels | Part::Elementwise => vec![row("ceiling: copy", "")],
+            Part::Rest => vec![row("accumulate", "8")],
             Part::Images => vec![row("crop_taps", "")],
             Part::Sinkhorn => {
                 self.assignments().iter().map(|(n, k)| row("sinkhorn iteration", &format!("{n} x {k},"))).collect()

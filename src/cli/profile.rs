@@ -16,7 +16,7 @@ use crate::gpu::trace::{Clock, Trace};
 use crate::gpu::{self, Build, Engine};
 use crate::graph::Way;
 use crate::kernels::ceilings;
-use crate::profile::kernel::{Forms, forms};
+use crate::profile::kernel::{Forms, all_shapes, forms};
 use crate::profile::{self, By, Group, Options, Profile, Roofline, group, languages, plot, timeline};
 use crate::session;
 use crate::session::synthetic::Noise;
@@ -73,8 +73,9 @@ pub struct ProfileArgs {
     /// One kernel over its variants and the other forms of its work.
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
-    /// The kernel's sizes, such as 32x32x32x16-16,k3,s1,p1; without it, its test cases.
-    #[arg(long, value_name = "SHAPE", requires = "kernel")]
+    /// The kernel's sizes, such as 32x32x32x16-16,k3,s1,p1 or 16x32x32x64,k2,s2 (`--help` lists them by kernel); without
+    /// it, its test cases.
+    #[arg(long, long_help = shapes_help(), value_name = "SHAPE", requires = "kernel")]
     shape: Option<String>,
     /// Tables to print (may be repeated; all unless given).
     #[arg(long, value_enum, conflicts_with = "kernel")]
@@ -112,6 +113,13 @@ pub struct ProfileArgs {
     /// Keep wgpu's checks in the shaders.
     #[arg(long)]
     safe_shaders: bool,
+}
+
+fn shapes_help() -> String {
+    format!(
+        "The kernel's sizes; without it, its test cases. Forms of a kernel take its shapes, the other kernels none:\n\n{}",
+        all_shapes()
+    )
 }
 
 pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {

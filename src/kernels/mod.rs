@@ -130,6 +130,7 @@ pub mod transform_views_transpose;
 pub mod trial;
 pub mod tune;
 pub mod unpack_rows;
+pub mod work;
 
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};

@@ -8,10 +8,9 @@ use super::measure::Measured;
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::timing::{self, Sampling, median_spread};
 use crate::gpu::{Build, Dispatch, Engine, Program, Recording, Shader, Tensor};
-use crate::kernels::ceilings::noise;
-use crate::kernels::product::{self, FORMS, MOST, Product, Recorder};
-use crate::kernels::tune;
-use crate::kernels::{Case, Kernel, REGISTRY, add_bias, axpby, choose, copy, mul, relu, softmax, sum_rows};
+use crate::kernels::product::{self, FORMS, Recorder};
+use crate::kernels::work::{self, Tensors};
+use crate::kernels::{Case, Kernel, REGISTRY, choose};
 
 /// A form of a kernel at a shape, with its time.
 #[derive(Clone, Debug, Serialize)]
@@ -193,13 +192,16 @@ pub fn find(name: &str) -> Result<&'static Kernel> {
 }
 
 /// Kernels that do the same work: the forms of a product, else those with the same parameters and bindings where one's name
-/// begins with the other's. A form of several products counts for the first.
+/// begins with the other's and has no work of its own. A form of several products counts for the first.
 pub fn family(kernel: &'static Kernel) -> Vec<&'static Kernel> {
     if let Some((_, forms)) = product_of(kernel) {
         return REGISTRY.iter().filter(|k| forms.iter().any(|(form, _)| form.name == k.shader.name)).collect();
     }
     let bindings = |k: &Kernel| k.shader.bindings.iter().map(|b| b.name).collect::<Vec<_>>();
     let root = |k: &Kernel| {
+        if work::form(k.shader.name).is_some() {
+            return Some(k.shader.name);
+        }
         let same = REGISTRY.iter().filter(|o| o.fields == k.fields && bindings(o) == bindings(k));
         let begins = |o: &&Kernel| k.shader.name.starts_with(o.shader.name);
         same.filter(begins).map(|o| o.shader.name).min_by_key(|name| name.len())
@@ -215,18 +217,13 @@ fn product_of(kernel: &Kernel) -> Option<(&'static Shader, &'static [(&'static S
 
 /// What a shape of a kernel looks like; `None` for kernels that are only profiled at their test cases.
 pub fn shapes(kernel: &Kernel) -> Option<&'static str> {
-    match root_name(kernel) {
-        "conv2d" | "conv2d_input_grad" | "conv2d_weight_grad" => Some(
-            "ROWSxHEIGHTxWIDTHxCHANNELS-OUTPUTS[,kSIDE][,sSTRIDE][,pPADDING], such as 32x32x32x16-16,k3,s1,p1 (the values \
-             taken when left out; SIDE and PADDING at most 64, or SIDE as 3x5)",
-        ),
-        "matmul" => Some("MxKxN[,ta][,tb] (transposed a, b), such as 512x512x512"),
-        "copy" | "relu" | "mul" | "axpby" | "add_bias" | "sum_rows" => {
-            Some("one to four sizes of the tensor, such as 32x32x32x16 or 4096x1024")
-        }
-        "softmax" => Some("ROWSxCOLUMNS, such as 4096x1024"),
-        _ => None,
-    }
+    work::form(root_name(kernel))
+}
+
+/// Every kernel that takes a shape, by what the shape looks like.
+pub fn all_shapes() -> String {
+    let lines = work::forms().into_iter().map(|(text, kernels)| format!("{}: {text}", kernels.join(", ")));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn root_name(kernel: &Kernel) -> &'static str {
@@ -238,45 +235,20 @@ fn root_name(kernel: &Kernel) -> &'static str {
 }
 
 fn at_shape(engine: &Engine, kernel: &Kernel, text: &str) -> Result<Work> {
-    let name = kernel.shader.name;
-    let Some(form) = shapes(kernel) else {
+    if shapes(kernel).is_none() {
         return Err(Error::Config(format!(
-            "--shape is not known for `{name}`; without it, the kernel's test cases are profiled"
+            "--shape is not known for `{}`; without it, the kernel's test cases are profiled. There are shapes for\n{}",
+            kernel.shader.name,
+            all_shapes()
         )));
-    };
-    let wrong = || Error::Config(format!("--shape {text} of `{name}`: expected {form}; no size above {MOST}"));
-    let record = match root_name(kernel) {
-        root if FORMS.iter().any(|(plain, _)| plain.name == root) => {
-            let product = Product::parse(root, text).map_err(|e| Error::Config(format!("--shape {e}")))?;
-            // What is asked for on matrix units runs on maps, or matrices, in half precision.
-            let maps = if kernel.shader.rounds() { DType::F16 } else { DType::F32 };
-            let mut fill = |sizes: &[usize], dtype| tune::random(engine, sizes, dtype, 0);
-            product.ok_or_else(wrong)?.operands(engine, maps, &mut fill)?.record
-        }
-        root => {
-            let sizes = if root == "softmax" { 2..=2 } else { 1..=4 };
-            let given = product::sizes(text).filter(|given| sizes.contains(&given.len()));
-            elements(engine, root, &given.ok_or_else(wrong)?)?
-        }
-    };
+    }
+    // What is asked for on matrix units runs on maps, or matrices, in half precision.
+    let maps = if kernel.shader.rounds() { DType::F16 } else { DType::F32 };
+    let record = work::record(&Tensors::new(engine), root_name(kernel), text, maps).map_err(|e| match e {
+        Error::Config(text) => Error::Config(format!("--shape {text}")),
+        other => other,
+    })?;
     Ok(Work { shape: text.to_owned(), record })
-}
-
-fn elements(engine: &Engine, root: &str, sizes: &[usize]) -> Result<Recorder> {
-    let [x, y, out] = [noise(engine, sizes)?, noise(engine, sizes)?, noise(engine, sizes)?];
-    let row = noise(engine, &[x.shape.last()])?;
-    Ok(match root {
-        "copy" => Box::new(move |r| copy::record(r, &x, &out)),
-        "relu" => Box::new(move |r| relu::record(r, &x, &out)),
-        "mul" => Box::new(move |r| mul::record(r, &x, &y, &out)),
-        "axpby" => Box::new(move |r| axpby::record(r, 0.5, &x, 2.0, &y, &out)),
-        "add_bias" => Box::new(move |r| add_bias::record(r, &x, &row, &out)),
-        "softmax" => Box::new(move |r| softmax::record(r, &x, false, &out)),
-        _ => {
-            let partial = engine.tensor("partial", sum_rows::scratch(&x.shape), DType::F32)?;
-            Box::new(move |r| sum_rows::record(r, &x, 1.0, &partial, &row))
-        }
-    })
 }
 
 fn of_case(engine: &Engine, case: Case) -> Result<Work> {
@@ -352,6 +324,8 @@ mod tests {
         let gradient = names("conv2d_weight_grad_sliding");
         assert!(gradient.contains(&"conv2d_weight_grad") && !gradient.contains(&"conv2d"), "{gradient:?}");
         assert_eq!(names("relu"), ["relu"]);
+        assert_eq!(names("max_pool"), ["max_pool"], "what has a work of its own is no form of another");
+        assert_eq!(names("sinkhorn_pass"), ["sinkhorn_pass", "sinkhorn_pass_subgroup"]);
         assert!(REGISTRY.iter().all(|k| names(k.shader.name).contains(&k.shader.name)), "each is of its own family");
     }
 
@@ -360,6 +334,7 @@ mod tests {
         let error = find("conv2").expect_err("unknown").to_string();
         assert!(error.contains("did you mean `conv2d`") && error.contains("softmax"), "{error}");
         assert!(shapes(find("conv2d_subgroup").expect("there")).is_some_and(|s| s.contains("16-16,k3")));
-        assert!(shapes(find("argmax").expect("there")).is_none());
+        assert!(shapes(find("crop_taps").expect("there")).is_none());
+        assert!(all_shapes().contains("max_pool_grad") && all_shapes().contains("16x32x32x64,k2,s2,p0"));
     }
 }

@@ -1,6 +1,8 @@
 //! `max_pool(x)`, the places of its maxima (`max_pool_index`), and the mutually transposed choices at those places:
 //! `max_pool_select` (tangents) and `max_pool_grad` (gradients).
 
+use std::any::Any;
+
 use super::{Example, single};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::Recording;
@@ -27,6 +29,11 @@ struct Select {
 struct Gradient {
     pool: Pool,
     shape: Shape,
+}
+
+/// The window of a `max_pool`; `None` of another operation.
+pub fn window(operation: &dyn Operation) -> Option<Pool> {
+    (operation as &dyn Any).downcast_ref::<MaxPool>().map(|operation| operation.pool)
 }
 
 impl Graph {
