@@ -5,7 +5,7 @@ pub mod sela;
 pub mod sla;
 pub mod supervised;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, nearest};
 use crate::models::vgg::Vgg;
 use crate::models::{self, Backbone};
 use crate::nn::Initialiser;
@@ -47,10 +47,9 @@ pub fn method(config: &Config) -> Result<Box<dyn Method>> {
         "maxl-kmeans" => maxl(config, maxl::Source::Clusters),
         "maxl-human" => maxl(config, maxl::Source::Human),
         other => {
-            let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, other).total_cmp(&strsim::jaro(b, other)));
             Err(Error::Config(format!(
                 "method = \"{other}\" is unknown; did you mean \"{}\"? There are: {}",
-                near.unwrap_or(&"sla"),
+                nearest(other, NAMES.iter().copied()),
                 NAMES.join(", ")
             )))
         }

@@ -10,7 +10,7 @@ pub mod vgg;
 use resnet::{Block, ResNet, Stem};
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, nearest};
 use crate::graph::NodeId;
 use crate::nn::{Builder, Initialiser};
 
@@ -68,10 +68,9 @@ pub const NAMES: &[&str] = &[
 ];
 
 fn unknown(name: &str) -> Error {
-    let near = NAMES.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
     Error::Config(format!(
         "model.name = \"{name}\" is unknown; did you mean \"{}\"? There are: {}",
-        near.unwrap_or(&"resnet32"),
+        nearest(name, NAMES.iter().copied()),
         NAMES.join(", ")
     ))
 }

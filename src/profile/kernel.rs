@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::measure::Measured;
-use crate::base::{DType, Error, Result, Shape};
+use crate::base::{DType, Error, Result, Shape, nearest};
 use crate::gpu::timing::{self, Sampling, median_spread};
 use crate::gpu::{Build, Dispatch, Engine, Program, Recording, Shader, Tensor};
 use crate::kernels::product::{self, FORMS, Recorder};
@@ -182,10 +182,9 @@ fn at_work(
 pub fn find(name: &str) -> Result<&'static Kernel> {
     REGISTRY.iter().find(|k| k.shader.name == name).ok_or_else(|| {
         let names: Vec<&str> = REGISTRY.iter().map(|k| k.shader.name).collect();
-        let near = names.iter().max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)));
         Error::Config(format!(
             "there is no kernel `{name}`; did you mean `{}`? There are: {}",
-            near.unwrap_or(&""),
+            nearest(name, names.iter().copied()),
             names.join(", ")
         ))
     })

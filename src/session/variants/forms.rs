@@ -1,7 +1,7 @@
 //! From the names of kernels, forms and classes in a file to what recordings take, and back.
 
 use super::VariantFile;
-use crate::base::{Error, Result, Shape};
+use crate::base::{Error, Result, Shape, nearest};
 use crate::gpu::recording::HALF;
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Recording, Shader, Variants, cooperative};
@@ -78,11 +78,6 @@ fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
         )));
     }
     Ok((shader.name, variant))
-}
-
-/// The most similar of some names.
-fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a str>) -> &'a str {
-    all.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))).unwrap_or_default()
 }
 
 /// Why an adapter cannot run a form.
