@@ -46,13 +46,11 @@ pub fn method(config: &Config) -> Result<Box<dyn Method>> {
         "maxl-random" => maxl(config, maxl::Source::Random),
         "maxl-kmeans" => maxl(config, maxl::Source::Clusters),
         "maxl-human" => maxl(config, maxl::Source::Human),
-        other => {
-            Err(Error::Config(format!(
-                "method = \"{other}\" is unknown; did you mean \"{}\"? There are: {}",
-                nearest(other, NAMES.iter().copied()),
-                NAMES.join(", ")
-            )))
-        }
+        other => Err(Error::Config(format!(
+            "method = \"{other}\" is unknown; did you mean \"{}\"? There are: {}",
+            nearest(other, NAMES.iter().copied()),
+            NAMES.join(", ")
+        ))),
     }
 }
 
