@@ -41,24 +41,9 @@ struct Column {
     r5: vec4<f32>, r6: vec4<f32>, r7: vec4<f32>, r8: vec4<f32>, r9: vec4<f32>,
 }
 
-// 4 positions of a row or column of 4.
-struct Line {
-    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
-}
-
-// All 16 positions, row by row.
-struct Positions {
-    a: Line, b: Line, c: Line, d: Line,
-}
-
 // The columns under a strip: left of it, its own, right of it.
 struct Window {
     left: Column, first: Column, second: Column, right: Column,
-}
-
-// Bᵀ times 4 values.
-fn input_of(d0: vec4<f32>, d1: vec4<f32>, d2: vec4<f32>, d3: vec4<f32>) -> Line {
-    return Line(d0 - d2, d1 + d2, d2 - d1, d1 - d3);
 }
 
 // A channel of a column, transformed down the 4 tiles.
@@ -77,9 +62,7 @@ fn positions(window: Window, c: u32) -> Positions {
     let a = down(window.first, c);
     let b = down(window.second, c);
     let r = down(window.right, c);
-    return Positions(
-        input_of(l.a, a.a, b.a, r.a), input_of(l.b, a.b, b.b, r.b), input_of(l.c, a.c, b.c, r.c), input_of(l.d, a.d, b.d, r.d),
-    );
+    return tile_of(l, a, b, r);
 }
 
 // G times 3 taps.
@@ -166,7 +149,7 @@ fn column_of(at: u32) -> Pair {
     return pair_of(sums[at], sums[64u + at], sums[128u + at], sums[192u + at]);
 }
 
-fn tile_of(n: u32) -> Tile {
+fn outputs_of(n: u32) -> Tile {
     let a = column_of(n);
     let b = column_of(16u + n);
     let c = column_of(32u + n);
@@ -205,10 +188,10 @@ fn store_outputs(m: u32, q: u32, at: Place) {
     if q >= (params.outer + 3u) / 4u {
         return;
     }
-    let a = tile_of(m);
-    let b = tile_of(m + 1u);
-    let c = tile_of(m + 2u);
-    let d = tile_of(m + 3u);
+    let a = outputs_of(m);
+    let b = outputs_of(m + 1u);
+    let c = outputs_of(m + 2u);
+    let d = outputs_of(m + 3u);
     store_tile(0u, q, at, a, b, c, d);
     store_tile(1u, q, at, a, b, c, d);
     store_tile(2u, q, at, a, b, c, d);

@@ -1,5 +1,5 @@
 // What the weight gradients with 3 taps a row share (conv2d_weight_grad_sliding.wgsl, conv2d_weight_grad_array.wgsl): each half of
-// a group of 8 lanes has a block of 4 slots and a part of its own. Appended, with panel.wgsl, after a kernel with their bindings,
+// a group of 8 lanes has a block of 4 slots and a part of its own. Appended, with panel.wgsl and halves.wgsl, after a kernel with their bindings,
 // parameters and STRIDE.
 
 // 4 input channels at a column, from its place in x; zero in columns past `end`, and before the first, which wrap round.
@@ -12,16 +12,6 @@ fn load(place: i32, column: i32, end: u32) -> vec4<f32> {
 fn upstream(line: u32, ox: u32) -> vec4<f32> {
     let end = params.out_width - 1u;
     return dy[line + min(ox, end) * params.outputs] * select(0.0, 1.0, ox <= end);
-}
-
-// 4 pixels by 16 output channels out of the lanes of a half, which hold 4 of the channels each.
-fn panel_of_halves(a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>) -> Panel {
-    return Panel(
-        quadBroadcast(a, 0u), quadBroadcast(a, 1u), quadBroadcast(a, 2u), quadBroadcast(a, 3u),
-        quadBroadcast(b, 0u), quadBroadcast(b, 1u), quadBroadcast(b, 2u), quadBroadcast(b, 3u),
-        quadBroadcast(c, 0u), quadBroadcast(c, 1u), quadBroadcast(c, 2u), quadBroadcast(c, 3u),
-        quadBroadcast(d, 0u), quadBroadcast(d, 1u), quadBroadcast(d, 2u), quadBroadcast(d, 3u),
-    );
 }
 
 // A lane's row of taps and its 4 input channels, and the part that it sums.

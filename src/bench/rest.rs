@@ -30,6 +30,7 @@ pub const WITHIN: &[(&str, &str)] = &[
     ("conv2d_weight_grad_sliding", "conv2d_weight_grad"),
     ("conv2d_weight_grad_subgroup", "conv2d_weight_grad"),
     ("conv2d_weight_grad_tiled", "conv2d_weight_grad"),
+    ("conv2d_weight_grad_winograd", "conv2d_weight_grad"),
     ("matmul_column", "matmul"),
     ("matmul_coop", "matmul"),
     ("matmul_subgroup", "matmul"),

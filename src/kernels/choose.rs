@@ -10,10 +10,10 @@ use super::{
     conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
     conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
-    conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment, gradient_norm, grey_sums, matmul_coop,
-    matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative, relu_derivative_sum, resized_crop,
-    score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts,
-    sum_rows, top_candidates, top_k, transform_views, trial,
+    conv2d_weight_grad_winograd, conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment,
+    gradient_norm, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
+    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
+    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -191,8 +191,13 @@ pub fn direct(engine: &Engine) -> Variants {
 /// [`built_in`] with every product in its direct form, whatever was set.
 pub fn direct_forms(engine: &Engine) -> Variants {
     let mut chosen = built_in(engine);
-    let others =
-        [&conv2d_winograd::SHADER, &conv2d_winograd_array::SHADER, &conv2d_strip::SHADER, &conv2d_array::SHADER];
+    let others = [
+        &conv2d_winograd::SHADER,
+        &conv2d_winograd_array::SHADER,
+        &conv2d_weight_grad_winograd::SHADER,
+        &conv2d_strip::SHADER,
+        &conv2d_array::SHADER,
+    ];
     for shader in others.into_iter().chain(for_gpus(engine).into_iter().map(|(shader, _)| shader)) {
         chosen.kernels.remove(shader.name);
     }

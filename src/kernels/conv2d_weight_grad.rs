@@ -5,7 +5,8 @@ use super::conv2d::{self, Convolution, Geometry, TOLERANCE};
 use super::product::Product;
 use super::{
     Case, Kernel, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_halo,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, params, shared, sum_parts,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_weight_grad_winograd,
+    params, shared, sum_parts,
 };
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
@@ -37,7 +38,7 @@ params! {
         pub padding: u32,
         /// Partial sums.
         pub parts: u32,
-        /// Output lines `(r, oy)` a part.
+        /// Output lines `(r, oy)` a part, or squares of 4 x 4 pixels.
         pub lines: u32,
     }
 }
@@ -111,7 +112,16 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
     }
     let subgroup = &conv2d_weight_grad_subgroup::SHADER;
     let grid = conv2d_weight_grad_sliding::grid(geometry, p.parts);
-    if forms.names(&conv2d_weight_grad_array::SHADER) && conv2d_weight_grad_array::fits(geometry) {
+    let winograd = &conv2d_weight_grad_winograd::SHADER;
+    let array = forms.names(&conv2d_weight_grad_array::SHADER);
+    if forms.names(winograd)
+        && conv2d_weight_grad_winograd::fits(geometry)
+        && (!array || conv2d_weight_grad_winograd::pays(geometry))
+    {
+        let grid = conv2d_weight_grad_winograd::grid(geometry, p.parts);
+        return Form { shader: winograd, variant: 0, grid };
+    }
+    if array && conv2d_weight_grad_array::fits(geometry) {
         let variant = conv2d_weight_grad_array::variant(geometry);
         return Form { shader: &conv2d_weight_grad_array::SHADER, variant, grid };
     }
@@ -137,12 +147,21 @@ fn form(forms: &Variants, geometry: &Geometry, p: &Params) -> Form {
 fn planned(forms: &Variants, geometry: &Geometry) -> (Params, Form) {
     let with = |pixels| {
         let p = params(geometry, split(geometry, pixels));
+        let found = form(forms, geometry, &p);
+        if found.shader.name != conv2d_weight_grad_winograd::SHADER.name {
+            return (p, found);
+        }
+        // As many parts at most, of squares.
+        let squares = conv2d_weight_grad_winograd::squares(geometry);
+        let lines = squares.div_ceil(p.parts as usize);
+        let p = params(geometry, (lines, squares.div_ceil(lines)));
         (p, form(forms, geometry, &p))
     };
     let (p, found) = with(PIXELS);
-    let names = [conv2d_weight_grad_array::SHADER.name, conv2d_weight_grad_sliding::SHADER.name];
+    let long =
+        [&conv2d_weight_grad_array::SHADER, &conv2d_weight_grad_sliding::SHADER, &conv2d_weight_grad_winograd::SHADER];
     let blocks = found.shader.name == conv2d_weight_grad_subgroup::SHADER.name && found.variant == 0;
-    if !(blocks || names.contains(&found.shader.name)) {
+    if !(blocks || long.iter().any(|shader| shader.name == found.shader.name)) {
         return (p, found);
     }
     let pixels = geometry.output[..3].iter().product::<usize>();

@@ -10,7 +10,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_array",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_array.wgsl"),
-    shared: &[shared::LINES, shared::FOURS, shared::WINDOWS, shared::PANEL],
+    shared: &[shared::LINES, shared::HALVES, shared::FOURS, shared::WINDOWS, shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[

@@ -11,7 +11,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_sliding",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_sliding.wgsl"),
-    shared: &[shared::LINES, shared::PANEL],
+    shared: &[shared::LINES, shared::HALVES, shared::PANEL],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: &[Variant::subgroup("8", &[])],

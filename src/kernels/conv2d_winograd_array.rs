@@ -10,7 +10,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_winograd_array",
     source: include_str!("../../shaders/matmul/conv2d_winograd_array.wgsl"),
-    shared: &[shared::PANEL, shared::CONV],
+    shared: &[shared::WINOGRAD, shared::PANEL, shared::CONV],
     params: size_of::<conv2d_winograd::Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: &[Variant::subgroup("forward", &[("TURNED", 0.0)]), Variant::subgroup("turned", &[("TURNED", 1.0)])],

@@ -54,6 +54,7 @@ pub mod conv2d_weight_grad_halo;
 pub mod conv2d_weight_grad_sliding;
 pub mod conv2d_weight_grad_subgroup;
 pub mod conv2d_weight_grad_tiled;
+pub mod conv2d_weight_grad_winograd;
 pub mod conv2d_winograd;
 pub mod conv2d_winograd_array;
 pub mod cooperative;
@@ -187,6 +188,7 @@ pub static REGISTRY: &[Kernel] = &[
     conv2d_weight_grad_sliding::KERNEL,
     conv2d_weight_grad_subgroup::KERNEL,
     conv2d_weight_grad_tiled::KERNEL,
+    conv2d_weight_grad_winograd::KERNEL,
     conv2d_winograd::KERNEL,
     conv2d_winograd_array::KERNEL,
     copy::KERNEL,
@@ -267,7 +269,11 @@ pub mod shared {
     pub const EIGHT: &str = include_str!("../../shaders/shared/eight.wgsl");
     /// A channel as three taps see it: `taps_of`, `taps_of_two`.
     pub const WINDOWS: &str = include_str!("../../shaders/shared/windows.wgsl");
-    /// Slots, lines and panels of the weight gradients with 3 taps a row: `slot_of`, `places`, `panel_of_halves`.
+    /// What the halves of a group pass round: `panel_of_halves`.
+    pub const HALVES: &str = include_str!("../../shaders/shared/halves.wgsl");
+    /// Tiles of Winograd's products: `Line`, `Positions`, `input_of`, `tile_of`.
+    pub const WINOGRAD: &str = include_str!("../../shaders/shared/winograd.wgsl");
+    /// Slots, lines and panels of the weight gradients with 3 taps a row: `slot_of`, `places`.
     pub const LINES: &str = include_str!("../../shaders/shared/lines.wgsl");
     /// The panel of a matrix product for subgroups: `panel_at`.
     pub const PANEL_AT: &str = include_str!("../../shaders/shared/panel_at.wgsl");

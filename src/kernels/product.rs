@@ -6,9 +6,9 @@ use super::{
     conv2d, conv2d_array, conv2d_coop, conv2d_halo, conv2d_input_grad, conv2d_input_grad_coop, conv2d_input_grad_halo,
     conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
     conv2d_weight_grad, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_halo,
-    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_winograd,
-    conv2d_winograd_array, halo, matmul, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide,
-    shared,
+    conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_weight_grad_winograd,
+    conv2d_winograd, conv2d_winograd_array, halo, matmul, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled,
+    matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::recording::HALF;
@@ -57,6 +57,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             conv2d_weight_grad_subgroup: 0,
             conv2d_weight_grad_sliding: 0,
             conv2d_weight_grad_array: 0,
+            conv2d_weight_grad_winograd: 0,
             conv2d_weight_grad_tiled: 1 2 3 4 5 6,
             conv2d_weight_grad_halo: 1 2 3 4 5 6 7 8 9 10 12 13 14 15 16 17 18 19 20 21,
             conv2d_weight_grad_coop: 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 17,
@@ -77,10 +78,11 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
 ];
 
 /// The forms that keep their sums in an array; the call chooses among the variants of each.
-pub(super) const ARRAYS: [&Shader; 5] = [
+pub(super) const ARRAYS: [&Shader; 6] = [
     &conv2d_array::SHADER,
     &conv2d_strip::SHADER,
     &conv2d_weight_grad_array::SHADER,
+    &conv2d_weight_grad_winograd::SHADER,
     &conv2d_winograd_array::SHADER,
     &matmul_column::SHADER,
 ];
