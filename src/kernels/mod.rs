@@ -137,6 +137,11 @@ use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result, Shape};
 use crate::gpu::{Recording, Shader, Tensor};
 
+/// The kernel of that name.
+pub fn named(name: &str) -> Option<&'static Kernel> {
+    REGISTRY.iter().find(|kernel| kernel.shader.name == name)
+}
+
 /// Every kernel. One line each.
 #[rustfmt::skip] // one line each
 pub static REGISTRY: &[Kernel] = &[

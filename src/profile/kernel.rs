@@ -10,7 +10,7 @@ use crate::gpu::timing::{self, Sampling, median_spread};
 use crate::gpu::{Build, Dispatch, Engine, Program, Recording, Shader, Tensor};
 use crate::kernels::product::{self, FORMS, Recorder};
 use crate::kernels::work::{self, Tensors};
-use crate::kernels::{Case, Kernel, REGISTRY, choose};
+use crate::kernels::{self, Case, Kernel, REGISTRY, choose};
 
 /// A form of a kernel at a shape, with its time.
 #[derive(Clone, Debug, Serialize)]
@@ -180,7 +180,7 @@ fn at_work(
 /// # Errors
 /// When there is none: the nearest, and all that there are.
 pub fn find(name: &str) -> Result<&'static Kernel> {
-    REGISTRY.iter().find(|k| k.shader.name == name).ok_or_else(|| {
+    kernels::named(name).ok_or_else(|| {
         let names: Vec<&str> = REGISTRY.iter().map(|k| k.shader.name).collect();
         Error::Config(format!(
             "there is no kernel `{name}`; did you mean `{}`? There are: {}",
@@ -229,7 +229,7 @@ fn root_name(kernel: &Kernel) -> &'static str {
     if let Some((plain, _)) = product_of(kernel) {
         return plain.name;
     }
-    let own = REGISTRY.iter().find(|k| k.shader.name == kernel.shader.name);
+    let own = kernels::named(kernel.shader.name);
     own.map_or("", |own| family(own).iter().map(|k| k.shader.name).min_by_key(|n| n.len()).unwrap_or(""))
 }
 

@@ -16,7 +16,7 @@ use crate::base::{Error, Result};
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Variants};
 use crate::kernels::tune::{BUDGET, Measured, Tuner};
-use crate::kernels::{REGISTRY, choose};
+use crate::kernels::{self, choose};
 use crate::train::checkpoint::write_atomically;
 
 /// The version of the file's layout.
@@ -110,7 +110,7 @@ impl VariantFile {
     pub fn built_in(engine: &Engine) -> Self {
         let kernels = choose::built_in(engine).kernels;
         let named = |(name, variant): (&'static str, usize)| {
-            let shader = REGISTRY.iter().find(|k| k.shader.name == name)?.shader;
+            let shader = kernels::named(name)?.shader;
             Some((name.to_owned(), shader.variants[variant].name.to_owned()))
         };
         Self {

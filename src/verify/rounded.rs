@@ -9,7 +9,7 @@ use crate::base::{Error, Result};
 use crate::gpu::recording::HALF;
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Variants};
-use crate::kernels::{REGISTRY, choose, matmul};
+use crate::kernels::{self, choose, matmul};
 
 /// The kinds with products that may round: the others have none, or none that a run in half precision would round.
 const KINDS: &[&str] = &["resnet_training", "forward_tangent", "maxl_meta_gradient"];
@@ -26,7 +26,7 @@ const SHARE: f64 = 5.0;
 
 /// Whether a form is taken only where factors may be rounded.
 fn rounds((kernel, variant): Form) -> bool {
-    REGISTRY.iter().any(|k| k.shader.name == kernel && k.shader.variants[variant].rounds())
+    kernels::named(kernel).is_some_and(|k| k.shader.variants[variant].rounds())
 }
 
 /// Runs one golden file with the forms that are set, its products rounding their factors where these forms do; `None` when no
@@ -93,7 +93,7 @@ pub fn not_run(engine: &Engine) -> Vec<String> {
     let Some(forms) = engine.variants() else { return Vec::new() };
     let built = engine.built();
     let name = |(kernel, variant): Form| {
-        let shader = REGISTRY.iter().find(|k| k.shader.name == kernel).map(|k| k.shader);
+        let shader = kernels::named(kernel).map(|k| k.shader);
         format!("{kernel} ({})", shader.map_or("", |s| s.variants[variant].name))
     };
     // A call may choose among a form's variants, by the shape or by the transposes.

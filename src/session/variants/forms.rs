@@ -6,11 +6,11 @@ use crate::gpu::recording::HALF;
 use crate::gpu::variants::Form;
 use crate::gpu::{Engine, Recording, Shader, Variants, cooperative};
 use crate::kernels::product::{FORMS, Product, needs, offered};
-use crate::kernels::{REGISTRY, choose};
+use crate::kernels::{self, REGISTRY, choose};
 
 /// The names of a form's shader and variant.
 pub(super) fn names((kernel, variant): Form) -> [String; 2] {
-    let shader = REGISTRY.iter().find(|k| k.shader.name == kernel).map(|k| k.shader);
+    let shader = kernels::named(kernel).map(|k| k.shader);
     [kernel.to_owned(), shader.map_or("", |s: &Shader| s.variants[variant].name).to_owned()]
 }
 
@@ -58,7 +58,7 @@ pub(super) fn named(engine: &Engine, file: &VariantFile) -> Result<Variants> {
 
 /// A form by the names of its shader and its variant.
 fn find(engine: &Engine, kernel: &str, form: &str) -> Result<Form> {
-    let Some(shader) = REGISTRY.iter().map(|k| k.shader).find(|s| s.name == kernel) else {
+    let Some(shader) = kernels::named(kernel).map(|k| k.shader) else {
         let near = nearest(kernel, REGISTRY.iter().map(|k| k.shader.name));
         return Err(Error::Config(format!("there is no kernel `{kernel}`; the nearest is `{near}`")));
     };
