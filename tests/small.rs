@@ -195,7 +195,8 @@ pub fn program(arguments: &[&str]) -> Command {
     if !arguments.contains(&"--variants") {
         command.args(["--variants", "default"]);
     }
-    command.args(arguments);
+    // What became of the trial of this adapter's forms is kept beside what was built, not in the user's folder.
+    command.args(arguments).env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

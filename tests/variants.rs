@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use relabel::base::compare::Tolerance;
 use relabel::base::{Array, DType, Shape};
-use relabel::gpu::variants::{Asked, Chooser};
+use relabel::gpu::variants::{Asked, Chooser, Trial};
 use relabel::gpu::{Engine, Program, Recording, Shader, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
@@ -17,7 +17,7 @@ use relabel::kernels::{
     choose, conv2d_winograd, conv2d_winograd_array, copy, matmul, matmul_coop, matmul_tiled, relu, trial,
 };
 use relabel::session;
-use relabel::session::variants::{Chosen, VariantFile, Wish, cache_file, keep};
+use relabel::session::variants::{Chosen, VariantFile, Wish, keep};
 use relabel::train::checkpoint::Checkpoint;
 use relabel::train::events::Sink;
 use relabel::verify::verify;
@@ -83,16 +83,22 @@ fn a_form_with_another_answer_is_never_taken() {
     assert!(compete(&engine, &y, &candidates, 0, tolerance, -1.0).unwrap().is_none());
 }
 
-/// What a GPU takes before anything was measured is right here too; matrix units are tried where there are any.
+/// What a software adapter takes before anything was measured, and what a GPU does, is right here; matrix units are tried where
+/// there are any.
 #[test]
-fn forms_for_gpus_stand_their_trial() {
+fn forms_that_nobody_measured_stand_their_trial() {
     let engine = unchecked_engine();
     let forms = choose::for_gpus(&engine);
     // By bands too, but on Metal.
     let on_matrices = if engine.info().backend == wgpu::Backend::Metal { 4 } else { 8 };
     assert_eq!(forms.len(), 4 + engine.cooperative().map_or(0, |_| on_matrices));
-    let failed = trial::failures(&engine, &forms);
+    let own = choose::tried(&engine);
+    assert!(own.iter().any(|(shader, _)| shader.name == "sinkhorn_pass_subgroup"), "{own:?}");
+    let failed = trial::failures(&engine, &[own, forms].concat());
     assert!(failed.is_empty(), "{failed:?}");
+    // Nothing is taken untried.
+    let [(name, why)] = &trial::failures(&engine, &[(&relu::SHADER, 0)])[..] else { panic!("one fails") };
+    assert!(*name == "relu" && why.contains("gave way"), "{why}");
 }
 
 #[test]
@@ -267,7 +273,7 @@ fn files_are_read_back_and_bad_ones_refused() {
     assert!(error.exit_code() == 2 && error.to_string().contains("not UTF-8"), "{error}");
     // Whoever chooses a file is told which one is wrong, and whose it is.
     fs::write(&path, r#"{"format": 1, "adapter": "a Radeon", "kernels": {"conv2d": "63"}}"#).unwrap();
-    let error = Chosen::set(&own_engine(), &Wish::File(path.clone())).unwrap_err().to_string();
+    let error = Chosen::set(&own_engine(), &Wish::File(path.clone()), |_| {}).unwrap_err().to_string();
     assert!(error.contains("variants.json") && error.contains("measured on a Radeon"), "{error}");
     // The side of matrices that no adapter with the others offers.
     if let Some(side) = engine.cooperative() {
@@ -310,7 +316,7 @@ fn forms_that_were_measured_elsewhere_are_taken_with_a_note() {
     let path = dir.path().join("variants.json");
     let notes = |text: &str| {
         fs::write(&path, text).unwrap();
-        Chosen::set(&engine, &Wish::File(path.clone())).unwrap().notes
+        Chosen::set(&engine, &Wish::File(path.clone()), |_| {}).unwrap().notes
     };
     let own = serde_json::to_string(&VariantFile::built_in(&engine)).unwrap();
     assert_eq!(notes(&own), Vec::<String>::new());
@@ -318,9 +324,9 @@ fn forms_that_were_measured_elsewhere_are_taken_with_a_note() {
     let elsewhere = notes(&own.replace(r#""adapter":""#, r#""adapter":"other "#)).join("");
     assert!(elsewhere.contains("measured on other "), "{elsewhere}");
     // A run that took them keeps where they come from.
-    let given = Chosen::set(&engine, &Wish::File(path.clone())).unwrap().file;
+    let given = Chosen::set(&engine, &Wish::File(path.clone()), |_| {}).unwrap().file;
     given.write(&path).unwrap();
-    let again = Chosen::set(&engine, &Wish::File(path.clone())).unwrap();
+    let again = Chosen::set(&engine, &Wish::File(path.clone()), |_| {}).unwrap();
     assert!(again.notes.join("").contains("measured on other "), "{:?}", again.notes);
     assert_eq!(again.file, given);
     let earlier = notes(&own.replace(r#""version":""#, r#""version":"0"#)).join("");
@@ -337,7 +343,7 @@ fn a_class_that_never_takes_its_form_is_told() {
         let form = if stride == 2 { r#"{"kernel": "conv2d_winograd", "form": "narrow"}"# } else { form };
         let text = format!(r#"{{"format": 1, "classes": {{"conv2d 4x8x8x8-16,k3,s{stride},p1": {form}}}}}"#);
         fs::write(&path, text).unwrap();
-        Chosen::set(&engine, &Wish::File(path.clone())).unwrap().notes.join("")
+        Chosen::set(&engine, &Wish::File(path.clone()), |_| {}).unwrap().notes.join("")
     };
     assert_eq!(notes(1), "");
     if offered(&engine, (&conv2d_winograd::SHADER, 0)) {
@@ -359,7 +365,7 @@ fn equal_seed_and_file_give_equal_bits() {
     fs::write(&path, other_forms()).unwrap();
     let engine = own_engine();
     let run = |wish: &Wish| {
-        let mut chosen = Chosen::set(&engine, wish).unwrap();
+        let mut chosen = Chosen::set(&engine, wish, |_| {}).unwrap();
         let mut trainer = session::trainer(&engine, config(&data, &[])).unwrap();
         chosen.settle(&engine);
         assert!(chosen.notes.is_empty(), "{:?}", chosen.notes);
@@ -413,23 +419,63 @@ fn a_run_keeps_its_forms_and_goes_on_with_them() {
     fs::remove_file(Path::new(&run).join("variants.json")).unwrap();
     let said = train(&["--resume", &run, "--max-steps", "9"]);
     assert!(said.contains("variants.json is not there"), "{said}");
-    // So little work is not measured; a GPU keeps what became of the trial of its forms.
-    let found = fs::read_dir(Path::new(&cache).join("relabel")).map(|files| files.map(|f| f.unwrap().path()).collect());
-    let kept = found.unwrap_or_else(|_| Vec::<std::path::PathBuf>::new());
-    for file in kept.iter().filter(|file| file.extension().is_some_and(|e| e == "json")) {
-        let text = fs::read_to_string(file).unwrap();
-        assert!(text.contains("\"classes\": {}") && text.contains("\"failed\""), "{text}");
-    }
-    // What failed once is not tried again.
-    for engine in [engine(), unchecked_engine()] {
-        let mut known = VariantFile::built_in(&engine);
-        known.failed = Some([("conv2d_tiled".into(), "off by one".into())].into());
-        let file = Path::new(&cache).join("relabel").join(cache_file(&engine).unwrap().file_name().unwrap());
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        known.write(&file).unwrap();
-    }
+    // So little work is not measured. What the adapter takes by itself was tried, and what became of it is kept.
+    let forms = choose::tried(&unchecked_engine());
+    let files = fs::read_dir(Path::new(&cache).join("relabel")).map(|files| files.map(|f| f.unwrap().path()).collect());
+    let files = files.unwrap_or_else(|_| Vec::<std::path::PathBuf>::new());
+    let Some(file) = files.iter().find(|file| file.extension().is_some_and(|e| e == "json")) else {
+        return assert!(forms.is_empty(), "{forms:?}");
+    };
+    let mut kept = VariantFile::read(file).unwrap();
+    let tried = kept.tried.unwrap();
+    assert!(kept.classes.is_empty() && tried.values().all(Option::is_none), "{tried:?}");
+    assert!(tried.keys().all(|name| forms.iter().any(|(shader, _)| shader.name == name)), "{tried:?}");
+    // What failed once is not tried again, and not taken.
+    let name = tried.keys().find(|name| name.starts_with("conv2d")).unwrap().clone();
+    kept.tried = Some([(name.clone(), Some("off by one".into()))].into());
+    kept.write(file).unwrap();
     let said = train(&[&path("small.toml"), "--run", &path("third"), "--max-steps", "1"]);
-    assert!(said.contains("conv2d_tiled is not used on this adapter: off by one"), "{said}");
+    assert!(said.contains(&format!("{name} is not used on this adapter: off by one")), "{said}");
+    let own = VariantFile::read(&Path::new(&path("third")).join("variants.json")).unwrap();
+    let kernels = own.kernels.unwrap();
+    assert!(!kernels.contains_key(&name) && kernels.len() + 1 == choose::built_in(&unchecked_engine()).kernels.len());
+}
+
+/// A form that fails when a recording takes it is left out of that recording and of all that follow.
+#[test]
+fn what_fails_its_trial_is_not_taken() {
+    #[derive(Debug)]
+    struct Wrong(&'static str);
+    impl Trial for Wrong {
+        fn failing(&self, _: &Engine, recording: &Recording) -> Vec<(&'static str, String)> {
+            let taken = recording.dispatches.iter().any(|dispatch| dispatch.shader.name == self.0);
+            taken.then(|| (self.0, "off by one".into())).into_iter().collect()
+        }
+    }
+    let engine = own_engine();
+    let (x, y) = (noise(&engine, &[64, 16]).unwrap(), noise(&engine, &[64, 32]).unwrap());
+    let w = noise(&engine, &[16, 32]).unwrap();
+    let record = |variants: &Variants| {
+        let mut recording = Recording::new();
+        recording.variants.clone_from(variants);
+        matmul::record(&mut recording, &x, &w, false, false, &y)?;
+        Ok(recording)
+    };
+    let taken = |recording: &Recording| recording.dispatches[0].shader.name;
+    let mut variants = choose::built_in(&engine);
+    variants.insert("matmul_tiled", 0);
+    variants.classes.insert("matmul 64x16x32".into(), ("matmul_tiled", 4));
+    engine.set_variants(variants.clone());
+    assert_eq!(taken(&engine.settled(&variants, record).unwrap()), "matmul_tiled");
+    engine.set_trial(Some(Arc::new(Wrong("matmul_tiled"))));
+    assert_ne!(taken(&engine.settled(&variants, record).unwrap()), "matmul_tiled");
+    let left = engine.variants().unwrap();
+    assert!(left.classes.is_empty() && !left.kernels.contains_key("matmul_tiled"), "{left:?}");
+    assert_eq!(engine.failures()["matmul_tiled"], "off by one");
+    assert!(!choose::built_in(&engine).kernels.contains_key("matmul_tiled"));
+    // What no one can leave out ends the trial too.
+    engine.set_trial(Some(Arc::new(Wrong("matmul"))));
+    assert_eq!(taken(&engine.settled(&Variants::default(), record).unwrap()), "matmul");
 }
 
 #[test]

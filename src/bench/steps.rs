@@ -81,7 +81,7 @@ fn step(engine: &Arc<Engine>, options: &Options, case: &Case, look: &mut Look) -
     trainer.run_unreported(1)?;
     let count = replays(options, start.elapsed().as_secs_f64());
     let (mut samples, mut alone, mut host) = (Vec::new(), Vec::new(), Vec::new());
-    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
+    let software = engine.is_software();
     for _ in 0..options.repeats {
         let start = Moment::now(engine);
         trainer.run_unreported(count as u64)?;

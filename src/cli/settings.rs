@@ -50,7 +50,7 @@ pub(super) fn open(options: &Options, variants: Option<&str>) -> Result<Arc<Engi
 pub(super) fn open_measuring(options: &Options, variants: Option<&str>) -> Result<(Arc<Engine>, Chosen)> {
     let engine = Engine::open(options)?;
     let wish = variants.filter(|&text| text != SHOWN).map_or(Wish::Cached, Wish::of);
-    let chosen = Chosen::set(&engine, &wish)?;
+    let chosen = Chosen::set(&engine, &wish, output::tell)?;
     chosen.notes.iter().for_each(|note| output::tell(note));
     Ok((engine, chosen))
 }

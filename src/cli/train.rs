@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::settings::{known_sections, load_config};
-use super::{install_interrupt, progress};
+use super::{install_interrupt, output, progress};
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
 use crate::report::{RunDir, RunResult, Session, VARIANTS};
@@ -137,7 +137,7 @@ impl Prepared {
                 None => (Wish::Measure, None),
             },
         };
-        let mut chosen = Chosen::set(engine, &wish)?;
+        let mut chosen = Chosen::set(engine, &wish, output::tell)?;
         chosen.notes.extend(note);
         Ok(chosen)
     }

@@ -9,7 +9,7 @@ use crate::session::variants::{Chosen, Wish, cache_file};
 /// Prints the classes of shapes that the cache holds for a device, with the forms that were tried and their times.
 pub(super) fn show(engine: &Engine) -> Result<()> {
     output::print(&format!("adapter: {}\n", engine.describe()))?;
-    let chosen = Chosen::set(engine, &Wish::Cached)?;
+    let chosen = Chosen::set(engine, &Wish::Cached, output::tell)?;
     let place = cache_file(engine).map_or("no folder for it".to_owned(), |path| path.display().to_string());
     output::print(&format!("cache:   {place}\n"))?;
     if chosen.file.classes.is_empty() {

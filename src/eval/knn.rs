@@ -147,7 +147,6 @@ pub fn neighbours(
         make("neighbours' similarities", [test_rows_at_once, k], DType::F32)?,
         make("neighbours", [test_rows_at_once, k], DType::U32)?,
     ];
-    let variants = choose::preferred(engine);
     let train = blocks(train, train_rows, sizes[1]);
     let mut found = Neighbours { k, rows: Vec::new(), similarities: Vec::new() };
     for (_, test) in blocks(test, test_rows, sizes[0]) {
@@ -156,17 +155,20 @@ pub fn neighbours(
         let first = |t: &Tensor, rows: usize, columns: usize| t.window(0, Shape::new(&[rows, columns]));
         let (test_unit, values, places) =
             (first(&buffers[0], rows, columns), first(&buffers[3], rows, k), first(&buffers[4], rows, k));
-        let mut recording = Recording::new();
-        recording.variants.clone_from(&variants);
-        recording.label("nearest neighbours");
-        normalize_rows::record(&mut recording, &test, &test_unit)?;
-        for (i, (base, block)) in train.iter().enumerate() {
-            let unit = first(&buffers[1], block.shape.rows(), columns);
-            let similarities = first(&buffers[2], rows, block.shape.rows());
-            normalize_rows::record(&mut recording, block, &unit)?;
-            matmul::record(&mut recording, &test_unit, &unit, false, true, &similarities)?;
-            top_k::record(&mut recording, &similarities, *base, i == 0, &values, &places)?;
-        }
+        let recording = engine.settled(&choose::preferred(engine), |variants| {
+            let mut recording = Recording::new();
+            recording.variants.clone_from(variants);
+            recording.label("nearest neighbours");
+            normalize_rows::record(&mut recording, &test, &test_unit)?;
+            for (i, (base, block)) in train.iter().enumerate() {
+                let unit = first(&buffers[1], block.shape.rows(), columns);
+                let similarities = first(&buffers[2], rows, block.shape.rows());
+                normalize_rows::record(&mut recording, block, &unit)?;
+                matmul::record(&mut recording, &test_unit, &unit, false, true, &similarities)?;
+                top_k::record(&mut recording, &similarities, *base, i == 0, &values, &places)?;
+            }
+            Ok(recording)
+        })?;
         Program::new(engine, &recording)?.run(engine, 1)?;
         found.similarities.extend(readback::read::<f32>(engine, &values)?);
         found.rows.extend(readback::read::<u32>(engine, &places)?);

@@ -29,7 +29,7 @@ pub struct Elapsed {
 impl Moment {
     /// Now.
     pub fn now(engine: &Engine) -> Self {
-        let software = engine.info().device_type == wgpu::DeviceType::Cpu;
+        let software = engine.is_software();
         Self { threads: software.then(threads).flatten(), wall: Instant::now() }
     }
 

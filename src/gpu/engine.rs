@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
 
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use super::elements::{arrays, kept_as};
 use super::shader::Key;
 use super::texels;
 use super::trace::Tracing;
-use super::variants::{Asked, Chooser, Form, Variants};
+use super::variants::{Choice, Form};
 use super::{Access, Build, Dispatch, Places, Tensor, cooperative, readback};
 use crate::base::{Array, DType, Error, Result, Shape};
 
@@ -92,11 +92,9 @@ pub struct Engine {
     allocated: AtomicU64,
     memory: Option<u64>,
     cooperative: Option<u32>,
-    struck_out: OnceLock<Vec<(&'static str, String)>>,
     pub(super) in_flight: Mutex<Vec<wgpu::SubmissionIndex>>,
     pub(super) tracing: Mutex<HashMap<ThreadId, Tracing>>,
-    variants: Mutex<Option<Variants>>,
-    chooser: Mutex<Option<Arc<dyn Chooser>>>,
+    pub(super) choice: Mutex<Choice>,
 }
 
 /// What kernels' variants may use when the adapter offers it.
@@ -163,11 +161,9 @@ impl Engine {
             allocated: AtomicU64::new(0),
             memory: options.memory,
             cooperative,
-            struck_out: OnceLock::new(),
             in_flight: Mutex::default(),
             tracing: Mutex::default(),
-            variants: Mutex::default(),
-            chooser: Mutex::default(),
+            choice: Mutex::default(),
         }))
     }
 
@@ -217,7 +213,7 @@ impl Engine {
     pub fn memory_left(&self) -> Option<u64> {
         match self.memory {
             Some(budget) => Some(budget.saturating_sub(self.allocated())),
-            None if self.info.device_type == wgpu::DeviceType::Cpu => system_memory(),
+            None if self.is_software() => system_memory(),
             None => None,
         }
     }
@@ -295,39 +291,6 @@ impl Engine {
         out
     }
 
-    /// Kernels whose forms this device gets wrong, each with what was wrong; `find` finds them, once a device.
-    pub fn struck_out(&self, find: impl FnOnce() -> Vec<(&'static str, String)>) -> &[(&'static str, String)] {
-        self.struck_out.get_or_init(find)
-    }
-
-    /// The forms that were set for this device; without any, `kernels::choose` takes those that suit its kind.
-    pub fn variants(&self) -> Option<Variants> {
-        self.variants.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Sets the forms that recordings take from now on.
-    pub fn set_variants(&self, variants: Variants) {
-        *self.variants.lock().unwrap_or_else(PoisonError::into_inner) = Some(variants);
-    }
-
-    /// Sets who finds the forms of classes that are not known yet, or that nobody does.
-    pub fn set_chooser(&self, chooser: Option<Arc<dyn Chooser>>) {
-        *self.chooser.lock().unwrap_or_else(PoisonError::into_inner) = chooser;
-    }
-
-    /// The forms with those of the asked classes added, as far as the chooser finds them; `None` without a chooser.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn chosen(&self, asked: &Asked, known: &Variants) -> Result<Option<Variants>> {
-        let chooser = self.chooser.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(chooser) = chooser.filter(|_| !asked.is_empty()) else { return Ok(None) };
-        let variants = chooser.choose(self, asked, known)?;
-        // Half-precision factors are a recording's wish, not the device's.
-        self.set_variants(Variants { half: false, ..variants.clone() });
-        Ok(Some(variants))
-    }
-
     /// A tensor with an array's values.
     ///
     /// # Errors
@@ -403,10 +366,15 @@ impl Engine {
         self.pipelines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it computes on the processor (lavapipe, WARP).
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
     /// Whether storage arrays are read and written as 64-bit words: the drivers of software adapters go word by word, so these are half
     /// as many. Checked shaders are built as they stand in their files.
     fn loads_words(&self) -> bool {
-        let software = self.info.device_type == wgpu::DeviceType::Cpu;
+        let software = self.is_software();
         // Other languages than SPIR-V may round otherwise when they pack two floats.
         let vulkan = self.info.backend == wgpu::Backend::Vulkan;
         vulkan && software && !self.checked && self.features().contains(wgpu::Features::SHADER_INT64)
@@ -415,7 +383,7 @@ impl Engine {
     /// Whether inputs can be read from textures, and are where that pays: on Mesa's software adapter, where a texel takes a fraction
     /// of a storage load (others were not measured). Checked shaders are built as they stand in their files.
     pub fn reads_textures(&self) -> bool {
-        let measured = self.info.device_type == wgpu::DeviceType::Cpu && adapter::mesa(&self.info).is_some();
+        let measured = self.is_software() && adapter::mesa(&self.info).is_some();
         let fits = u64::from(self.limits().max_texture_dimension_2d) * u64::from(texels::WIDTH) * 4 >= texels::MOST;
         self.info.backend == wgpu::Backend::Vulkan && measured && !self.checked && fits
     }

@@ -25,7 +25,7 @@ const AWAKE: Duration = Duration::from_millis(400);
 /// # Errors
 /// What `run` says.
 pub fn awake(engine: &Engine, since: Instant, mut run: impl FnMut() -> Result<()>) -> Result<()> {
-    if engine.info().device_type == wgpu::DeviceType::Cpu || since.elapsed() < IDLE {
+    if engine.is_software() || since.elapsed() < IDLE {
         return Ok(());
     }
     let start = Instant::now();

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use super::{Engine, Shader, Variant};
+use super::{Engine, Recording, Shader, Variant};
 use crate::base::Result;
 
 /// A form of a kernel: its shader's name, and the index into the shader's variants.
@@ -51,6 +52,13 @@ impl Variants {
         &shader.variants[self.index(shader)]
     }
 
+    /// Names a kernel's forms no longer, for any shape; whether it was named.
+    fn leave_out(&mut self, kernel: &str) -> bool {
+        let classes = self.classes.len();
+        self.classes.retain(|_, form| form.0 != kernel);
+        self.kernels.remove(kernel).is_some() || self.classes.len() < classes
+    }
+
     /// What holds for a class: only its own form where one is known, else what holds for all shapes.
     pub fn of_class(&self, class: &str) -> Self {
         match self.classes.get(class) {
@@ -70,4 +78,98 @@ pub trait Chooser: Debug + Send + Sync {
     /// # Errors
     /// When the device fails.
     fn choose(&self, engine: &Engine, asked: &Asked, known: &Variants) -> Result<Variants>;
+}
+
+/// Tries forms before they run.
+pub trait Trial: Debug + Send + Sync {
+    /// Those of a recording's kernels that the device gets wrong, each with what was wrong.
+    fn failing(&self, engine: &Engine, recording: &Recording) -> Vec<(&'static str, String)>;
+}
+
+/// What was decided about a device's forms.
+#[derive(Debug, Default)]
+pub(super) struct Choice {
+    variants: Option<Variants>,
+    chooser: Option<Arc<dyn Chooser>>,
+    trial: Option<Arc<dyn Trial>>,
+    failures: BTreeMap<&'static str, String>,
+}
+
+/// Forms of kernels.
+impl Engine {
+    fn choice(&self) -> MutexGuard<'_, Choice> {
+        self.choice.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The forms that were set for this device; without any, `kernels::choose` takes those that suit its kind.
+    pub fn variants(&self) -> Option<Variants> {
+        self.choice().variants.clone()
+    }
+
+    /// Sets the forms that recordings take from now on.
+    pub fn set_variants(&self, variants: Variants) {
+        self.choice().variants = Some(variants);
+    }
+
+    /// Sets who finds the forms of classes that are not known yet, or that nobody does.
+    pub fn set_chooser(&self, chooser: Option<Arc<dyn Chooser>>) {
+        self.choice().chooser = chooser;
+    }
+
+    /// Sets who tries forms that nobody measured, or that nobody does.
+    pub fn set_trial(&self, trial: Option<Arc<dyn Trial>>) {
+        self.choice().trial = trial;
+    }
+
+    /// Kernels whose forms this device gets wrong, each with what was wrong, as far as that is known.
+    pub fn failures(&self) -> BTreeMap<&'static str, String> {
+        self.choice().failures.clone()
+    }
+
+    /// Leaves a kernel's forms out from now on.
+    pub fn strike_out(&self, kernel: &'static str, why: &str) {
+        let mut choice = self.choice();
+        choice.failures.insert(kernel, why.to_owned());
+        if let Some(variants) = &mut choice.variants {
+            variants.leave_out(kernel);
+        }
+    }
+
+    /// What `record` makes with these forms: with those of the asked classes added as far as the chooser finds them, and
+    /// without those that fail their trial.
+    ///
+    /// # Errors
+    /// Those of `record`, or when the device fails.
+    pub fn settled(&self, variants: &Variants, record: impl Fn(&Variants) -> Result<Recording>) -> Result<Recording> {
+        let mut variants = variants.clone();
+        let mut recording = record(&variants)?;
+        if let Some(better) = self.chosen(recording.asked(), &variants)? {
+            variants = better;
+            recording = record(&variants)?;
+        }
+        let trial = self.choice().trial.clone();
+        // Each turn leaves out a form, or is the last.
+        while let Some(trial) = &trial {
+            let failing = trial.failing(self, &recording);
+            if failing.iter().filter(|(kernel, _)| variants.leave_out(kernel)).count() == 0 {
+                break;
+            }
+            failing.iter().for_each(|(kernel, why)| self.strike_out(kernel, why));
+            recording = record(&variants)?;
+        }
+        Ok(recording)
+    }
+
+    /// The forms with those of the asked classes added, as far as the chooser finds them; `None` without a chooser.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn chosen(&self, asked: &Asked, known: &Variants) -> Result<Option<Variants>> {
+        let chooser = self.choice().chooser.clone();
+        let Some(chooser) = chooser.filter(|_| !asked.is_empty()) else { return Ok(None) };
+        let variants = chooser.choose(self, asked, known)?;
+        // Half-precision factors are a recording's wish, not the device's.
+        self.set_variants(Variants { half: false, ..variants.clone() });
+        Ok(Some(variants))
+    }
 }

@@ -105,11 +105,11 @@ impl Executor {
             };
             tensors.insert(id, tensor);
         }
-        let mut recording = record(graph, &plan, &pool, &tensors, variants)?;
-        if let Some(better) = engine.chosen(recording.asked(), variants)? {
-            recording = record(graph, &plan, &pool, &tensors, &better)?;
-        }
-        join::join(&mut recording)?;
+        let mut recording = engine.settled(variants, |variants| {
+            let mut recording = record(graph, &plan, &pool, &tensors, variants)?;
+            join::join(&mut recording)?;
+            Ok(recording)
+        })?;
         bytes += sum_part_lists::collect(engine, &mut recording)?;
         Ok(Self { tensors, recording, bytes })
     }

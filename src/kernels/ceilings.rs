@@ -77,7 +77,7 @@ pub fn recordings(engine: &Engine) -> Result<[Recording; 2]> {
 pub fn copied(engine: &Engine) -> Result<Recording> {
     largest(engine, COPIED, MOST_COPIED, |mebibytes| {
         let sizes = [256 * mebibytes, 1024];
-        let x = if is_software(engine) { noise(engine, &sizes)? } else { filled(engine, &sizes)? };
+        let x = if engine.is_software() { noise(engine, &sizes)? } else { filled(engine, &sizes)? };
         let y = engine.tensor("copy", Shape::new(&sizes), DType::F32)?;
         recorded(engine, |r| copy::record(r, &x, &y))
     })
@@ -96,7 +96,7 @@ fn multiply_adds(engine: &Engine) -> Result<Recording> {
 /// # Errors
 /// When the adapter has no room, or fails.
 pub fn wake(engine: &Engine) -> Result<()> {
-    if is_software(engine) {
+    if engine.is_software() {
         return Ok(());
     }
     let out = engine.tensor("lanes", Shape::new(&[LANES]), DType::F32)?;
@@ -123,10 +123,6 @@ pub fn sizes(recording: &Recording) -> String {
     }
 }
 
-fn is_software(engine: &Engine) -> bool {
-    engine.info().device_type == wgpu::DeviceType::Cpu
-}
-
 /// What `record` gives for `first`; on a GPU doubled until a run takes long enough, `most` is reached, or there is no room.
 fn largest(
     engine: &Engine,
@@ -136,7 +132,7 @@ fn largest(
 ) -> Result<Recording> {
     let (mut size, mut recording) = (first, record(first)?);
     let sampling = Sampling { repeats: 3, seconds: 0.0 };
-    while !is_software(engine) && size < most && timed(engine, sampling, &recording)?.0 < ENOUGH {
+    while !engine.is_software() && size < most && timed(engine, sampling, &recording)?.0 < ENOUGH {
         size *= 2;
         match record(size) {
             Ok(larger) => recording = larger,

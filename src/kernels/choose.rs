@@ -1,7 +1,5 @@
 //! Which form of a kernel suits an adapter, by what is known of its kind.
 
-use std::collections::BTreeMap;
-
 use super::product::{ARRAYS, offered};
 use super::{
     add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
@@ -13,7 +11,7 @@ use super::{
     conv2d_weight_grad_winograd, conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment,
     gradient_norm, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
     relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views, trial,
+    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -56,8 +54,7 @@ pub fn preferred(engine: &Engine) -> Variants {
 /// workgroup memory.
 pub fn built_in(engine: &Engine) -> Variants {
     let mut chosen = Variants::default();
-    let info = engine.info();
-    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let software = engine.is_software();
     if software {
         // Groups of one vector register: no lane of a group waits for another, and no barrier costs anything.
         for shader in [
@@ -74,24 +71,6 @@ pub fn built_in(engine: &Engine) -> Variants {
             chosen.insert(shader.name, place.expect("its variants are those of flat or columns"));
         }
     }
-    if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
-        let shaders = [
-            &conv2d_subgroup::SHADER,
-            &conv2d_input_grad_subgroup::SHADER,
-            &conv2d_weight_grad_sliding::SHADER,
-            &conv2d_weight_grad_subgroup::SHADER,
-            &conv2d_winograd::SHADER,
-            &matmul_subgroup::SHADER,
-            &matmul_wide::SHADER,
-            &sinkhorn_pass_subgroup::SHADER,
-        ];
-        for shader in shaders {
-            chosen.insert(shader.name, 0);
-        }
-        for shader in ARRAYS.into_iter().filter(|&shader| offered(engine, (shader, 0))) {
-            chosen.insert(shader.name, 0);
-        }
-    }
     if !software {
         // Groups of 256 lanes, with four loads under way a lane where it loads rows, and the parts of an output shared out.
         for shader in STREAMING {
@@ -100,16 +79,8 @@ pub fn built_in(engine: &Engine) -> Variants {
             let place = rows.or_else(|| named("256/16")).or_else(|| named("256"));
             chosen.insert(shader.name, place.expect("its variants are those of flat, columns or sum_parts"));
         }
-        let failed = failures(engine);
-        let sound = |(shader, _): &(&Shader, usize)| failed.iter().all(|(name, _)| *name != shader.name);
-        chosen.kernels.extend(for_gpus(engine).into_iter().filter(sound).map(|(shader, form)| (shader.name, form)));
         // Rows of hundreds of clusters: at least a subgroup of 32 lanes for each.
-        let pass = if engine.features().contains(wgpu::Features::SUBGROUP) {
-            &sinkhorn_pass_subgroup::SHADER
-        } else {
-            &sinkhorn_pass::SHADER
-        };
-        chosen.insert(pass.name, 1);
+        chosen.insert(sinkhorn_pass::SHADER.name, 1);
         let wider = [
             &assign_labels::SHADER,
             &decode_augment::SHADER,
@@ -124,30 +95,32 @@ pub fn built_in(engine: &Engine) -> Variants {
         // Thousands of columns a row: one vector of lanes would leave a GPU idle.
         chosen.insert(top_k::SHADER.name, 1);
     }
+    let failed = engine.failures();
+    let sound = |(shader, _): &(&Shader, usize)| !failed.contains_key(shader.name);
+    chosen.kernels.extend(tried(engine).into_iter().filter(sound).map(|(shader, form)| (shader.name, form)));
     chosen
 }
 
-/// The kernels that [`built_in`] leaves out because the adapter gets their forms wrong, each with what was wrong.
-pub fn failures(engine: &Engine) -> &[(&'static str, String)] {
-    known_failures(engine, None)
-}
-
-/// The same where an earlier trial of the same forms on the same adapter is `known`, if it is asked for first.
-pub fn known_failures<'a>(
-    engine: &'a Engine,
-    known: Option<&BTreeMap<String, String>>,
-) -> &'a [(&'static str, String)] {
-    let forms = for_gpus(engine);
-    engine.struck_out(|| match (known, engine.info().device_type) {
-        (Some(known), _) => forms.iter().filter_map(|(s, _)| Some((s.name, known.get(s.name)?.clone()))).collect(),
-        (None, wgpu::DeviceType::Cpu) => Vec::new(),
-        (None, _) => trial::failures(engine, &forms),
-    })
-}
-
-/// Whether the forms that [`built_in`] takes stand a trial on this adapter.
-pub fn was_tried(engine: &Engine) -> bool {
-    engine.info().device_type != wgpu::DeviceType::Cpu
+/// The forms that [`built_in`] takes before anybody measured them, and that a driver may get wrong where it runs the plain
+/// ones: products on subgroups, on tiles, on matrices and in arrays, and the Sinkhorn pass on subgroups.
+pub fn tried(engine: &Engine) -> Vec<(&'static Shader, usize)> {
+    let pass = &sinkhorn_pass_subgroup::SHADER;
+    let subgroups = engine.features().contains(wgpu::Features::SUBGROUP);
+    if engine.is_software() {
+        let on_subgroups = [
+            &conv2d_subgroup::SHADER,
+            &conv2d_input_grad_subgroup::SHADER,
+            &conv2d_weight_grad_sliding::SHADER,
+            &conv2d_weight_grad_subgroup::SHADER,
+            &conv2d_winograd::SHADER,
+            &matmul_subgroup::SHADER,
+            &matmul_wide::SHADER,
+            pass,
+        ];
+        let forms = on_subgroups.into_iter().chain(ARRAYS).map(|shader| (shader, 0));
+        return forms.filter(|&form| offered(engine, form)).collect();
+    }
+    for_gpus(engine).into_iter().chain(subgroups.then_some((pass, 1))).collect()
 }
 
 /// The products' forms for GPUs, each with the variant that chooses its tile by the shape.

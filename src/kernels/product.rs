@@ -90,7 +90,7 @@ pub(super) const ARRAYS: [&Shader; 6] = [
 /// Whether a software adapter's driver keeps a private array in memory and loads its elements where they are used. Mesa
 /// 22.3 looks every element up lane by lane and compiles for half a minute.
 pub fn keeps_arrays(engine: &Engine) -> bool {
-    engine.info().device_type == wgpu::DeviceType::Cpu && adapter::recent_mesa(engine.info())
+    engine.is_software() && adapter::recent_mesa(engine.info())
 }
 
 /// Whether an adapter can run a form. Forms that pass values round a subgroup stand on at least 8 lanes of one, those on
@@ -134,7 +134,7 @@ pub(super) fn keeps_sums(kernel: &str) -> bool {
 /// Whether measuring a form can pay on an adapter that offers it. A software adapter keeps workgroup memory where it keeps
 /// everything and takes seconds to compile a tile; its lanes are a loop, so another width of the plain form changes nothing.
 pub fn worth(engine: &Engine, (shader, variant): (&Shader, usize)) -> bool {
-    let software = engine.info().device_type == wgpu::DeviceType::Cpu;
+    let software = engine.is_software();
     let tiled = shader.shared.iter().any(|part| [shared::TILE, shared::COOPERATIVE].contains(part));
     let wider = variant > 0 && FORMS.iter().any(|(plain, _)| plain.name == shader.name);
     !(software && (tiled || wider))

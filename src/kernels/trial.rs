@@ -1,8 +1,13 @@
-//! Forms of products that are taken before anybody measured them: each has to give the plain form's answer on small
-//! products first, once a device. A driver may build a shader and compute something else; a run must not find out by its loss.
+//! Forms that are taken before anybody measured them: each has to give the plain form's answer on something small first, once a
+//! device. A driver may build a shader and compute something else; a run must not find out by its loss.
 
 use super::product::{FORMS, Product};
-use super::{batch_norm_running, batch_norm_stats, conv2d, conv2d_halo, conv2d_halo_stats, halo, join, tune};
+use super::shares::Window;
+use super::sinkhorn_pass::{self, Slabs};
+use super::{
+    batch_norm_running, batch_norm_stats, conv2d, conv2d_halo, conv2d_halo_stats, halo, join, sinkhorn_pass_subgroup,
+    tune,
+};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{DType, Error, Result};
 use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
@@ -45,6 +50,11 @@ fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Res
     if shader.name == conv2d_halo_stats::SHADER.name {
         return [false, true].into_iter().map(|half| joined(engine, variant, half)).collect();
     }
+    if shader.name == sinkhorn_pass_subgroup::SHADER.name {
+        return Ok(vec![pass(engine, variant)?]);
+    }
+    // A software adapter's driver compiles for a third to a whole second a shader.
+    let most = if engine.is_software() { 1 } else { usize::MAX };
     let mut found = Vec::new();
     for (plain, _) in FORMS.iter().filter(|(_, forms)| forms.iter().any(|(form, _)| form.name == shader.name)) {
         let shapes = if plain.name == "matmul" { MATRICES.as_slice() } else { CONVOLUTIONS.as_slice() };
@@ -53,9 +63,13 @@ fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Res
             (false, true) => &[false, true],
             (false, false) => &[false],
         };
-        for (&half, shape) in ways.iter().flat_map(|half| shapes.iter().map(move |shape| (half, shape))) {
-            found.extend(alone(engine, plain, shape, (shader, variant), half)?);
-        }
+        let tries = ways.iter().flat_map(|half| shapes.iter().map(move |shape| (*half, *shape)));
+        let attempts =
+            tries.filter_map(|(half, shape)| alone(engine, plain, shape, (shader, variant), half).transpose());
+        found.extend(attempts.take(most).collect::<Result<Vec<_>>>()?);
+    }
+    if found.is_empty() {
+        return Err(Error::Shape("it gave way to another form wherever it was tried".into()));
     }
     Ok(found)
 }
@@ -123,6 +137,30 @@ fn joined(engine: &Engine, variant: usize, half: bool) -> Result<Attempt> {
         tolerance: Tolerance::largest(if half { 5e-4 } else { 1e-5 }),
         other: "another answer than in passes of their own".into(),
         outputs: vec![(y, f32::NAN), (stats, f32::NAN), (running, 0.5)],
+    })
+}
+
+/// A Sinkhorn pass on subgroups beside the one in workgroup memory.
+fn pass(engine: &Engine, variant: usize) -> Result<Attempt> {
+    // The last slab has a row of its own, the last lane columns that are none.
+    let [rows, clusters, slab] = [33, 101, 16];
+    let random = |sizes: &[usize], seed| tune::random(engine, sizes, DType::F32, seed);
+    let (logits, bias) = (random(&[rows, clusters], 1)?, random(&[clusters], 2)?);
+    let (maxima, scalings) = (random(&[rows, 4], 3)?, random(&[4, clusters], 4)?);
+    let sums = random(&[rows.div_ceil(slab), clusters], 5)?;
+    let recorded = |kernels| -> Result<Recording> {
+        let mut recording = Recording::new();
+        recording.variants = Variants { kernels, ..Variants::default() };
+        let window = Window { logits: &logits, bias: &bias, rows: &maxima, used: rows, power: 1.0 };
+        sinkhorn_pass::record(&mut recording, &window, &scalings, Slabs { rows: slab, first: 0 }, &sums)?;
+        Ok(recording)
+    };
+    Ok(Attempt {
+        usual: recorded([].into())?,
+        own: recorded([(sinkhorn_pass_subgroup::SHADER.name, variant)].into())?,
+        tolerance: sinkhorn_pass::SHARES,
+        other: format!("another answer than {}'s", sinkhorn_pass::SHADER.name),
+        outputs: vec![(sums, f32::NAN)],
     })
 }
 

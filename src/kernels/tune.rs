@@ -68,6 +68,14 @@ impl Tuner {
         Self { budget, report: Mutex::default() }
     }
 
+    /// Whether a kernel gave the plain form's answer wherever it was measured, and was.
+    pub fn agrees(&self, kernel: &str) -> bool {
+        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let trials = report.measured.values().flat_map(|measured| &measured.trials);
+        let mut outcomes = trials.filter(|(form, _)| form.0 == kernel).map(|(_, outcome)| outcome.is_ok()).peekable();
+        outcomes.peek().is_some() && outcomes.all(|agrees| agrees)
+    }
+
     /// What it did so far.
     pub fn report(&self) -> Report {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -2,6 +2,7 @@
 
 mod cache;
 mod forms;
+mod on_use;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize};
 pub use self::cache::{cache_file, keep};
 use self::cache::{identity, own, version};
 use self::forms::{names, never_taken};
+use self::on_use::{OnUse, Outcomes, left_out};
 use crate::base::{Error, Result};
-use crate::gpu::variants::Form;
+use crate::gpu::variants::{Chooser, Form, Trial};
 use crate::gpu::{Engine, Variants};
 use crate::kernels::tune::{BUDGET, Measured, Tuner};
 use crate::kernels::{self, choose};
@@ -99,10 +101,9 @@ pub struct VariantFile {
     /// Forms for classes of shapes.
     #[serde(default)]
     pub classes: BTreeMap<String, ClassForms>,
-    /// Kernels that the adapter got wrong when they were tried (`kernels::trial`), each with what was wrong; left out where
-    /// nothing was tried.
+    /// Kernels whose forms were tried (`kernels::trial`), each with what was wrong, if anything was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed: Option<BTreeMap<String, String>>,
+    pub tried: Option<Outcomes>,
 }
 
 impl VariantFile {
@@ -121,7 +122,7 @@ impl VariantFile {
             measured_by: None,
             kernels: Some(kernels.into_iter().filter_map(named).collect()),
             classes: BTreeMap::new(),
-            failed: None,
+            tried: None,
         }
     }
 
@@ -160,11 +161,6 @@ impl VariantFile {
         }
         let other = !measured_by.is_empty() && *measured_by != version();
         other.then(|| "its forms were measured by another version of relabel".into())
-    }
-
-    /// Whether it was written for a device by this version.
-    fn is_of(&self, engine: &Engine) -> bool {
-        self.adapter == identity(engine) && self.version == version()
     }
 
     /// The file with what one written by hand may leave out, as it holds on a device; where its forms come from stays.
@@ -225,24 +221,28 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// Sets a device's forms. A cache that cannot be used is made anew, with a note.
+    /// Sets a device's forms. A cache that cannot be used is made anew, with a note. Forms that nobody measured are tried when a
+    /// recording first takes them; those that fail are told with `tell`.
     ///
     /// # Errors
     /// When a file that the user named cannot be read or names what the device does not have.
-    pub fn set(engine: &Engine, wish: &Wish) -> Result<Self> {
+    pub fn set(engine: &Engine, wish: &Wish, tell: fn(&str)) -> Result<Self> {
         let cache = cache_file(engine);
         let kept = cache.as_ref().filter(|path| path.exists()).map(|path| own(engine, path));
         let given = match wish {
             Wish::File(path) => Some((path, VariantFile::read(path)?)),
             _ => None,
         };
-        let of_cache = kept.as_ref().and_then(|file| file.as_ref().ok()?.failed.clone());
-        let of_file = || given.as_ref().filter(|(_, file)| file.is_of(engine))?.1.failed.clone();
-        let failed = of_cache.or_else(of_file);
-        let failures = choose::known_failures(engine, failed.as_ref());
-        let mut chosen = Self { file: VariantFile::built_in(engine), tuner: None, cache: None, notes: Vec::new() };
-        for (kernel, why) in failures {
-            chosen.notes.push(format!("warning: {kernel} is not used on this adapter: {why}"));
+        let known = kept.as_ref().and_then(|file| file.as_ref().ok()?.tried.clone()).unwrap_or_default();
+        let own = given.as_ref().is_some_and(|(_, file)| file.kernels.is_some());
+        let tuner = (*wish == Wish::Measure).then(|| Arc::new(Tuner::new(BUDGET)));
+        let trial = OnUse::new(known, tuner.clone(), cache.clone(), tell);
+        trial.failures().iter().for_each(|(kernel, why)| engine.strike_out(kernel, why));
+        // Forms that a file names are taken as they are.
+        engine.set_trial((!own).then(|| Arc::new(trial) as Arc<dyn Trial>));
+        let mut chosen = Self { file: VariantFile::built_in(engine), tuner, cache: None, notes: Vec::new() };
+        for (kernel, why) in engine.failures() {
+            chosen.notes.push(left_out(kernel, &why));
         }
         if let Some((path, file)) = given {
             let foreign = file.foreign(engine);
@@ -275,16 +275,9 @@ impl Chosen {
             }
             chosen.cache = cache;
         }
-        let all = failures.iter().map(|(kernel, why)| ((*kernel).into(), why.clone())).collect();
-        chosen.file.failed = choose::was_tried(engine).then_some(all);
-        if failed.is_none() && chosen.file.failed.is_some() {
-            chosen.keep_trial(engine);
-        }
         engine.set_variants(chosen.file.variants(engine)?);
-        if *wish == Wish::Measure {
-            let tuner = Arc::new(Tuner::new(BUDGET));
-            chosen.tuner = Some(Arc::clone(&tuner));
-            engine.set_chooser(Some(tuner));
+        if let Some(tuner) = &chosen.tuner {
+            engine.set_chooser(Some(Arc::clone(tuner) as Arc<dyn Chooser>));
         }
         Ok(chosen)
     }
@@ -294,17 +287,15 @@ impl Chosen {
         self.tuner.is_some()
     }
 
-    /// Keeps what became of the trial, so that the next start need not repeat it.
-    fn keep_trial(&mut self, engine: &Engine) {
-        let trial = VariantFile { classes: BTreeMap::new(), ..self.file.clone() };
-        if let Some(Err(e)) = self.cache.as_ref().map(|path| keep(engine, &trial, path)) {
-            self.notes.push(format!("which forms this adapter gets right is not kept: {e}"));
-        }
-    }
-
     /// Ends the measuring: keeps what was found, and says so in the notes.
     pub fn settle(&mut self, engine: &Engine) {
         engine.set_chooser(None);
+        // The run's file is what it runs with.
+        let failures = engine.failures();
+        self.file
+            .kernels
+            .iter_mut()
+            .for_each(|kernels| kernels.retain(|name, _| !failures.contains_key(name.as_str())));
         let Some(tuner) = self.tuner.take() else { return };
         let report = tuner.report();
         for (class, measured) in &report.measured {

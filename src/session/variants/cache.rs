@@ -8,14 +8,15 @@ use super::VariantFile;
 use crate::base::hash::fnv1a;
 use crate::base::{Error, Result};
 use crate::gpu::{Engine, Shader};
-use crate::kernels::join;
 use crate::kernels::product::FORMS;
+use crate::kernels::{join, sinkhorn_pass, sinkhorn_pass_subgroup};
 
 /// relabel's version, and a number for the texts of the forms and of what they are joined with: what was measured of others
 /// does not hold for them.
 pub(super) fn version() -> String {
     let forms = FORMS.iter().flat_map(|(_, forms)| *forms).map(|&(shader, _)| shader);
-    let texts: String = forms.chain(join::KERNELS).map(Shader::text).collect();
+    let passes = [&sinkhorn_pass::SHADER, &sinkhorn_pass_subgroup::SHADER];
+    let texts: String = forms.chain(join::KERNELS).chain(passes).map(Shader::text).collect();
     format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), fnv1a(&texts))
 }
 
@@ -58,7 +59,7 @@ pub(super) fn own(engine: &Engine, path: &Path) -> Result<VariantFile> {
     Err(Error::Config(format!("{}: {whose}", path.display())))
 }
 
-/// Adds what a process found to what a file holds by now: classes that were measured, and what failed its trial. What holds
+/// Adds what a process found to what a file holds by now: classes that were measured, and what was tried. What holds
 /// without measuring is this program's, not the cache's. A file that cannot be used is made anew.
 ///
 /// # Errors
@@ -78,7 +79,8 @@ pub fn keep(engine: &Engine, found: &VariantFile, path: &Path) -> Result<()> {
     if let Ok(earlier) = own(engine, path) {
         let own = std::mem::replace(&mut all.classes, earlier.classes);
         all.classes.extend(own);
-        all.failed = all.failed.or(earlier.failed);
+        let tried = all.tried.into_iter().chain(earlier.tried);
+        all.tried = tried.reduce(|own, earlier| earlier.into_iter().chain(own).collect());
     }
     all.write(path)
 }
