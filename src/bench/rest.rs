@@ -32,6 +32,7 @@ pub const WITHIN: &[(&str, &str)] = &[
     ("conv2d_weight_grad_tiled", "conv2d_weight_grad"),
     ("conv2d_weight_grad_winograd", "conv2d_weight_grad"),
     ("matmul_column", "matmul"),
+    ("matmul_rows", "matmul"),
     ("matmul_coop", "matmul"),
     ("matmul_subgroup", "matmul"),
     ("matmul_tiled", "matmul"),

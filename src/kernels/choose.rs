@@ -9,9 +9,9 @@ use super::{
     conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
     conv2d_weight_grad_winograd, conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment,
-    gradient_norm, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
-    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views,
+    gradient_norm, grey_sums, matmul_coop, matmul_rows, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu,
+    relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup,
+    sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -113,6 +113,7 @@ pub fn tried(engine: &Engine) -> Vec<(&'static Shader, usize)> {
             &conv2d_weight_grad_sliding::SHADER,
             &conv2d_weight_grad_subgroup::SHADER,
             &conv2d_winograd::SHADER,
+            &matmul_rows::SHADER,
             &matmul_subgroup::SHADER,
             &matmul_wide::SHADER,
             pass,

@@ -2,7 +2,8 @@
 
 use super::product::Product;
 use super::{
-    Case, Kernel, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, params, shared, tile,
+    Case, Kernel, matmul_column, matmul_coop, matmul_rows, matmul_subgroup, matmul_tiled, matmul_wide, params, shared,
+    tile,
 };
 use crate::base::compare::Tolerance;
 use crate::base::shape::pad4;
@@ -49,6 +50,9 @@ pub static SHADER: Shader = Shader {
     bindings: &[read("a"), read("b"), write("out")],
     variants: forms!(("64", 64.0), ("8", 8.0)),
 };
+
+/// Forms on subgroups of 8 lanes that take any number of rows.
+const ANY_ROWS: [&Shader; 3] = [&matmul_column::SHADER, &matmul_wide::SHADER, &matmul_subgroup::SHADER];
 
 /// The registry's entry.
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
@@ -113,6 +117,12 @@ pub fn record(
             let halves = a.dtype == DType::F16 && b.dtype == DType::F16;
             let tile = tile::choose(shader, forms.index(shader) / 4 * 4 + form, 4, [rows, columns], 1, halves);
             (shader, tile.variant, [tile.rows, tile.columns])
+        } else if forms.names(&matmul_rows::SHADER)
+            && matmul_rows::fits(transpose_a)
+            && (matmul_rows::pays(rows) || forms.first(&ANY_ROWS).is_none())
+        {
+            let (variant, tile) = matmul_rows::plan(rows, transpose_b);
+            (&matmul_rows::SHADER, variant, tile)
         } else if forms.names(&matmul_column::SHADER) {
             (&matmul_column::SHADER, form, matmul_column::TILE)
         } else if forms.names(&matmul_wide::SHADER) && (large || !subgroup) {
@@ -158,19 +168,30 @@ pub fn reference(a: &Array, b: &Array, transpose_a: bool, transpose_b: bool, out
 pub(super) const TOLERANCE: Tolerance = Tolerance::largest(2e-6);
 
 /// One value, around a tile (64, 96 and 512 rows, 16 and 64 columns), primes, sizes off the multiples of 4, a classifier's
-/// layer, each with all four transposes; then the three products of a linear layer, whose sizes differ by padding.
+/// layer, few rows, each with all four transposes; then the three products of a linear layer, whose sizes differ by padding.
 pub(super) fn cases() -> Vec<Case> {
-    cases_of(Array::clone)
+    cases_of(|_| true, Array::clone)
 }
 
-/// The cases with what `round` makes of the factors.
-pub(super) fn cases_of(round: fn(&Array) -> Array) -> Vec<Case> {
+/// Those of the cases that a special form can compute, by whether the first factor is transposed, with what `round` makes of the
+/// factors.
+pub(super) fn cases_of(fits: fn(bool) -> bool, round: fn(&Array) -> Array) -> Vec<Case> {
     let case = |a, b, ta, tb, out| case(round, [a, b], ta, tb, out);
-    let table: [[usize; 3]; 8] =
-        [[1, 1, 1], [63, 5, 15], [65, 7, 17], [97, 6, 33], [513, 4, 16], [13, 521, 11], [67, 9, 131], [128, 64, 40]];
+    let table = [
+        [1, 1, 1],
+        [63, 5, 15],
+        [65, 7, 17],
+        [97, 6, 33],
+        [513, 4, 16],
+        [13, 521, 11],
+        [67, 9, 131],
+        [128, 64, 40],
+        [3, 37, 131],
+        [7, 50, 33],
+    ];
     let mut cases = Vec::new();
     for [m, k, n] in table {
-        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)].into_iter().filter(|t| fits(t.0)) {
             let a = if ta { [k, m] } else { [m, k] };
             let b = if tb { [n, k] } else { [k, n] };
             cases.push(case(a, b, ta, tb, [m, n]));
@@ -179,7 +200,9 @@ pub(super) fn cases_of(round: fn(&Array) -> Array) -> Vec<Case> {
     // x (R, D), w [pad4(D), N]: y, dx, dw.
     cases.push(case([9, 5], [8, 6], false, false, [9, 6]));
     cases.push(case([9, 6], [8, 6], false, true, [9, 5]));
-    cases.push(case([9, 5], [9, 6], true, false, [8, 6]));
+    if fits(true) {
+        cases.push(case([9, 5], [9, 6], true, false, [8, 6]));
+    }
     // The padded side on the left.
     cases.push(case([9, 8], [5, 6], false, false, [9, 6]));
     cases

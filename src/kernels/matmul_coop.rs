@@ -43,5 +43,5 @@ pub static SHADER: Shader = Shader {
 pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: matmul::FIELDS, cases };
 
 fn cases() -> Vec<Case> {
-    matmul::cases_of(cooperative::rounded).into_iter().map(cooperative::allowed).collect()
+    matmul::cases_of(|_| true, cooperative::rounded).into_iter().map(cooperative::allowed).collect()
 }

@@ -86,6 +86,7 @@ pub mod masked_softmax;
 pub mod matmul;
 pub mod matmul_column;
 pub mod matmul_coop;
+pub mod matmul_rows;
 pub mod matmul_subgroup;
 pub mod matmul_tiled;
 pub mod matmul_wide;
@@ -219,6 +220,7 @@ pub static REGISTRY: &[Kernel] = &[
     masked_softmax::KERNEL,
     matmul::KERNEL,
     matmul_column::KERNEL,
+    matmul_rows::KERNEL,
     matmul_coop::KERNEL,
     matmul_subgroup::KERNEL,
     matmul_tiled::KERNEL,

@@ -7,8 +7,8 @@ use super::{
     conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled,
     conv2d_weight_grad, conv2d_weight_grad_array, conv2d_weight_grad_coop, conv2d_weight_grad_halo,
     conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_weight_grad_winograd,
-    conv2d_winograd, conv2d_winograd_array, halo, matmul, matmul_column, matmul_coop, matmul_subgroup, matmul_tiled,
-    matmul_wide, shared,
+    conv2d_winograd, conv2d_winograd_array, halo, matmul, matmul_column, matmul_coop, matmul_rows, matmul_subgroup,
+    matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
 use crate::gpu::recording::HALF;
@@ -71,6 +71,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             matmul_subgroup: 0,
             matmul_wide: 0,
             matmul_column: 0,
+            matmul_rows: 0,
             matmul_tiled: 4 8 12 16 20 24,
             matmul_coop: 4 8 12 16 20 24 28 32 40 44 48 52 56 60 64 68,
         ],
