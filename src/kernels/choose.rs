@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use super::product::{ARRAYS, offered};
 use super::{
-    add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
-    batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums, batch_norm_stats,
-    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_coop, conv2d_halo,
-    conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
+    add_bias, assign_labels, assign_labels_subgroup, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge,
+    batch_norm_project, batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums,
+    batch_norm_stats, batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_coop,
+    conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
     conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
     conv2d_weight_grad_winograd, conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment,
     gradient_norm, grey_sums, matmul_coop, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu, relu_derivative,
-    relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update,
-    sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views, trial,
+    relu_derivative_sum, resized_crop, score_rows, score_rows_subgroup, sgd, sinkhorn_pass, sinkhorn_pass_subgroup,
+    sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_candidates_subgroup, top_k,
+    transform_views, trial,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -76,6 +77,7 @@ pub fn built_in(engine: &Engine) -> Variants {
     }
     if software && engine.features().contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size >= 8 {
         let shaders = [
+            &assign_labels_subgroup::SHADER,
             &conv2d_subgroup::SHADER,
             &conv2d_input_grad_subgroup::SHADER,
             &conv2d_weight_grad_sliding::SHADER,
@@ -83,7 +85,9 @@ pub fn built_in(engine: &Engine) -> Variants {
             &conv2d_winograd::SHADER,
             &matmul_subgroup::SHADER,
             &matmul_wide::SHADER,
+            &score_rows_subgroup::SHADER,
             &sinkhorn_pass_subgroup::SHADER,
+            &top_candidates_subgroup::SHADER,
         ];
         for shader in shaders {
             chosen.insert(shader.name, 0);
