@@ -1,23 +1,8 @@
-// The body of a Sinkhorn pass over a slab of rows, each score read once. Appended after a kernel that declares the
-// bindings of shaders/shared/transport.wgsl, `sums (slabs, K)`, `override WIDTH: u32` (lanes of a workgroup), `override
-// QUADS: u32` (1 or 4, vec4 a lane) and
+// The body of a Sinkhorn pass over a slab of rows, each score read once. Appended, with quads.wgsl, after a kernel that
+// declares `sums (slabs, K)` and
 //   fn weights(lane, turn, first, second) -> vec2<f32>
 // which gets the lane's own exponents of two rows, changes them to exponentials in place and returns what turns these
-// into shares of the row. A lane holds the quads lane, lane + WIDTH, lane + 2·WIDTH and lane + 3·WIDTH, or only the first.
-
-struct Quads {
-    a: vec4<f32>,
-    b: vec4<f32>,
-    c: vec4<f32>,
-    d: vec4<f32>,
-}
-
-fn highest(q: Quads) -> f32 {
-    if QUADS == 1u {
-        return largest(q.a);
-    }
-    return max(max(largest(q.a), largest(q.b)), max(largest(q.c), largest(q.d)));
-}
+// into shares of the row.
 
 // Products of two exponentials no smaller than exp(LEAST) are no denormal numbers, which some processors are slow with;
 // what they add to a mass is far below what sinkhorn_update.wgsl takes for one.
@@ -39,30 +24,6 @@ fn weight(own: vec2<f32>, top: vec2<f32>, sum: vec2<f32>) -> vec2<f32> {
     return exp(max(own - top, vec2(LEAST))) / sum;
 }
 
-fn sum_of(q: Quads) -> f32 {
-    if QUADS == 1u {
-        return total(q.a);
-    }
-    return total((q.a + q.b) + (q.c + q.d));
-}
-
-// The exponents of one row: its scores plus the clusters' scaling.
-fn exponents(row: u32, lane: u32, shift: Quads, scaling: Quads) -> Quads {
-    let base = row * params.quads;
-    let last = params.quads - 1u;
-    let m = rows[row].x;
-    let a = score(scores[base + min(lane, last)], shift.a - m) + scaling.a;
-    if QUADS == 1u {
-        return Quads(a, vec4(0.0), vec4(0.0), vec4(0.0));
-    }
-    return Quads(
-        a,
-        score(scores[base + min(lane + WIDTH, last)], shift.b - m) + scaling.b,
-        score(scores[base + min(lane + 2u * WIDTH, last)], shift.c - m) + scaling.c,
-        score(scores[base + min(lane + 3u * WIDTH, last)], shift.d - m) + scaling.d,
-    );
-}
-
 fn store(slab: u32, quad: u32, value: vec4<f32>) {
     if quad < params.quads {
         sums[(params.first_slab + slab) * params.quads + quad] = select(vec4(0.0), value, valid(quad));
@@ -70,15 +31,8 @@ fn store(slab: u32, quad: u32, value: vec4<f32>) {
 }
 
 fn sinkhorn_slab(slab: u32, lane: u32) {
-    let shift = Quads(
-        bias_of(lane), bias_of(lane + WIDTH), bias_of(lane + 2u * WIDTH), bias_of(lane + 3u * WIDTH),
-    );
-    let scaling = Quads(
-        scaling_of(0u, lane),
-        scaling_of(0u, lane + WIDTH),
-        scaling_of(0u, lane + 2u * WIDTH),
-        scaling_of(0u, lane + 3u * WIDTH),
-    );
+    let shift = shifts(lane);
+    let scaling = scalings(0u, lane);
     var sum = Quads();
     let begin = slab * params.slab;
     let end = min(begin + params.slab, params.rows);

@@ -38,8 +38,11 @@ pub const WITHIN: &[(&str, &str)] = &[
     ("matmul_tiled", "matmul"),
     ("matmul_wide", "matmul"),
     // Forms of other kernels.
+    ("assign_labels_subgroup", "assign_labels"),
+    ("score_rows_subgroup", "score_rows"),
     ("sinkhorn_pass_subgroup", "sinkhorn_pass"),
     ("sliding_crop", "resized_crop"),
+    ("top_candidates_subgroup", "top_candidates"),
     // Whole steps alone bring what they join.
     ("conv2d_halo_stats", "step resnet32 baseline"),
     ("sum_part_lists", "step resnet32 baseline"),

@@ -170,6 +170,12 @@ impl Program {
         self.0.textures.iter().map(|texture| bytes(texture)).sum()
     }
 
+    /// Whether it plays what was recorded: the same kernels in the same forms with the same parameters and tensors.
+    pub fn plays(&self, recording: &Recording) -> bool {
+        let (own, others) = (self.dispatches(), &recording.dispatches);
+        own.len() == others.len() && own.iter().zip(others).all(|(a, b)| a.does(b))
+    }
+
     /// Whether both are handles of one program.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

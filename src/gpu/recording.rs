@@ -54,6 +54,14 @@ impl Dispatch {
         let params = if self.constant { self.params.clone() } else { Vec::new() };
         Build { shader: self.shader, variant: self.variant, halves: Places::halves(&self.tensors), texels, params }
     }
+
+    /// Whether both do the same to the same tensors; labels may differ.
+    pub fn does(&self, other: &Self) -> bool {
+        std::ptr::eq(self.shader, other.shader)
+            && (self.variant, self.constant, self.groups) == (other.variant, other.constant, other.groups)
+            && self.params == other.params
+            && self.tensors == other.tensors
+    }
 }
 
 /// A list of dispatches, and the variant chosen for each kernel.

@@ -3,7 +3,7 @@
 use crate::base::{DType, Error, Result, Shape};
 
 /// A typed window of a device buffer. Cloning clones the handle, not the data.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
     /// The buffer that holds it.
     pub buffer: wgpu::Buffer,

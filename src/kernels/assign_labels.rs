@@ -1,9 +1,9 @@
 //! Labels by the largest scaled score, and what they cost. Shapes: `logits (W, K)`, `bias (K)`, `rows (W, 4)`,
 //! `clusters (4, K)`; `table (T, N)` unsigned and `changed (N)` updated, → `info (W, 4)`.
 
-use super::rows::{WIDTHS, row_grid};
+use super::rows::{WIDTHS, by_subgroups, row_grid};
 use super::shares::{Window, exponents, inputs, log_shares, scaling};
-use super::{Case, Kernel, Output, params, shared};
+use super::{Case, Kernel, Output, assign_labels_subgroup, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write, write};
@@ -100,7 +100,11 @@ pub fn record(
         power: w.power,
     };
     let tensors = [w.logits, w.bias, w.rows, clusters, table, info, changed];
-    recording.dispatch(&SHADER, p, &tensors, row_grid(w.used), cost(p))
+    let wide = &assign_labels_subgroup::SHADER;
+    match by_subgroups(recording, wide, w.used, columns) {
+        Some((variant, grid)) => recording.dispatch_variant(wide, variant, p, &tensors, grid, cost(p)),
+        None => recording.dispatch(&SHADER, p, &tensors, row_grid(w.used), cost(p)),
+    }
 }
 
 /// The least work: each score read once; two exponentials (counted as one operation each) and a dozen more.
@@ -133,13 +137,17 @@ pub fn reference(x: &[Array], used: usize, power: f64, place: usize) -> (Vec<f64
 
 /// Few and many columns, part of a table of three heads and of a window, small whole scores so that rows hold their
 /// maximum several times. Margins are differences of exponents up to 100, which round by 8e-6 each.
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (i, ([window, columns], used, spread, ties)) in
-        [([6, 2], 5, 1.0, false), ([9, 10], 9, 2.0, false), ([12, 40], 11, 1.0, true), ([5, 301], 5, 0.3, false)]
-            .into_iter()
-            .enumerate()
-    {
+    let sizes = [
+        ([6, 2], 5, 1.0, false),
+        ([9, 10], 9, 2.0, false),
+        ([12, 40], 11, 1.0, true),
+        ([5, 301], 5, 0.3, false),
+        ([140, 17], 131, 1.0, false),
+        ([4, 290], 3, 1.0, true),
+    ];
+    for (i, ([window, columns], used, spread, ties)) in sizes.into_iter().enumerate() {
         let (power, place, first) = (10.0, Place { head: 1, first: 3, scaling: i % 4 }, 3);
         let mut x = inputs([window, columns], spread, 10 * i as u64);
         if ties {

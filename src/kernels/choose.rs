@@ -2,16 +2,17 @@
 
 use super::product::{ARRAYS, offered};
 use super::{
-    add_bias, assign_labels, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge, batch_norm_project,
-    batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums, batch_norm_stats,
-    batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_coop, conv2d_halo,
-    conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
+    add_bias, assign_labels, assign_labels_subgroup, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge,
+    batch_norm_project, batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums,
+    batch_norm_stats, batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_coop,
+    conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
     conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
     conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
     conv2d_weight_grad_winograd, conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment,
     gradient_norm, grey_sums, matmul_coop, matmul_rows, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu,
-    relu_derivative, relu_derivative_sum, resized_crop, score_rows, sgd, sinkhorn_pass, sinkhorn_pass_subgroup,
-    sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates, top_k, transform_views,
+    relu_derivative, relu_derivative_sum, resized_crop, score_rows, score_rows_subgroup, sgd, sinkhorn_pass,
+    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates,
+    top_candidates_subgroup, top_k, transform_views,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -39,6 +40,14 @@ const STREAMING: [&Shader; 22] = [
     &sgd::SHADER,
     &sum_parts::SHADER,
     &sum_rows::SHADER,
+];
+
+/// Kernels of the label assignment on subgroups.
+pub const ASSIGNMENT: [&Shader; 4] = [
+    &assign_labels_subgroup::SHADER,
+    &score_rows_subgroup::SHADER,
+    &sinkhorn_pass_subgroup::SHADER,
+    &top_candidates_subgroup::SHADER,
 ];
 
 /// Variants for [`crate::gpu::Recording::variants`]: those that were set for the device ([`Engine::set_variants`]), else
@@ -102,7 +111,7 @@ pub fn built_in(engine: &Engine) -> Variants {
 }
 
 /// The forms that [`built_in`] takes before anybody measured them, and that a driver may get wrong where it runs the plain
-/// ones: products on subgroups, on tiles, on matrices and in arrays, and the Sinkhorn pass on subgroups.
+/// ones: products on subgroups, on tiles, on matrices and in arrays, and the label assignment on subgroups.
 pub fn tried(engine: &Engine) -> Vec<(&'static Shader, usize)> {
     let pass = &sinkhorn_pass_subgroup::SHADER;
     let subgroups = engine.features().contains(wgpu::Features::SUBGROUP);
@@ -116,9 +125,8 @@ pub fn tried(engine: &Engine) -> Vec<(&'static Shader, usize)> {
             &matmul_rows::SHADER,
             &matmul_subgroup::SHADER,
             &matmul_wide::SHADER,
-            pass,
         ];
-        let forms = on_subgroups.into_iter().chain(ARRAYS).map(|shader| (shader, 0));
+        let forms = on_subgroups.into_iter().chain(ASSIGNMENT).chain(ARRAYS).map(|shader| (shader, 0));
         return forms.filter(|&form| offered(engine, form)).collect();
     }
     for_gpus(engine).into_iter().chain(subgroups.then_some((pass, 1))).collect()

@@ -10,6 +10,7 @@ pub mod aggregate;
 pub mod aggregate_transpose;
 pub mod argmax;
 pub mod assign_labels;
+pub mod assign_labels_subgroup;
 pub mod avg_pool;
 pub mod axpby;
 pub mod batch_norm;
@@ -111,6 +112,7 @@ pub mod row_scale;
 pub mod rows;
 pub mod scatter_rows;
 pub mod score_rows;
+pub mod score_rows_subgroup;
 pub mod sgd;
 pub mod shares;
 pub mod sinkhorn_pass;
@@ -126,6 +128,7 @@ pub mod sum_parts;
 pub mod sum_rows;
 pub mod tile;
 pub mod top_candidates;
+pub mod top_candidates_subgroup;
 pub mod top_k;
 pub mod transform_views;
 pub mod transform_views_transpose;
@@ -155,6 +158,7 @@ pub static REGISTRY: &[Kernel] = &[
     aggregate_transpose::KERNEL,
     argmax::KERNEL,
     assign_labels::KERNEL,
+    assign_labels_subgroup::KERNEL,
     avg_pool::KERNEL,
     axpby::KERNEL,
     batch_norm_add_relu::KERNEL,
@@ -243,6 +247,7 @@ pub static REGISTRY: &[Kernel] = &[
     row_scale::KERNEL,
     scatter_rows::KERNEL,
     score_rows::KERNEL,
+    score_rows_subgroup::KERNEL,
     sgd::KERNEL,
     sinkhorn_pass::KERNEL,
     sinkhorn_pass_subgroup::KERNEL,
@@ -256,6 +261,7 @@ pub static REGISTRY: &[Kernel] = &[
     sum_parts::KERNEL,
     sum_rows::KERNEL,
     top_candidates::KERNEL,
+    top_candidates_subgroup::KERNEL,
     top_k::KERNEL,
     transform_views::KERNEL,
     transform_views_transpose::KERNEL,
@@ -326,6 +332,8 @@ pub mod shared {
     pub const PHILOX: &str = include_str!("../../shaders/shared/philox.wgsl");
     /// Tree folds over a workgroup: `fold_sum`, `fold_maximum`.
     pub const REDUCE: &str = include_str!("../../shaders/shared/reduce.wgsl");
+    /// Columns of a row in registers: `Quads`, `exponents`.
+    pub const QUADS: &str = include_str!("../../shaders/shared/quads.wgsl");
     /// A Sinkhorn pass over a slab of rows: `sinkhorn_slab`.
     pub const SINKHORN: &str = include_str!("../../shaders/shared/sinkhorn.wgsl");
     /// Convolutions with their sums in an array: `load`, `add_block`, `store_outputs`.

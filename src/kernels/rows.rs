@@ -2,8 +2,8 @@
 
 use crate::base::Array;
 use crate::base::compare::Tolerance;
-use crate::gpu::Variant;
 use crate::gpu::recording::grid;
+use crate::gpu::{Recording, Shader, Variant};
 
 /// Lanes a row. Eight are one vector of the software adapter, where 64 were 5 to 10 times slower (each barrier costs a
 /// switch of every lane), and enough for tens of columns anywhere; 64 suit a GPU with hundreds.
@@ -12,6 +12,24 @@ pub const WIDTHS: &[Variant] = &[Variant::base("8", &[("WIDTH", 8.0)]), Variant:
 /// One workgroup a row.
 pub fn row_grid(rows: usize) -> [u32; 3] {
     grid(rows, 1)
+}
+
+/// Columns that 8 lanes hold in four vec4 each.
+pub(super) const HELD: usize = 128;
+
+/// The form of a shader that stands in for another's where the recording's variants name it, and its grid: each workgroup
+/// goes through `ROWS` rows. The first holds [`HELD`] columns, the second goes on to more; from more than so many on there
+/// is none.
+pub(super) fn by_subgroups(
+    recording: &Recording,
+    shader: &Shader,
+    rows: usize,
+    columns: usize,
+) -> Option<(usize, [u32; 3])> {
+    let variant = recording.variants.get(shader)?.max(usize::from(columns > HELD));
+    let each = shader.variants[variant].constant("ROWS");
+    // Mesa's llvmpipe ends all loops of an invocation after 65,535 iterations in total.
+    (each as usize * (2 + columns.div_ceil(HELD)) <= 50_000).then(|| (variant, grid(rows, each)))
 }
 
 /// WGSL lets exp err by (3 + 2|x|) units in the last place: with x down to −20 where a term still matters that is

@@ -1,8 +1,8 @@
 //! Maximum and log-sum-exp of each row of logits. Shapes: `logits (W, K)`, `bias (K)` → `out (W, 4)`.
 
-use super::rows::{WIDTHS, row_grid};
+use super::rows::{WIDTHS, by_subgroups, row_grid};
 use super::softmax::SIZES;
-use super::{Case, Kernel, params, shared};
+use super::{Case, Kernel, params, score_rows_subgroup, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -44,7 +44,12 @@ pub fn record(recording: &mut Recording, logits: &Tensor, bias: &Tensor, used: u
         return Err(Error::Shape(format!("score_rows: {used} rows in use of a window of {window}")));
     }
     let p = Params { rows: used as u32, columns: columns as u32, stride: logits.shape.stride() as u32 };
-    recording.dispatch(&SHADER, p, &[logits, bias, out], row_grid(used), cost(p))
+    let tensors = [logits, bias, out];
+    let wide = &score_rows_subgroup::SHADER;
+    match by_subgroups(recording, wide, used, columns) {
+        Some((variant, grid)) => recording.dispatch_variant(wide, variant, p, &tensors, grid, cost(p)),
+        None => recording.dispatch(&SHADER, p, &tensors, row_grid(used), cost(p)),
+    }
 }
 
 /// The least work: each logit read once, one exponential (counted as one operation) and three more.
@@ -67,7 +72,7 @@ pub fn reference(logits: &Array, bias: &Array) -> Array {
 
 /// Softmax's sizes. A sum of exponentials errs by 1e-5 of it ([`super::rows::EXPONENTIAL`]), its logarithm by as much
 /// absolutely; logits near 100 round by 8e-6.
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let case = |(i, sizes): (usize, [usize; 2])| {
         let logits = Array::normal(&sizes, 2.0, i as u64).map(|v| f64::from((v + 100.0) as f32));
         let bias = Array::normal(&sizes[1..], 1.0, 50 + i as u64);
@@ -78,5 +83,6 @@ fn cases() -> Vec<Case> {
             record(r, &i[0], &i[1], used, &o[0])
         })
     };
-    SIZES.into_iter().enumerate().map(case).collect()
+    // More rows than a workgroup goes through, and columns around what its lanes hold at once.
+    SIZES.into_iter().chain([[133, 10], [3, 128], [9, 129]]).enumerate().map(case).collect()
 }

@@ -29,7 +29,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "sinkhorn_pass",
     source: include_str!("../../shaders/assign/sinkhorn_pass.wgsl"),
-    shared: &[shared::TRANSPORT, shared::SINKHORN],
+    shared: &[shared::TRANSPORT, shared::QUADS, shared::SINKHORN],
     params: size_of::<Params>(),
     bindings: &[read("scores"), read("bias"), read("rows"), read("clusters"), write("sums")],
     variants: &[

@@ -8,7 +8,7 @@ use crate::gpu::{Shader, Variant, read, write};
 pub static SHADER: Shader = Shader {
     name: "sinkhorn_pass_subgroup",
     source: include_str!("../../shaders/assign/sinkhorn_pass_subgroup.wgsl"),
-    shared: &[shared::TRANSPORT, shared::SINKHORN],
+    shared: &[shared::TRANSPORT, shared::QUADS, shared::SINKHORN],
     params: size_of::<sinkhorn_pass::Params>(),
     bindings: &[read("scores"), read("bias"), read("rows"), read("clusters"), write("sums")],
     variants: &[

@@ -1,9 +1,9 @@
 //! The best clusters of each row by scaled score, best first, with their scores. Shapes: `logits (W, K)`, `bias (K)`,
 //! `rows (W, 4)`, `clusters (4, K)` → `out (W, L)` unsigned, `value (W, L)`.
 
-use super::rows::{WIDTHS, row_grid};
+use super::rows::{WIDTHS, by_subgroups, row_grid};
 use super::shares::{Window, exponents, inputs, scaling};
-use super::{Case, Kernel, Output, params, shared};
+use super::{Case, Kernel, Output, params, shared, top_candidates_subgroup};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Error, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -71,7 +71,11 @@ pub fn record(
         power: w.power,
     };
     let tensors = [w.logits, w.bias, w.rows, clusters, out, value];
-    recording.dispatch(&SHADER, p, &tensors, row_grid(w.used), cost(p))
+    let wide = &top_candidates_subgroup::SHADER;
+    match by_subgroups(recording, wide, w.used, columns).filter(|_| top_candidates_subgroup::holds(columns, count)) {
+        Some((variant, grid)) => recording.dispatch_variant(wide, variant, p, &tensors, grid, cost(p)),
+        None => recording.dispatch(&SHADER, p, &tensors, row_grid(w.used), cost(p)),
+    }
 }
 
 /// The least work: each score read once, compared L times.
@@ -99,14 +103,29 @@ pub fn reference(x: &[Array], used: usize, power: f64, place: usize, count: usiz
 /// All clusters in order, a few of many, and small whole scores so that ties are common. Scores up to 100 round by
 /// 8e-6 twice.
 fn cases() -> Vec<Case> {
+    cases_where(|_, _| true)
+}
+
+/// Those of so many columns and candidates.
+pub(super) fn cases_where(fits: impl Fn(usize, usize) -> bool) -> Vec<Case> {
     let mut cases = Vec::new();
-    for (i, ([rows, columns], count, ties)) in
-        [([4, 3], 3, false), ([7, 10], 5, true), ([9, 130], 16, false), ([3, 77], 2, false)].into_iter().enumerate()
-    {
+    let sizes = [
+        ([4, 3], 3, false),
+        ([7, 10], 5, true),
+        ([9, 130], 16, false),
+        ([3, 77], 2, false),
+        ([40, 128], 128, false),
+        ([5, 100], 97, true),
+        ([19, 300], 32, true),
+        ([3, 450], 17, false),
+        ([2, 200], 50, false),
+    ];
+    for (i, ([rows, columns], count, ties)) in sizes.into_iter().enumerate().filter(|(_, (n, l, _))| fits(n[1], *l)) {
         let (power, scaling) = (10.0, i % 4);
         let mut x = inputs([rows, columns], 1.0, 10 * i as u64);
         if ties {
-            x[0] = Array::integers(&[rows, columns], 3, 5);
+            // The best are of several values in any case.
+            x[0] = Array::integers(&[rows, columns], if columns > 128 { 40 } else { 3 }, 5);
             (x[1], x[3]) = (Array::zeros(&[columns]), Array::zeros(&[4, columns]));
             x[2] = super::score_rows::reference(&x[0], &x[1]).map(|v| f64::from(v as f32));
         }

@@ -1,15 +1,16 @@
 //! Forms that are taken before anybody measured them: each has to give the plain form's answer on something small first, once a
 //! device. A driver may build a shader and compute something else; a run must not find out by its loss.
 
+use super::assign_labels::{self, Place};
 use super::product::{FORMS, Product};
 use super::shares::Window;
 use super::sinkhorn_pass::{self, Slabs};
 use super::{
-    batch_norm_running, batch_norm_stats, conv2d, conv2d_halo, conv2d_halo_stats, halo, join, sinkhorn_pass_subgroup,
-    tune,
+    batch_norm_running, batch_norm_stats, choose, conv2d, conv2d_halo, conv2d_halo_stats, halo, join, score_rows,
+    top_candidates, tune,
 };
 use crate::base::compare::{Tolerance, compare};
-use crate::base::{DType, Error, Result};
+use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
 
 /// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the last two of those that forms by
@@ -50,8 +51,8 @@ fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Res
     if shader.name == conv2d_halo_stats::SHADER.name {
         return [false, true].into_iter().map(|half| joined(engine, variant, half)).collect();
     }
-    if shader.name == sinkhorn_pass_subgroup::SHADER.name {
-        return Ok(vec![pass(engine, variant)?]);
+    if choose::ASSIGNMENT.iter().any(|own| own.name == shader.name) {
+        return Ok(vec![assignment(engine, (shader, variant))?]);
     }
     // A software adapter's driver compiles for a third to a whole second a shader.
     let most = if engine.is_software() { 1 } else { usize::MAX };
@@ -69,7 +70,7 @@ fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Res
         found.extend(attempts.take(most).collect::<Result<Vec<_>>>()?);
     }
     if found.is_empty() {
-        return Err(Error::Shape("it gave way to another form wherever it was tried".into()));
+        return Err(gave_way());
     }
     Ok(found)
 }
@@ -140,28 +141,51 @@ fn joined(engine: &Engine, variant: usize, half: bool) -> Result<Attempt> {
     })
 }
 
-/// A Sinkhorn pass on subgroups beside the one in workgroup memory.
-fn pass(engine: &Engine, variant: usize) -> Result<Attempt> {
+/// A kernel of the label assignment on subgroups beside the one in workgroup memory.
+fn assignment(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Result<Attempt> {
     // The last slab has a row of its own, the last lane columns that are none.
     let [rows, clusters, slab] = [33, 101, 16];
     let random = |sizes: &[usize], seed| tune::random(engine, sizes, DType::F32, seed);
     let (logits, bias) = (random(&[rows, clusters], 1)?, random(&[clusters], 2)?);
     let (maxima, scalings) = (random(&[rows, 4], 3)?, random(&[4, clusters], 4)?);
-    let sums = random(&[rows.div_ceil(slab), clusters], 5)?;
+    let (values, sums) = (random(&[rows, 4], 5)?, random(&[rows.div_ceil(slab), clusters], 6)?);
+    let changed = random(&[rows], 7)?;
+    let table = engine.tensor("labels", Shape::new(&[1, rows]), DType::U32)?;
+    let places = engine.tensor("candidates", Shape::new(&[rows, 4]), DType::U32)?;
+    let plain = shader.name.trim_end_matches("_subgroup");
     let recorded = |kernels| -> Result<Recording> {
-        let mut recording = Recording::new();
-        recording.variants = Variants { kernels, ..Variants::default() };
+        let mut r = Recording::new();
+        r.variants = Variants { kernels, ..Variants::default() };
         let window = Window { logits: &logits, bias: &bias, rows: &maxima, used: rows, power: 1.0 };
-        sinkhorn_pass::record(&mut recording, &window, &scalings, Slabs { rows: slab, first: 0 }, &sums)?;
-        Ok(recording)
+        let place = Place { head: 0, first: 0, scaling: 0 };
+        match plain {
+            "score_rows" => score_rows::record(&mut r, &logits, &bias, rows, &values),
+            "assign_labels" => assign_labels::record(&mut r, &window, &scalings, place, [&table, &values, &changed]),
+            "top_candidates" => top_candidates::record(&mut r, &window, &scalings, 0, &places, &values),
+            _ => sinkhorn_pass::record(&mut r, &window, &scalings, Slabs { rows: slab, first: 0 }, &sums),
+        }?;
+        Ok(r)
     };
+    let (usual, own) = (recorded([].into())?, recorded([(shader.name, variant)].into())?);
+    if own.dispatches[0].shader.name != shader.name {
+        return Err(gave_way());
+    }
     Ok(Attempt {
-        usual: recorded([].into())?,
-        own: recorded([(sinkhorn_pass_subgroup::SHADER.name, variant)].into())?,
-        tolerance: sinkhorn_pass::SHARES,
-        other: format!("another answer than {}'s", sinkhorn_pass::SHADER.name),
-        outputs: vec![(sums, f32::NAN)],
+        outputs: match plain {
+            "score_rows" | "top_candidates" => vec![(values, f32::NAN)],
+            // Labels are zero first: those that are not change. Nothing is written past the last.
+            "assign_labels" => vec![(table, 0.0), (values, f32::NAN), (changed, 0.5)],
+            _ => vec![(sums, f32::NAN)],
+        },
+        usual,
+        own,
+        tolerance: Tolerance::element(6e-5, 6e-5),
+        other: format!("another answer than {plain}'s"),
     })
+}
+
+fn gave_way() -> Error {
+    Error::Shape("it gave way to another form wherever it was tried".into())
 }
 
 fn parsed(plain: &Shader, shape: &str) -> Result<Product> {

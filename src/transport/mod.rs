@@ -4,6 +4,7 @@
 pub mod balance;
 pub mod marginals;
 pub mod plan;
+mod programs;
 pub mod report;
 pub mod row_store;
 pub mod solver;

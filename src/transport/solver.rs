@@ -6,9 +6,11 @@
 //! and a small update of `v` with momentum (`kernels::sinkhorn_update`); the host reads 8 numbers between batches of
 //! iterations. Batches have fixed sizes: the same input gives the same labels.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::plan::{Block, Plan};
+use super::programs::Programs;
 use super::report::{Outcome, Report, Solution, finite};
 use super::{RowStore, marginals};
 use crate::base::{DType, Error, Result, Shape};
@@ -67,7 +69,11 @@ const BATCH: usize = 10;
 /// Iterations without a gain of 2 % that end the solve.
 const PATIENCE: usize = 200;
 
-/// Buffers for one plan, used again for every head and every update.
+/// Programs beside those of labels, which are one a head, and of candidates, which are one a block: scores, iterations
+/// that may jump and that may not, the first two for a single iteration too, with other settings or logits now and then.
+const PROGRAMS: usize = 8;
+
+/// Buffers and programs for one plan, used again for every head and every update.
 #[derive(Debug)]
 pub struct Solver {
     plan: Plan,
@@ -85,6 +91,9 @@ pub struct Solver {
     targets: Tensor,
     clusters: Tensor,
     state: Tensor,
+    programs: Mutex<Programs>,
+    /// Candidates and their scores, of a block.
+    lists: Mutex<Option<[Tensor; 2]>>,
 }
 
 /// A block of rows with its buffers.
@@ -141,6 +150,8 @@ impl Solver {
             targets: tensor("shares of clusters", &[k])?,
             clusters: tensor("scalings", &[4, k])?,
             state: tensor("state of the assignment", &[8])?,
+            programs: Mutex::new(Programs::new(PROGRAMS + plan.sizes.heads + blocks.len())),
+            lists: Mutex::new(None),
             blocks,
             plan: plan.clone(),
         })
@@ -149,6 +160,17 @@ impl Solver {
     /// The plan it was made for.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Programs built so far. A solve or a search for candidates that differs from an earlier one only in what its
+    /// buffers hold builds none.
+    pub fn built(&self) -> usize {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).built()
+    }
+
+    fn program(&self, engine: &Engine, record: impl Fn(&mut Recording) -> Result<()>) -> Result<Program> {
+        let recording = self.recording(engine, record)?;
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).of(engine, &recording)
     }
 
     /// Assigns a cluster to each sample and writes the labels into row `head` of `table (T, N)`, unsigned.
@@ -170,9 +192,8 @@ impl Solver {
         engine.write(&self.targets, &shares.iter().map(|&b| b as f32).collect::<Vec<_>>());
         engine.write(&self.clusters, &vec![0f32; 4 * k]);
         engine.write(&self.state, &[0f32; 8]);
-        let run = |recording: &Recording, times: usize| Program::new(engine, recording)?.run(engine, times);
-        run(&self.prepare(engine, &source)?, 1)?;
-        let careful = Program::new(engine, &self.iteration(engine, &source, settings, true)?)?;
+        self.program(engine, |r| self.prepare(r, &source))?.run(engine, 1)?;
+        let careful = self.program(engine, |r| self.iteration(r, &source, settings, true))?;
         careful.run(engine, FIRST)?;
         let mut fast = None;
         let mut state = readback::read::<f32>(engine, &self.state)?;
@@ -183,13 +204,13 @@ impl Solver {
             }
             let jumps = state[place::UNDERFLOW] > 0.0 || k > MOST_CLUSTERS;
             if !jumps && fast.is_none() {
-                fast = Some(Program::new(engine, &self.iteration(engine, &source, settings, false)?)?);
+                fast = Some(self.program(engine, |r| self.iteration(r, &source, settings, false))?);
             }
             let program = fast.as_ref().filter(|_| !jumps).unwrap_or(&careful);
             program.run(engine, if self.plan.kept { BATCH } else { 1 })?;
             state = readback::read::<f32>(engine, &self.state)?;
         };
-        run(&self.labels(engine, &source, settings, table, head)?, 1)?;
+        self.program(engine, |r| self.labels(r, &source, settings, table, head))?.run(engine, 1)?;
         let mut wanted = vec![&self.clusters, &self.changes[1]];
         wanted.extend(self.blocks.iter().map(|b| &b.costs[1]));
         let words = readback::read_words::<f32>(engine, &wanted)?;
@@ -226,21 +247,33 @@ impl Solver {
             return Err(Error::Config(format!("{count} candidates of {} clusters", self.plan.sizes.clusters)));
         }
         let mut out = Candidates { count, clusters: Vec::new(), scores: Vec::new() };
-        let rows = self.blocks.iter().map(|b| b.block.rows).max().unwrap_or(1);
-        let places = engine.tensor("candidates", Shape::new(&[rows, count]), DType::U32)?;
-        let values = engine.tensor("scores of candidates", Shape::new(&[rows, count]), DType::F32)?;
+        let [places, values] = self.lists(engine, count)?;
         for held in &self.blocks {
             let shape = Shape::new(&[held.block.rows, count]);
             let (at, value) = (places.window(0, shape.clone()), values.window(0, shape));
-            let mut recording = self.recording(engine);
-            let logits = self.logits(&mut recording, &source, held, true)?;
-            let window = self.window(held, &logits, &source, power);
-            top_candidates::record(&mut recording, &window, &self.clusters, row::BEST, &at, &value)?;
-            Program::new(engine, &recording)?.run(engine, 1)?;
+            let best = |r: &mut Recording| {
+                let logits = self.logits(r, &source, held, true)?;
+                let window = self.window(held, &logits, &source, power);
+                top_candidates::record(r, &window, &self.clusters, row::BEST, &at, &value)
+            };
+            self.program(engine, best)?.run(engine, 1)?;
             out.clusters.extend(readback::read::<u32>(engine, &at)?);
             out.scores.extend(readback::read::<f32>(engine, &value)?);
         }
         Ok(out)
+    }
+
+    /// Room for so many candidates of each row of a block.
+    fn lists(&self, engine: &Engine, count: usize) -> Result<[Tensor; 2]> {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = lists.as_ref().filter(|[places, _]| places.shape.last() == count) {
+            return Ok(found.clone());
+        }
+        let rows = self.blocks.iter().map(|b| b.block.rows).max().unwrap_or(1);
+        let shape = Shape::new(&[rows, count]);
+        let places = engine.tensor("candidates", shape.clone(), DType::U32)?;
+        let values = engine.tensor("scores of candidates", shape, DType::F32)?;
+        Ok(lists.insert([places, values]).clone())
     }
 
     /// Margin, log P of the label, cost and mass of each sample (`kernels::assign_labels::info`) of the last solve.
@@ -261,7 +294,7 @@ impl Solver {
     /// # Errors
     /// When the source does not fit the plan.
     pub fn cost(&self, engine: &Engine, source: Source<'_>, settings: &Settings) -> Result<Cost> {
-        Ok(self.iteration(engine, &source, settings, self.plan.sizes.clusters > MOST_CLUSTERS)?.cost())
+        Ok(self.recorded(engine, source, settings)?.cost())
     }
 
     /// One iteration as commands, for the bench.
@@ -269,7 +302,7 @@ impl Solver {
     /// # Errors
     /// When the source does not fit the plan.
     pub fn recorded(&self, engine: &Engine, source: Source<'_>, settings: &Settings) -> Result<Recording> {
-        self.iteration(engine, &source, settings, self.plan.sizes.clusters > MOST_CLUSTERS)
+        self.recording(engine, |r| self.iteration(r, &source, settings, self.plan.sizes.clusters > MOST_CLUSTERS))
     }
 
     fn check(&self, source: &Source<'_>, shares: &[f64], settings: &Settings) -> Result<()> {
@@ -306,11 +339,14 @@ impl Solver {
         )))
     }
 
-    fn recording(&self, engine: &Engine) -> Recording {
-        let mut recording = Recording::new();
-        recording.variants = choose::preferred(engine);
-        recording.label("label assignment");
-        recording
+    fn recording(&self, engine: &Engine, record: impl Fn(&mut Recording) -> Result<()>) -> Result<Recording> {
+        engine.settled(&choose::preferred(engine), |variants| {
+            let mut recording = Recording::new();
+            recording.variants.clone_from(variants);
+            recording.label("label assignment");
+            record(&mut recording)?;
+            Ok(recording)
+        })
     }
 
     /// The block's logits without the bias, worked out where they are not kept, or not yet.
@@ -352,30 +388,28 @@ impl Solver {
     }
 
     /// Scores where they are kept, and what is needed of each row.
-    fn prepare(&self, engine: &Engine, source: &Source<'_>) -> Result<Recording> {
-        let mut r = self.recording(engine);
+    fn prepare(&self, r: &mut Recording, source: &Source<'_>) -> Result<()> {
         for held in &self.blocks {
-            let logits = self.logits(&mut r, source, held, false)?;
+            let logits = self.logits(r, source, held, false)?;
             let window = self.window(held, &logits, source, 1.0);
-            score_rows::record(&mut r, window.logits, window.bias, window.used, &held.rows)?;
+            score_rows::record(r, window.logits, window.bias, window.used, &held.rows)?;
         }
-        Ok(r)
+        Ok(())
     }
 
     /// One iteration; `careful` keeps the clusters' largest shares, so that clusters without mass can jump.
-    fn iteration(&self, engine: &Engine, source: &Source<'_>, s: &Settings, careful: bool) -> Result<Recording> {
-        let mut r = self.recording(engine);
+    fn iteration(&self, r: &mut Recording, source: &Source<'_>, s: &Settings, careful: bool) -> Result<()> {
         for held in &self.blocks {
-            let logits = self.logits(&mut r, source, held, true)?;
+            let logits = self.logits(r, source, held, true)?;
             let window = self.window(held, &logits, source, s.power);
             let slabs = Slabs { rows: self.plan.slab, first: held.first_slab };
             if careful {
-                sinkhorn_wide::record(&mut r, &window, &self.clusters, slabs, &self.sums, &self.tops)?;
+                sinkhorn_wide::record(r, &window, &self.clusters, slabs, &self.sums, &self.tops)?;
             } else {
-                sinkhorn_pass::record(&mut r, &window, &self.clusters, slabs, &self.sums)?;
+                sinkhorn_pass::record(r, &window, &self.clusters, slabs, &self.sums)?;
             }
         }
-        sum_rows::record(&mut r, &self.sums, 1.0, &self.folds, &self.mass)?;
+        sum_rows::record(r, &self.sums, 1.0, &self.folds, &self.mass)?;
         let stop = Stop {
             samples: self.plan.sizes.samples,
             cap: s.iterations,
@@ -384,30 +418,27 @@ impl Solver {
         };
         if careful {
             // Folded first: the update's one group would walk through every slab for each cluster.
-            max_rows::record(&mut r, &self.tops, &self.top)?;
+            max_rows::record(r, &self.tops, &self.top)?;
         }
         let given = [&self.mass, &self.top, &self.targets];
-        sinkhorn_update::record(&mut r, given, usize::from(careful), stop, &self.clusters, &self.state)?;
-        Ok(r)
+        sinkhorn_update::record(r, given, usize::from(careful), stop, &self.clusters, &self.state)
     }
 
     fn labels(
         &self,
-        engine: &Engine,
+        r: &mut Recording,
         source: &Source<'_>,
         settings: &Settings,
         table: &Tensor,
         head: usize,
-    ) -> Result<Recording> {
-        let mut r = self.recording(engine);
+    ) -> Result<()> {
         for held in &self.blocks {
-            let logits = self.logits(&mut r, source, held, true)?;
+            let logits = self.logits(r, source, held, true)?;
             let window = self.window(held, &logits, source, settings.power);
             let place = Place { head, first: held.block.first, scaling: row::BEST };
-            assign_labels::record(&mut r, &window, &self.clusters, place, [table, &held.info, &self.changed])?;
-            sum_rows::record(&mut r, &held.info, 1.0, &held.costs[0], &held.costs[1])?;
+            assign_labels::record(r, &window, &self.clusters, place, [table, &held.info, &self.changed])?;
+            sum_rows::record(r, &held.info, 1.0, &held.costs[0], &held.costs[1])?;
         }
-        sum_all::record(&mut r, &self.changed, 1.0, &self.changes[0], &self.changes[1])?;
-        Ok(r)
+        sum_all::record(r, &self.changed, 1.0, &self.changes[0], &self.changes[1])
     }
 }

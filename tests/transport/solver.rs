@@ -266,6 +266,63 @@ fn every_way_of_keeping_scores_gives_the_same_labels() {
     assert!(full.kept && ways == 7);
 }
 
+/// What one update gives, to be compared bit by bit: labels, scaling, masses, details, candidates.
+type Update = (Vec<u32>, Vec<f32>, Vec<f64>, Vec<[f32; 4]>, (Vec<u32>, Vec<f32>));
+
+fn update(solver: &Solver, source: Source<'_>, table: &Tensor, head: usize) -> Update {
+    let k = solver.plan().sizes.clusters;
+    let solution = solver.solve(&engine(), source, &uneven(k), &EXACT, table, head).unwrap();
+    let best = solver.candidates(&engine(), source, EXACT.power, k.min(4)).unwrap();
+    let details = solver.details(&engine()).unwrap();
+    (labels(table, head), solution.scaling, solution.mass, details, (best.clusters, best.scores))
+}
+
+/// Programs are kept by their buffers and parameters, not by what the buffers hold.
+#[test]
+fn later_updates_build_nothing_and_give_the_bits_of_a_fresh_solver() {
+    let (n, d, k, heads) = (203, 10, 9, 3);
+    let first = head(n, d, k, 5);
+    let logits = |seed| Array::normal(&[n, k], 1.0, seed);
+    for (features, most) in [(None, None), (None, Some(64)), (Some(d), None), (Some(d), Some(64))] {
+        let heads = if features.is_some() { heads } else { 1 };
+        let sizes = Sizes { samples: n, clusters: k, heads, features };
+        let plan = Plan::choose(sizes, Room { most_rows: most, half: Half::Never, ..room() }).unwrap();
+        let columns = features.unwrap_or(k);
+        let store = RowStore::new(&engine(), "rows", n, columns, false, Some(plan.window)).unwrap();
+        let source = match features {
+            None => Source::Logits(&store),
+            Some(_) => Source::Features { store: &store, weight: &first.weight, bias: &first.bias },
+        };
+        let write = |turn: u64| {
+            let rows = if features.is_some() { Array::normal(&[n, d], 1.0, 70 + turn) } else { logits(80 + turn) };
+            store.write(&engine(), &rows.to_f32()).unwrap();
+        };
+        let solver = Solver::new(&engine(), &plan).unwrap();
+        let own = table(heads, n);
+        let mut built = 0;
+        for turn in 0..3 {
+            write(turn);
+            for head in 0..heads {
+                let kept = update(&solver, source, &own, head);
+                // What is new: everything at first, then each other head's labels.
+                let expected = match (turn, head) {
+                    (0, 0) => 4 + plan.blocks().len(),
+                    (0, _) => built + 1,
+                    _ => built,
+                };
+                assert_eq!(solver.built(), expected, "{plan}: update {turn} of head {head}");
+                built = expected;
+                let fresh = Solver::new(&engine(), &plan).unwrap();
+                assert_eq!(kept, update(&fresh, source, &table(heads, n), head), "{plan}: update {turn} of {head}");
+            }
+        }
+        // Another λ is another parameter of all but the row statistics.
+        let settings = Settings { power: 25.0, ..EXACT };
+        solver.solve(&engine(), source, &uneven(k), &settings, &own, 0).unwrap();
+        assert_eq!(solver.built(), built + 3, "{plan}");
+    }
+}
+
 /// Details and candidates of a solve against the scores worked out here.
 fn check_details(solver: &Solver, source: Source<'_>, got: &[u32], scaling: &[f32], margin: &[f64], logits: &Array) {
     let k = logits.shape.last();

@@ -9,14 +9,13 @@ use crate::base::hash::fnv1a;
 use crate::base::{Error, Result};
 use crate::gpu::{Engine, Shader};
 use crate::kernels::product::FORMS;
-use crate::kernels::{join, sinkhorn_pass, sinkhorn_pass_subgroup};
+use crate::kernels::{choose, join};
 
 /// relabel's version, and a number for the texts of the forms and of what they are joined with: what was measured of others
 /// does not hold for them.
 pub(super) fn version() -> String {
     let forms = FORMS.iter().flat_map(|(_, forms)| *forms).map(|&(shader, _)| shader);
-    let passes = [&sinkhorn_pass::SHADER, &sinkhorn_pass_subgroup::SHADER];
-    let texts: String = forms.chain(join::KERNELS).chain(passes).map(Shader::text).collect();
+    let texts: String = forms.chain(join::KERNELS).chain(choose::ASSIGNMENT).map(Shader::text).collect();
     format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), fnv1a(&texts))
 }
 
