@@ -136,7 +136,7 @@ impl Exported {
     /// When it is not there.
     pub fn setting(&self, section: &str, key: &str) -> Result<&toml::Value, String> {
         let value = self.settings.get(section).and_then(|section| section.get(key));
-        value.ok_or_else(|| format!("{}: the config has no {section}.{key}", self.name))
+        value.ok_or_else(|| format!("the config has no {section}.{key}"))
     }
 
     /// A number of the config.
@@ -146,7 +146,7 @@ impl Exported {
     pub fn number(&self, section: &str, key: &str) -> Result<f64, String> {
         let value = self.setting(section, key)?;
         let number = value.as_float().or_else(|| value.as_integer().map(|v| v as f64));
-        number.ok_or_else(|| format!("{}: {section}.{key} is no number", self.name))
+        number.ok_or_else(|| format!("{section}.{key} is no number"))
     }
 }
 

@@ -103,8 +103,9 @@ impl Peer {
         }
         for (name, file) in &work.steps {
             let step = Exported::read(name, file)?;
-            match Method::of(&step)? {
-                Some(method) => report(steps::row(&step, method, plan, &self.device)?),
+            let told = |e| format!("{name}: {e}");
+            match Method::of(&step).map_err(told)? {
+                Some(method) => report(steps::row(&step, method, plan, &self.device).map_err(told)?),
                 None => eprintln!("{name}: left out: burn has no gradient of a gradient"),
             }
         }
