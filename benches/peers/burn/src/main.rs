@@ -1,31 +1,44 @@
-//! The work of `relabel bench` on burn: convolutions, matmul, training steps.
+//! The work of `relabel bench` on burn: the layers of networks, training steps.
 
 mod against;
 mod check;
 mod compare;
 mod convolution;
+mod exported;
 mod kernels;
+mod layers;
+mod methods;
 mod models;
-mod step;
+mod product;
+mod steps;
 mod timing;
+mod weights;
 mod work;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use timing::Plan;
-use work::Work;
+use work::{Peer, Work};
 
-const USAGE: &str = "burn-peer run [OPTIONS]               print a report as JSON
-burn-peer against RELABEL [OPTIONS]   time this binary's bench and burn in turns, print one table
-burn-peer compare --ours FILE... --burn FILE...   print one table from reports
-options: --adapter auto|cpu|gpu|cuda, --only TEXT, --rows N, --repeats N, --seconds S, --rounds N, --out FOLDER";
+const USAGE: &str = "burn-peer run [--layers FILE] [--steps DIR] [OPTIONS]
+                                      print a report as JSON: of the layers in a report of `relabel bench kernels`, and
+                                      of the steps that `relabel bench export` wrote
+burn-peer against RELABEL [--layers small|all] [--rows N] [--rounds N] [--out FOLDER] [OPTIONS]
+                                      time this binary's bench and burn in turns, print one table
+burn-peer compare --ours FILE... --burn FILE...
+                                      print one table from reports
+options: --adapter auto|cpu|gpu|cuda, --only TEXT, --repeats N, --seconds S";
 
 /// What the command line asks for.
 struct Options {
     adapter: String,
     only: String,
-    /// Of ResNet-32 and of the demo network.
-    rows: [usize; 2],
+    /// Which networks' layers, or the file that names them.
+    layers: String,
+    steps: Option<String>,
+    /// Of ResNet-32; of the demo network four times as many. Else as `relabel bench` has them.
+    rows: Option<usize>,
     plan: Plan,
     rounds: usize,
     out: Option<String>,
@@ -51,9 +64,16 @@ fn main() -> ExitCode {
 }
 
 fn options(arguments: &[&str]) -> Result<Options, String> {
-    let plan = Plan { repeats: 5, seconds: 0.5, check: true };
-    let (mut options, mut rows) =
-        (Options { adapter: "auto".into(), only: String::new(), rows: [32, 128], plan, rounds: 3, out: None }, None);
+    let mut options = Options {
+        adapter: "auto".into(),
+        only: String::new(),
+        layers: String::new(),
+        steps: None,
+        rows: None,
+        plan: Plan { repeats: 5, seconds: 0.5, check: true },
+        rounds: 3,
+        out: None,
+    };
     for pair in arguments.chunks(2) {
         let &[option, value] = pair else { return Err(USAGE.into()) };
         let bad = || format!("{option} {value}: not a number above zero\n{USAGE}");
@@ -61,28 +81,29 @@ fn options(arguments: &[&str]) -> Result<Options, String> {
         match option {
             "--adapter" => options.adapter = value.into(),
             "--only" => options.only = value.into(),
+            "--layers" => options.layers = value.into(),
+            "--steps" => options.steps = Some(value.into()),
             "--repeats" => options.plan.repeats = count()?,
-            "--rows" => rows = Some(count()?),
+            "--rows" => options.rows = Some(count()?),
             "--rounds" => options.rounds = count()?,
             "--out" => options.out = Some(value.into()),
             "--seconds" => options.plan.seconds = value.parse().ok().filter(|s| *s > 0.0).ok_or_else(bad)?,
             _ => return Err(USAGE.into()),
         }
     }
-    // As `relabel bench` takes them on such adapters.
-    match (rows, options.adapter.as_str()) {
-        (Some(rows), _) => options.rows = [rows, 4 * rows],
-        (None, "gpu" | "cuda") => options.rows = [512, 512],
-        (None, _) => {}
-    }
     Ok(options)
 }
 
 /// Times everything once; false when an answer was wrong.
 fn run(options: &Options) -> Result<bool, String> {
-    let work = Work::open(&options.adapter, &options.only, options.rows)?;
-    let rows = work.rows(options.plan);
-    println!("{:#}", work.report(&rows));
+    let layers = Some(Path::new(&options.layers)).filter(|file| !file.as_os_str().is_empty());
+    let steps = options.steps.as_ref().map(Path::new);
+    if layers.is_none() && steps.is_none() {
+        return Err(USAGE.into());
+    }
+    let (work, peer) = (Work::read(layers, steps, &options.only)?, Peer::open(&options.adapter)?);
+    let rows = peer.rows(&work, options.plan)?;
+    println!("{:#}", peer.report(&rows));
     Ok(rows.iter().all(|row| row.checked))
 }
 

@@ -1,36 +1,35 @@
-//! The two networks of the training steps, as `relabel` builds them, from burn's own layers.
+//! The networks of the training steps from burn's own layers, under the names of relabel's checkpoints.
 
-use burn::module::Initializer;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::prelude::*;
 use burn::tensor::activation::relu;
 
-/// What a training step needs of a network.
-pub trait Network: Module {
-    /// `(rows, classes)` of images `(rows, channels, height, width)`.
-    fn logits(&self, images: Tensor<4>) -> Tensor<2>;
+use crate::exported::Exported;
+use crate::weights::Loader;
 
-    /// Weight of the first convolution, the last whose gradient is known.
-    fn first_weight(&self) -> Tensor<4>;
-}
-
-/// A 3×3 convolution without bias, then batch normalisation.
+/// A convolution without bias, then batch normalisation.
 #[derive(Module, Debug)]
-pub struct Normalised {
+struct Normalised {
     convolution: Conv2d,
     norm: BatchNorm,
 }
 
 impl Normalised {
-    fn new(input: usize, output: usize, stride: usize, device: &Device) -> Self {
-        let convolution = Conv2dConfig::new([input, output], [3, 3])
+    /// Of the weights `convolution` and `norm`; the window is centred.
+    fn new(from: &mut Loader, convolution: &str, norm: &str, stride: usize) -> Result<Self, String> {
+        let weight = from.take::<4>(&format!("{convolution}.weight"))?;
+        let [output, input, height, width] = weight.dims();
+        let mut layer = Conv2dConfig::new([input, output], [height, width])
             .with_stride([stride; 2])
-            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .with_padding(PaddingConfig2d::Explicit(height / 2, width / 2, height / 2, width / 2))
             .with_bias(false)
-            .with_initializer(Initializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: true })
-            .init(device);
-        Self { convolution, norm: BatchNormConfig::new(output).init(device) }
+            .init(from.device());
+        layer.weight = weight;
+        let mut normalise = BatchNormConfig::new(output).init(from.device());
+        normalise.gamma = from.take(&format!("{norm}.weight"))?;
+        normalise.beta = from.take(&format!("{norm}.bias"))?;
+        Ok(Self { convolution: layer, norm: normalise })
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
@@ -38,103 +37,107 @@ impl Normalised {
     }
 }
 
-/// Mean over height and width.
-fn global_average_pool(x: Tensor<4>) -> Tensor<2> {
-    let [rows, channels, height, width] = x.dims();
-    x.reshape([rows, channels, height * width]).mean_dim(2).reshape([rows, channels])
-}
-
-/// The demo network: 3×3 convolutions with batch-norm and ReLU, global average pooling, a linear head.
+/// Two convolutions and a shortcut.
 #[derive(Module, Debug)]
-pub struct ConvNet {
-    layers: Vec<Normalised>,
-    head: Linear,
+struct Block {
+    first: Normalised,
+    second: Normalised,
+    /// Whether input and output have the same sizes.
+    same: bool,
+    /// A 1×1 convolution where they differ; else option A of He et al. (2016).
+    projection: Option<Normalised>,
 }
 
-impl ConvNet {
-    /// Widths 16, 32, 64, 128, each of stride 2.
-    pub fn new(channels: usize, classes: usize, device: &Device) -> Self {
-        let layers = [(channels, 16, 2), (16, 32, 2), (32, 64, 2), (64, 128, 2)];
-        Self {
-            layers: layers.map(|(input, output, stride)| Normalised::new(input, output, stride, device)).to_vec(),
-            head: LinearConfig::new(128, classes).init(device),
-        }
+impl Block {
+    fn new(from: &mut Loader, name: &str, stride: usize, projects: bool) -> Result<Self, String> {
+        let at = |layer: &str| format!("{name}.{layer}");
+        let first = Normalised::new(from, &at("conv1"), &at("bn1"), stride)?;
+        let second = Normalised::new(from, &at("conv2"), &at("bn2"), 1)?;
+        let same = stride == 1;
+        let mut projection = || Normalised::new(from, &at("downsample.0"), &at("downsample.1"), stride);
+        let projection = if same || !projects { None } else { Some(projection()?) };
+        Ok(Self { first, second, same, projection })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = self.second.forward(relu(self.first.forward(x.clone())));
+        let x = match &self.projection {
+            Some(projection) => projection.forward(x),
+            None if self.same => x,
+            None => padded(x, y.dims()[1]),
+        };
+        relu(y + x)
     }
 }
 
-impl Network for ConvNet {
-    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.layers.iter().fold(images, |x, layer| relu(layer.forward(x)));
-        self.head.forward(global_average_pool(x))
-    }
-
-    fn first_weight(&self) -> Tensor<4> {
-        self.layers[0].convolution.weight.val()
-    }
-}
-
-/// Shortcut option A of He et al. (2016): every second pixel, zero channels appended.
-pub fn shortcut_a(x: Tensor<4>, width: usize) -> Tensor<4> {
+/// Every second pixel, zero channels appended up to `width`.
+fn padded(x: Tensor<4>, width: usize) -> Tensor<4> {
     let x = x.slice(s![.., .., ..;2, ..;2]);
     let [rows, channels, height, columns] = x.dims();
     let zeros = Tensor::zeros([rows, width - channels, height, columns], &x.device());
     Tensor::cat(vec![x, zeros], 1)
 }
 
-/// Two convolutions and a shortcut.
+/// A network and the linear layers on its features.
 #[derive(Module, Debug)]
-pub struct Block {
-    first: Normalised,
-    second: Normalised,
-    width: usize,
-    widens: bool,
-}
-
-impl Block {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.second.forward(relu(self.first.forward(x.clone())));
-        relu(y + if self.widens { shortcut_a(x, self.width) } else { x })
-    }
-}
-
-/// ResNet-32 for small images: three stages of five basic blocks, widths 16, 32, 64.
-#[derive(Module, Debug)]
-pub struct ResNet32 {
-    stem: Normalised,
+pub struct Network {
+    /// Plain layers, each with ReLU; of a ResNet the stem.
+    layers: Vec<Normalised>,
+    /// None but in a ResNet.
     blocks: Vec<Block>,
-    head: Linear,
+    heads: Vec<Linear>,
 }
 
-impl ResNet32 {
-    /// A network for images of `channels` channels.
-    pub fn new(channels: usize, classes: usize, device: &Device) -> Self {
-        let mut input = 16;
-        let mut blocks = Vec::new();
-        for width in [16, 32, 64] {
-            for _ in 0..5 {
-                let widens = width != input;
-                let first = Normalised::new(input, width, if widens { 2 } else { 1 }, device);
-                let second = Normalised::new(width, width, 1, device);
-                blocks.push(Block { first, second, width, widens });
-                input = width;
+impl Network {
+    /// The network of a step with heads of these names, at the weights of `from`.
+    ///
+    /// # Errors
+    /// When there is no such network here, or the weights are not its own.
+    pub fn new(step: &Exported, heads: &[String], from: &mut Loader) -> Result<Self, String> {
+        let (mut layers, mut blocks) = (Vec::new(), Vec::new());
+        let mut resnet = |from: &mut Loader, stages, count, projection| {
+            for (stage, block) in (1..=stages).flat_map(|stage| (0..count).map(move |block| (stage, block))) {
+                let stride = if stage > 1 && block == 0 { 2 } else { 1 };
+                blocks.push(Block::new(from, &format!("layer{stage}.{block}"), stride, projection)?);
             }
+            Normalised::new(from, "conv1", "bn1", 1).map(|stem| vec![stem])
+        };
+        match step.setting("model", "name")?.as_str().unwrap_or_default() {
+            "convnet" => {
+                let strides = step.setting("model", "strides")?.as_array().map(Vec::as_slice).unwrap_or_default();
+                for (i, stride) in strides.iter().filter_map(toml::Value::as_integer).enumerate() {
+                    let [convolution, norm] = ["conv", "bn"].map(|layer| format!("{layer}{}", i + 1));
+                    layers.push(Normalised::new(from, &convolution, &norm, stride as usize)?);
+                }
+            }
+            "resnet32" => layers = resnet(from, 3, 5, false)?,
+            "cifar_resnet18" => layers = resnet(from, 4, 2, true)?,
+            name => return Err(format!("no network {name} here")),
         }
-        Self {
-            stem: Normalised::new(channels, 16, 1, device),
-            blocks,
-            head: LinearConfig::new(64, classes).init(device),
-        }
+        let heads = heads.iter().map(|name| {
+            // burn keeps a linear layer's weight the other way round.
+            let weight = from.take_transposed(&format!("{name}.weight"))?;
+            let [input, output] = weight.dims();
+            let mut head = LinearConfig::new(input, output).init(from.device());
+            head.weight = weight;
+            head.bias = Some(from.take(&format!("{name}.bias"))?);
+            Ok(head)
+        });
+        let heads = heads.collect::<Result<Vec<Linear>, String>>()?;
+        Ok(Self { layers, blocks, heads })
     }
-}
 
-impl Network for ResNet32 {
-    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.stem.forward(images));
+    /// Of each head `(rows, outputs)`, of images `(rows, channels, height, width)`.
+    pub fn logits(&self, images: Tensor<4>) -> Vec<Tensor<2>> {
+        let x = self.layers.iter().fold(images, |x, layer| relu(layer.forward(x)));
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.head.forward(global_average_pool(x))
+        let [rows, channels, height, width] = x.dims();
+        let features: Tensor<2> = x.reshape([rows, channels, height * width]).mean_dim(2).reshape([rows, channels]);
+        self.heads.iter().map(|head| head.forward(features.clone())).collect()
     }
 
-    fn first_weight(&self) -> Tensor<4> {
-        self.stem.convolution.weight.val()
+    /// Weight of the first convolution, the last whose gradient is known.
+    pub fn first_weight(&self) -> Tensor<4> {
+        self.layers[0].convolution.weight.val()
     }
 }

@@ -22,15 +22,15 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct Row {
     /// What ran, as `relabel bench` names it.
-    pub name: &'static str,
+    pub name: String,
     /// Its sizes, as `relabel bench` writes them.
     pub shape: String,
     /// Median over the repeats, of one run of the work.
     pub milliseconds: f64,
     /// Seconds of the first run: compiling and tuning.
     pub warm_up: f64,
-    /// Operations of one run.
-    pub flops: f64,
+    /// Operations of one run; none for a step.
+    pub flops: Option<f64>,
     /// Images of one run; none for a kernel.
     pub images: Option<usize>,
     /// Whether the timed runs had run when the clock stopped and, where looked at, the answers were right.
@@ -38,9 +38,9 @@ pub struct Row {
 }
 
 impl Row {
-    /// Billions of operations a second.
-    pub fn gflops(&self) -> f64 {
-        self.flops / self.milliseconds / 1e6
+    /// Billions of operations a second; none for a step.
+    pub fn gflops(&self) -> Option<f64> {
+        self.flops.map(|flops| flops / self.milliseconds / 1e6)
     }
 
     /// Images a second; none for a kernel.
@@ -83,9 +83,9 @@ pub fn time<const D: usize>(plan: Plan, device: &Device, mut work: impl FnMut() 
         (timed, finite && start.elapsed().as_secs_f64() < 0.2 * timed + 0.002 * runs as f64)
     };
     let (warm_up, _) = seconds(1);
-    // Tuning may go on in the second run; the third shows how many fit.
-    seconds(1);
-    let runs = ((plan.seconds / seconds(1).0) as usize).clamp(1, 100);
+    // Tuning may go on in the second run; the third shows how many fit, unless one is too long already.
+    let second = seconds(1).0;
+    let runs = if second > plan.seconds { 1 } else { ((plan.seconds / seconds(1).0) as usize).clamp(1, 100) };
     let samples: Vec<_> = (0..plan.repeats).map(|_| seconds(runs)).collect();
     let mut times: Vec<f64> = samples.iter().map(|(timed, _)| timed / runs as f64 * 1e3).collect();
     times.sort_by(f64::total_cmp);
