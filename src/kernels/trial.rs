@@ -30,19 +30,19 @@ struct Attempt {
 }
 
 /// Those of the named forms that fail, each with what was wrong.
-pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'static str, String)> {
+pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'static str, Error)> {
     let all = || {
         let tried: Vec<_> = named.iter().map(|&form| (form.0.name, attempts(engine, form))).collect();
         let made = tried.iter().filter_map(|(_, attempts)| attempts.as_ref().ok()).flatten();
         Program::prepare(engine, made.flat_map(|attempt| [&attempt.usual, &attempt.own]));
         let failed = tried.into_iter().filter_map(|(name, attempts)| {
             let passed = attempts.and_then(|all| all.iter().try_for_each(|attempt| attempt.passes(engine)));
-            passed.err().map(|error| (name, error.to_string()))
+            passed.err().map(|error| (name, error))
         });
         Ok(failed.collect())
     };
     // Nothing is taken untried.
-    let none = |error: Error| named.iter().map(|(shader, _)| (shader.name, error.to_string())).collect();
+    let none = |error: Error| named.iter().map(|(shader, _)| (shader.name, Error::Device(error.to_string()))).collect();
     engine.passing(all).unwrap_or_else(none)
 }
 

@@ -1,10 +1,11 @@
 //! The trial of forms that nobody measured: each when a recording first takes it, once an adapter, driver and version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{VariantFile, keep};
+use crate::base::Error;
 use crate::gpu::variants::Trial;
 use crate::gpu::{Engine, Recording, Shader};
 use crate::kernels::tune::Tuner;
@@ -18,10 +19,18 @@ pub(super) fn left_out(kernel: &str, why: &str) -> String {
     format!("warning: {kernel} is not used on this adapter: {why}")
 }
 
+/// What a process knows of forms.
+#[derive(Debug, Default)]
+struct Known {
+    outcomes: Outcomes,
+    /// Those that there was no memory to try: they are left out, but another time they may pass.
+    lacking: BTreeSet<String>,
+}
+
 /// Tries forms and keeps what became of them in the cache.
 #[derive(Debug)]
 pub(super) struct OnUse {
-    outcomes: Mutex<Outcomes>,
+    known: Mutex<Known>,
     tuner: Option<Arc<Tuner>>,
     cache: Option<PathBuf>,
     tell: fn(&str),
@@ -29,20 +38,21 @@ pub(super) struct OnUse {
 
 impl OnUse {
     /// With what is known already, who compares forms meanwhile, and where to keep what is found.
-    pub fn new(known: Outcomes, tuner: Option<Arc<Tuner>>, cache: Option<PathBuf>, tell: fn(&str)) -> Self {
-        Self { outcomes: Mutex::new(known), tuner, cache, tell }
+    pub fn new(outcomes: Outcomes, tuner: Option<Arc<Tuner>>, cache: Option<PathBuf>, tell: fn(&str)) -> Self {
+        Self { known: Mutex::new(Known { outcomes, ..Known::default() }), tuner, cache, tell }
     }
 
     /// What is known to fail.
     pub fn failures(&self) -> Vec<(&'static str, String)> {
-        let known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        let failed = known.iter().filter_map(|(name, why)| Some((kernels::named(name)?.shader.name, why.clone()?)));
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed =
+            known.outcomes.iter().filter_map(|(name, why)| Some((kernels::named(name)?.shader.name, why.clone()?)));
         failed.collect()
     }
 
     /// Tries what is not known yet.
-    fn find(&self, engine: &Engine, known: &mut Outcomes, forms: Vec<(&'static Shader, usize)>) {
-        let new: Vec<_> = forms.into_iter().filter(|(shader, _)| !known.contains_key(shader.name)).collect();
+    fn find(&self, engine: &Engine, known: &mut Known, forms: Vec<(&'static Shader, usize)>) {
+        let new: Vec<_> = forms.into_iter().filter(|(shader, _)| !known.outcomes.contains_key(shader.name)).collect();
         if new.is_empty() {
             return;
         }
@@ -51,11 +61,17 @@ impl OnUse {
         let open: Vec<_> = new.iter().copied().filter(|(shader, _)| !measured(shader)).collect();
         let failed: BTreeMap<_, _> = trial::failures(engine, &open).into_iter().collect();
         for (shader, _) in new {
-            let why = failed.get(shader.name).cloned();
+            let why = failed.get(shader.name);
+            if let Some(Error::Memory(_)) = why {
+                known.lacking.insert(shader.name.to_owned());
+            }
+            let why = why.map(Error::to_string);
             why.iter().for_each(|why| (self.tell)(&left_out(shader.name, why)));
-            known.insert(shader.name.to_owned(), why);
+            known.outcomes.insert(shader.name.to_owned(), why);
         }
-        let found = VariantFile { tried: Some(known.clone()), ..VariantFile::built_in(engine) };
+        let mut kept = known.outcomes.clone();
+        kept.retain(|name, _| !known.lacking.contains(name));
+        let found = VariantFile { tried: Some(kept), ..VariantFile::built_in(engine) };
         if let Some(Err(e)) = self.cache.as_ref().map(|path| keep(engine, &found, path)) {
             (self.tell)(&format!("note: which forms this adapter gets right is not kept: {e}"));
         }
@@ -67,8 +83,9 @@ impl Trial for OnUse {
         let mut taken = choose::tried(engine);
         taken.retain(|(shader, _)| recording.dispatches.iter().any(|dispatch| dispatch.shader.name == shader.name));
         // Whoever comes meanwhile waits for the answer.
-        let mut known = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         self.find(engine, &mut known, taken.clone());
-        taken.iter().filter_map(|(shader, _)| Some((shader.name, known.get(shader.name)?.clone()?))).collect()
+        let why = |shader: &Shader| known.outcomes.get(shader.name).cloned().flatten();
+        taken.iter().filter_map(|(shader, _)| Some((shader.name, why(shader)?))).collect()
     }
 }
