@@ -1,4 +1,4 @@
-// Matrix product of few rows, such as a linear layer's on a small batch: each vector of b is loaded once, by one lane, and the rows
+// Matrix product of few rows, such as a linear layer's on a small batch: each vector of b is loaded once for ROWS rows, by one lane, and the rows
 // of a are passed round.
 //
 //   out[m, n] = sum over k of a[m, k] · B[k, n], with B = b or bᵀ

@@ -1,5 +1,5 @@
-//! Forms that are taken before anybody measured them: each has to give the plain form's answer on something small first, once a
-//! device. A driver may build a shader and compute something else; a run must not find out by its loss.
+//! Forms that are taken before anybody measured them: each has to give the plain form's answer on something small first, once an
+//! adapter, driver and version (`session::variants` keeps it). A driver may build a shader and compute something else; a run must not find out by its loss.
 
 use super::assign_labels::{self, Place};
 use super::product::{FORMS, Product};
