@@ -1,6 +1,7 @@
 //! The one integration-test binary: one process, one device.
 
 mod bad_input;
+mod bands;
 mod bench;
 mod bench_command;
 mod checkpoint;

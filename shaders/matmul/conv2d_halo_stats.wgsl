@@ -80,6 +80,7 @@ fn conv2d_halo_stats(
     halo(index, groups.x * groups.z, group.y * COLUMNS, lane, subgroup, sublane);
 
     // Moved to what the first lane of the same channels counted from.
+    workgroupBarrier();
     if lane < APART {
         sums[lane] = about;
     }

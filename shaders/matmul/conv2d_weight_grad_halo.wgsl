@@ -198,6 +198,8 @@ fn conv2d_weight_grad_halo(
         workgroupBarrier();
     }
     var turn = 0u;
+    var image_scale = 1024.0;
+    var upstream_scale = 1024.0;
     let own = min(subgroup, SUBGROUPS + SPARE - 1u) * SIDE * QUADS;
     var source_batch = image_batch(lane, image_count, first_channel / 4u, block_of(group.z));
     var upstream = upstream_batch(lane, upstream_count, first_vector, block_of(group.z));
@@ -212,77 +214,91 @@ fn conv2d_weight_grad_halo(
         var s6 = Sum();
         var s7 = Sum();
         var s8 = Sum();
-        // Each scale is the least of the run's blocks so far: sums are scaled by both, and again where one becomes smaller.
-        var image_scale = 1.0;
-        var upstream_scale = 1.0;
+        // Scales grow before the first value of a run alone: later ones are no larger than sums can hold.
+        var image_zero = true;
+        var upstream_zero = true;
         for (var turn_of_run = 0u; turn_of_run < params.run; turn_of_run++) {
             let index = group.z + (run * params.run + turn_of_run) * params.parts;
             let block = block_of(index);
-            if SPLIT {
-                var most = 0.0;
-                for (var j = 0u; j < IMAGE_LOADS; j++) {
-                    most = max(most, largest(of_batch(source_batch, j)));
-                }
-                for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                    most = max(most, largest(image_at(i, image_count, first_channel / 4u, block)));
-                }
-                most = subgroupMax(most);
-                var most_upstream = 0.0;
-                for (var j = 0u; j < UPSTREAM_LOADS; j++) {
-                    most_upstream = max(most_upstream, largest(of_upstream(upstream, j)));
-                }
-                for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
-                    most_upstream = max(most_upstream, largest(upstream_at(i, upstream_count, first_vector, block)));
-                }
-                most_upstream = subgroupMax(most_upstream);
-                if sublane == 0u {
-                    atomicMax(&peaks[turn], bitcast<u32>(most));
-                    atomicMax(&peaks[turn + 1u], bitcast<u32>(most_upstream));
-                }
-            }
-            workgroupBarrier();
-            if SPLIT {
-                let image_now = scale_of(atomicLoad(&peaks[turn]));
-                let upstream_now = scale_of(atomicLoad(&peaks[turn + 1u]));
-                turn = 2u - turn;
-                if lane < 2u {
-                    // All have read these: the next ones begin at zero.
-                    atomicStore(&peaks[turn + lane], 0u);
-                }
-                let image_next = select(min(image_scale, image_now), image_now, turn_of_run == 0u);
-                let upstream_next = select(min(upstream_scale, upstream_now), upstream_now, turn_of_run == 0u);
-                let again = select((image_next / image_scale) * (upstream_next / upstream_scale), 1.0, turn_of_run == 0u);
-                image_scale = image_next;
-                upstream_scale = upstream_next;
-                s0 = s0 * again;
-                s1 = s1 * again;
-                s2 = s2 * again;
-                s3 = s3 * again;
-                s4 = s4 * again;
-                s5 = s5 * again;
-                s6 = s6 * again;
-                s7 = s7 * again;
-                s8 = s8 * again;
-            }
+            var most = 0.0;
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
+                    if SPLIT {
+                        most = max(most, largest(of_batch(source_batch, j)));
+                    }
                     put_batch(image_place(i), source_batch, j, image_scale);
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                put_halves(image_place(i), VECTORS, image_at(i, image_count, first_channel / 4u, block), image_scale);
+                let v = image_at(i, image_count, first_channel / 4u, block);
+                if SPLIT {
+                    most = max(most, largest(v));
+                }
+                put_halves(image_place(i), VECTORS, v, image_scale);
             }
+            var most_upstream = 0.0;
             for (var j = 0u; j < UPSTREAM_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < upstream_count {
+                    if SPLIT {
+                        most_upstream = max(most_upstream, largest(of_upstream(upstream, j)));
+                    }
                     put_upstream(upstream_room(i), upstream, j, upstream_scale);
                 }
             }
             for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
-                put_halves(upstream_room(i), UPSTREAM, upstream_at(i, upstream_count, first_vector, block), upstream_scale);
+                let v = upstream_at(i, upstream_count, first_vector, block);
+                if SPLIT {
+                    most_upstream = max(most_upstream, largest(v));
+                }
+                put_halves(upstream_room(i), UPSTREAM, v, upstream_scale);
+            }
+            if SPLIT {
+                let bits = subgroupMax(bitcast<u32>(most));
+                let bits_upstream = subgroupMax(bitcast<u32>(most_upstream));
+                if sublane == 0u {
+                    atomicMax(&peaks[turn], bits);
+                    atomicMax(&peaks[turn + 1u], bits_upstream);
+                }
             }
             workgroupBarrier();
+            if SPLIT {
+                let bits = atomicLoad(&peaks[turn]);
+                let bits_upstream = atomicLoad(&peaks[turn + 1u]);
+                let image_next = next_scale(bits, image_scale, image_zero);
+                let upstream_next = next_scale(bits_upstream, upstream_scale, upstream_zero);
+                turn = 2u - turn;
+                if lane < 2u {
+                    // All have read these, a block ago: the next ones begin at zero.
+                    atomicStore(&peaks[turn + lane], 0u);
+                }
+                if image_next != image_scale || upstream_next != upstream_scale {
+                    // Sums are scaled by both; they are zero where one had no value yet.
+                    let again = select(image_next / image_scale, 1.0, image_zero)
+                        * select(upstream_next / upstream_scale, 1.0, upstream_zero);
+                    image_scale = image_next;
+                    upstream_scale = upstream_next;
+                    s0 = s0 * again;
+                    s1 = s1 * again;
+                    s2 = s2 * again;
+                    s3 = s3 * again;
+                    s4 = s4 * again;
+                    s5 = s5 * again;
+                    s6 = s6 * again;
+                    s7 = s7 * again;
+                    s8 = s8 * again;
+                    for (var i = lane; i < image_count; i += LANES) {
+                        put_halves(image_place(i), VECTORS, image_at(i, image_count, first_channel / 4u, block), image_scale);
+                    }
+                    for (var i = lane; i < upstream_count; i += LANES) {
+                        put_halves(upstream_room(i), UPSTREAM, upstream_at(i, upstream_count, first_vector, block), upstream_scale);
+                    }
+                    workgroupBarrier();
+                }
+                image_zero = image_zero && bits == 0u;
+                upstream_zero = upstream_zero && bits_upstream == 0u;
+            }
             // What comes next is under way while matrices are multiplied; past the last block it is zero.
             source_batch = image_batch(lane, image_count, first_channel / 4u, block_of(index + params.parts));
             upstream = upstream_batch(lane, upstream_count, first_vector, block_of(index + params.parts));

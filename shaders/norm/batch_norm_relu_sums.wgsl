@@ -7,8 +7,8 @@
 // Shapes     x, u (rows, C), stats, affine (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
 // Dispatch   (tiles / SETS, G, 1): group (t, g) takes rows g·slab .. min((g+1)·slab, rows) of the t-th SETS tiles of columns
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes; with SETS above 1
-//            all rows in rising order: fixed
+// Order      each lane its own rows in rising order, with LOADS of 4 in fours, each added up first, and what is left in 2 interleaved
+//            sums, then a tree over row lanes; with SETS above 1 all rows in rising order: fixed
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ
 
 struct Params {
@@ -81,12 +81,8 @@ fn batch_norm_relu_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_
     let inside = column < params.quads;
     var plain_a = vec4(0.0);
     var plain_b = vec4(0.0);
-    var plain_c = vec4(0.0);
-    var plain_d = vec4(0.0);
     var against_a = vec4(0.0);
     var against_b = vec4(0.0);
-    var against_c = vec4(0.0);
-    var against_d = vec4(0.0);
     var map = Map();
     if inside {
         map = map_of(column);
@@ -107,14 +103,8 @@ fn batch_norm_relu_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_
                 let b = passed(u_b, off_b, map);
                 let c = passed(u_c, off_c, map);
                 let d = passed(u_d, off_d, map);
-                plain_a += a;
-                plain_b += b;
-                plain_c += c;
-                plain_d += d;
-                against_a = fma(a, off_a, against_a);
-                against_b = fma(b, off_b, against_b);
-                against_c = fma(c, off_c, against_c);
-                against_d = fma(d, off_d, against_d);
+                plain_a += (a + b) + (c + d);
+                against_a += fma(a, off_a, b * off_b) + fma(c, off_c, d * off_d);
             }
         }
         for (; row + lanes < end; row += 2u * lanes) {
@@ -137,8 +127,8 @@ fn batch_norm_relu_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_
             against_a = fma(a, off, against_a);
         }
     }
-    first_sum[lane] = (plain_a + plain_b) + (plain_c + plain_d);
-    second_sum[lane] = (against_a + against_b) + (against_c + against_d);
+    first_sum[lane] = plain_a + plain_b;
+    second_sum[lane] = against_a + against_b;
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
         store(group.y, column, map, Sums(first_sum[lane], second_sum[lane]));

@@ -7,8 +7,8 @@
 // Shapes     x, u (rows, C), stats (2, C) -> out (G, 2, C); C padded, handled as vec4 (pads stay zero)
 // Dispatch   (tiles / SETS, G, 1): group (t, g) takes rows g·slab .. min((g+1)·slab, rows) of the t-th SETS tiles of columns
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes; with SETS above 1
-//            all rows in rising order: fixed
+// Order      each lane its own rows in rising order, with LOADS of 4 in fours, each added up first, and what is left in 2 interleaved
+//            sums, then a tree over row lanes; with SETS above 1 all rows in rising order: fixed
 // Paper      Ioffe and Szegedy, "Batch normalization", 2015, section 3: dβ and dγ
 
 struct Params {

@@ -6,8 +6,10 @@
 // and `source(at) -> Element`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
-// low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to at most 2¹⁵, found for every
-// part anew. Sums of a few steps leave the matrix unit, which may cut off, and are added by float32 additions.
+// low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to less than 2¹⁵. The image's scale is kept
+// from part to part while the largest value comes to 1 or more, of which the last bit of a low half, 2⁻²⁴, is little: then nobody
+// waits for a part's largest value before it is staged. Sums of a few steps leave the matrix unit, which may cut off, and are added
+// by float32 additions.
 // Else factors are rounded to half precision.
 
 // What halo.rs says of it; of the gradient by the input, sizes are those of the convolution that it is.
@@ -68,10 +70,20 @@ var<workgroup> image: array<vec4<f16>, IMAGE_ROOM>;
 // drivers lay such variables one after the other.
 var<workgroup> peaks: array<atomic<u32>, 4>;
 
-// The power of two that takes a value of these bits to between 2¹⁴ and 2¹⁵; 2¹²⁶ for zero, 1 for what is not finite.
+// The power of two that takes a value of these bits to between 2⁹ and 2¹⁰; at most 2¹²⁶, and 1 for what is not finite.
 fn scale_of(bits: u32) -> f32 {
     let exponent = bits >> 23u;
-    return select(bitcast<f32>(min(268u - exponent, 253u) << 23u), 1.0, exponent == 255u);
+    return select(bitcast<f32>(min(263u - exponent, 253u) << 23u), 1.0, exponent == 255u);
+}
+
+// The scale for values whose largest has these bits: the one so far while that takes it to less than 2¹⁵ and, with `grow`, to no less
+// than 1, else that which takes it to 2⁹, so that few blocks ask for another.
+fn next_scale(bits: u32, scale: f32, grow: bool) -> f32 {
+    let scaled = bitcast<f32>(bits) * scale;
+    if bits == 0u || (scaled < 32768.0 && (scaled >= 1.0 || !grow)) {
+        return scale;
+    }
+    return scale_of(bits);
 }
 
 // The nearest numbers of 11 bits, told by their bits: a driver may take a conversion there and back for nothing.

@@ -1,6 +1,6 @@
 // Tiles of a matrix product on cooperative matrices (tensor cores, simdgroup matrices): half-precision factors out of
-// workgroup memory, sums in single precision, 32 steps of the inner dimension a round, of which the next is loaded into
-// registers while one is multiplied. Appended after a kernel that uses it with a text of patches, as tile.wgsl.
+// workgroup memory, sums in single precision, 32 steps of the inner dimension a round, of which the next, or with TWICE the next
+// two, is loaded into registers while one is multiplied. Appended after a kernel that uses it with a text of patches, as tile.wgsl.
 //
 // Factors lie in workgroup memory the way they lie in the buffers, so that vectors go from one to the other as they are: lines
 // of rows or columns where they go along the inner dimension, else lines of steps. What is loaded is zeroed and rounded
@@ -20,6 +20,9 @@ override DOWN: u32 = 4u;    // 1, 2 or 4
 override ACROSS: u32 = 4u;  // 1, 2 or 4
 override LANES: u32 = 128u; // set by the device: BELOW · BESIDE of its largest subgroups, a power of two, enough for 4 patches a lane
 override SPARE: u32 = 0u;   // set by the device: 1 where there may be subgroups past the last
+
+override TWICE: bool = false; // the next two rounds are under way
+override ROUNDS: u32 = select(1u, 2u, TWICE); // a turn of the loop
 
 override ROWS: u32 = BELOW * DOWN * SIDE;
 override COLUMNS: u32 = BESIDE * ACROSS * SIDE;
@@ -257,6 +260,58 @@ fn store_sums(sum: Sum, row: u32, column: u32, down: u32, across: u32, lane: u32
     workgroupBarrier();
 }
 
+alias Sums = array<Sum, 16>;
+
+// The products of a round, added to a subgroup's sums.
+fn multiply(own_row: u32, own_column: u32, s: ptr<function, Sums>) {
+    for (var k = 0u; k < 8u; k += QUADS) {
+        let r0 = right(own_column, k);
+        let r1 = second(own_column + SIDE, k, r0);
+        let r2 = further(own_column + 2u * SIDE, k, r0);
+        let r3 = further(own_column + 3u * SIDE, k, r0);
+        let l0 = left(own_row, k);
+        (*s)[0] = coopMultiplyAdd(l0, r0, (*s)[0]);
+        if ACROSS > 1u {
+            (*s)[1] = coopMultiplyAdd(l0, r1, (*s)[1]);
+        }
+        if ACROSS > 2u {
+            (*s)[2] = coopMultiplyAdd(l0, r2, (*s)[2]);
+            (*s)[3] = coopMultiplyAdd(l0, r3, (*s)[3]);
+        }
+        if DOWN > 1u {
+            let l1 = left(own_row + SIDE, k);
+            (*s)[4] = coopMultiplyAdd(l1, r0, (*s)[4]);
+            if ACROSS > 1u {
+                (*s)[5] = coopMultiplyAdd(l1, r1, (*s)[5]);
+            }
+            if ACROSS > 2u {
+                (*s)[6] = coopMultiplyAdd(l1, r2, (*s)[6]);
+                (*s)[7] = coopMultiplyAdd(l1, r3, (*s)[7]);
+            }
+        }
+        if DOWN > 2u {
+            let l2 = left(own_row + 2u * SIDE, k);
+            (*s)[8] = coopMultiplyAdd(l2, r0, (*s)[8]);
+            if ACROSS > 1u {
+                (*s)[9] = coopMultiplyAdd(l2, r1, (*s)[9]);
+            }
+            if ACROSS > 2u {
+                (*s)[10] = coopMultiplyAdd(l2, r2, (*s)[10]);
+                (*s)[11] = coopMultiplyAdd(l2, r3, (*s)[11]);
+            }
+            let l3 = left(own_row + 3u * SIDE, k);
+            (*s)[12] = coopMultiplyAdd(l3, r0, (*s)[12]);
+            if ACROSS > 1u {
+                (*s)[13] = coopMultiplyAdd(l3, r1, (*s)[13]);
+            }
+            if ACROSS > 2u {
+                (*s)[14] = coopMultiplyAdd(l3, r2, (*s)[14]);
+                (*s)[15] = coopMultiplyAdd(l3, r3, (*s)[15]);
+            }
+        }
+    }
+}
+
 // The tile whose first output is (row, column), summed over `steps` and stored; called by all lanes of a workgroup.
 fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
     let of_rows = ROWS_FILL | (lane < 2u * ROWS);
@@ -281,128 +336,104 @@ fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
     );
     var rows: Rows;
     var columns: Columns;
+    var later_rows: Rows; // with TWICE, of the round after
+    var later_columns: Columns;
     if of_rows {
         rows = round_of_rows(a0, a1, a2, a3, first_step(row_steps(lane)));
     }
     if of_columns {
         columns = round_of_columns(b0, b1, b2, b3, first_step(column_steps(lane)));
     }
+    later_rows.next = rows.next;
+    later_columns.next = columns.next;
+    if TWICE && steps > 32u {
+        if of_rows {
+            later_rows = round_of_rows(a0, a1, a2, a3, rows.next);
+        }
+        if of_columns {
+            later_columns = round_of_columns(b0, b1, b2, b3, columns.next);
+        }
+    }
 
     let place = min(subgroup, BELOW * BESIDE - 1u);
     let own_row = place / BESIDE * DOWN * SIDE;
     let own_column = place % BESIDE * ACROSS * SIDE;
-    var s00 = Sum();
-    var s01 = Sum();
-    var s02 = Sum();
-    var s03 = Sum();
-    var s10 = Sum();
-    var s11 = Sum();
-    var s12 = Sum();
-    var s13 = Sum();
-    var s20 = Sum();
-    var s21 = Sum();
-    var s22 = Sum();
-    var s23 = Sum();
-    var s30 = Sum();
-    var s31 = Sum();
-    var s32 = Sum();
-    var s33 = Sum();
-    for (var step = 0u; step < steps; step += 32u) {
-        let all = step + 32u <= steps;
+    var s = Sums();
+    for (var step = 0u; step < steps; step += ROUNDS * 32u) {
         workgroupBarrier();
         if of_rows {
-            put_rows(row_at, rows, ROWS_INSIDE && all);
+            put_rows(row_at, rows, ROWS_INSIDE && step + 32u <= steps);
         }
         if of_columns {
-            put_columns(column_at, columns, all);
+            put_columns(column_at, columns, step + 32u <= steps);
         }
         workgroupBarrier();
-        if step + 32u < steps {
+        if step + ROUNDS * 32u < steps {
+            var next_rows = rows.next;
+            var next_columns = columns.next;
+            if TWICE {
+                next_rows = later_rows.next;
+                next_columns = later_columns.next;
+            }
             if of_rows {
-                rows = round_of_rows(a0, a1, a2, a3, rows.next);
+                rows = round_of_rows(a0, a1, a2, a3, next_rows);
             }
             if of_columns {
-                columns = round_of_columns(b0, b1, b2, b3, columns.next);
+                columns = round_of_columns(b0, b1, b2, b3, next_columns);
             }
         }
-        for (var k = 0u; k < 8u; k += QUADS) {
-            let r0 = right(own_column, k);
-            let r1 = second(own_column + SIDE, k, r0);
-            let r2 = further(own_column + 2u * SIDE, k, r0);
-            let r3 = further(own_column + 3u * SIDE, k, r0);
-            let l0 = left(own_row, k);
-            s00 = coopMultiplyAdd(l0, r0, s00);
-            if ACROSS > 1u {
-                s01 = coopMultiplyAdd(l0, r1, s01);
+        multiply(own_row, own_column, &s);
+        if TWICE && step + 32u < steps {
+            workgroupBarrier();
+            if of_rows {
+                put_rows(row_at, later_rows, ROWS_INSIDE && step + 64u <= steps);
             }
-            if ACROSS > 2u {
-                s02 = coopMultiplyAdd(l0, r2, s02);
-                s03 = coopMultiplyAdd(l0, r3, s03);
+            if of_columns {
+                put_columns(column_at, later_columns, step + 64u <= steps);
             }
-            if DOWN > 1u {
-                let l1 = left(own_row + SIDE, k);
-                s10 = coopMultiplyAdd(l1, r0, s10);
-                if ACROSS > 1u {
-                    s11 = coopMultiplyAdd(l1, r1, s11);
+            workgroupBarrier();
+            if step + 96u < steps {
+                if of_rows {
+                    later_rows = round_of_rows(a0, a1, a2, a3, rows.next);
                 }
-                if ACROSS > 2u {
-                    s12 = coopMultiplyAdd(l1, r2, s12);
-                    s13 = coopMultiplyAdd(l1, r3, s13);
+                if of_columns {
+                    later_columns = round_of_columns(b0, b1, b2, b3, columns.next);
                 }
             }
-            if DOWN > 2u {
-                let l2 = left(own_row + 2u * SIDE, k);
-                s20 = coopMultiplyAdd(l2, r0, s20);
-                if ACROSS > 1u {
-                    s21 = coopMultiplyAdd(l2, r1, s21);
-                }
-                if ACROSS > 2u {
-                    s22 = coopMultiplyAdd(l2, r2, s22);
-                    s23 = coopMultiplyAdd(l2, r3, s23);
-                }
-                let l3 = left(own_row + 3u * SIDE, k);
-                s30 = coopMultiplyAdd(l3, r0, s30);
-                if ACROSS > 1u {
-                    s31 = coopMultiplyAdd(l3, r1, s31);
-                }
-                if ACROSS > 2u {
-                    s32 = coopMultiplyAdd(l3, r2, s32);
-                    s33 = coopMultiplyAdd(l3, r3, s33);
-                }
-            }
+            multiply(own_row, own_column, &s);
         }
     }
 
-    store_sums(s00, row, column, 0u, 0u, lane, subgroup);
+    store_sums(s[0], row, column, 0u, 0u, lane, subgroup);
     if ACROSS > 1u {
-        store_sums(s01, row, column, 0u, 1u, lane, subgroup);
+        store_sums(s[1], row, column, 0u, 1u, lane, subgroup);
     }
     if ACROSS > 2u {
-        store_sums(s02, row, column, 0u, 2u, lane, subgroup);
-        store_sums(s03, row, column, 0u, 3u, lane, subgroup);
+        store_sums(s[2], row, column, 0u, 2u, lane, subgroup);
+        store_sums(s[3], row, column, 0u, 3u, lane, subgroup);
     }
     if DOWN > 1u {
-        store_sums(s10, row, column, 1u, 0u, lane, subgroup);
+        store_sums(s[4], row, column, 1u, 0u, lane, subgroup);
         if ACROSS > 1u {
-            store_sums(s11, row, column, 1u, 1u, lane, subgroup);
+            store_sums(s[5], row, column, 1u, 1u, lane, subgroup);
         }
         if ACROSS > 2u {
-            store_sums(s12, row, column, 1u, 2u, lane, subgroup);
-            store_sums(s13, row, column, 1u, 3u, lane, subgroup);
+            store_sums(s[6], row, column, 1u, 2u, lane, subgroup);
+            store_sums(s[7], row, column, 1u, 3u, lane, subgroup);
         }
     }
     if DOWN > 2u {
-        store_sums(s20, row, column, 2u, 0u, lane, subgroup);
-        store_sums(s30, row, column, 3u, 0u, lane, subgroup);
+        store_sums(s[8], row, column, 2u, 0u, lane, subgroup);
+        store_sums(s[12], row, column, 3u, 0u, lane, subgroup);
         if ACROSS > 1u {
-            store_sums(s21, row, column, 2u, 1u, lane, subgroup);
-            store_sums(s31, row, column, 3u, 1u, lane, subgroup);
+            store_sums(s[9], row, column, 2u, 1u, lane, subgroup);
+            store_sums(s[13], row, column, 3u, 1u, lane, subgroup);
         }
         if ACROSS > 2u {
-            store_sums(s22, row, column, 2u, 2u, lane, subgroup);
-            store_sums(s23, row, column, 2u, 3u, lane, subgroup);
-            store_sums(s32, row, column, 3u, 2u, lane, subgroup);
-            store_sums(s33, row, column, 3u, 3u, lane, subgroup);
+            store_sums(s[10], row, column, 2u, 2u, lane, subgroup);
+            store_sums(s[11], row, column, 2u, 3u, lane, subgroup);
+            store_sums(s[14], row, column, 3u, 2u, lane, subgroup);
+            store_sums(s[15], row, column, 3u, 3u, lane, subgroup);
         }
     }
 }

@@ -8,19 +8,16 @@ struct Sums {
     against: vec4<f32>,
 }
 
-// Over rows start, start + lanes, ... before end, in rising order in LOADS interleaved sums. Not by `add`: loads of all rows of a turn
+// Over rows start, start + lanes, ... before end, in rising order; fours are added up first, since a sum for each row of them would
+// take registers that loads need. Not by `add`: loads of all rows of a turn
 // stand before what is stored (docs/rejected.md).
 fn add_rows(start: u32, end: u32, column: u32, mean: vec4<f32>) -> Sums {
     let lanes = WIDTH / params.tile;
     let hop = lanes * params.quads;
     var plain_a = vec4(0.0);
     var plain_b = vec4(0.0);
-    var plain_c = vec4(0.0);
-    var plain_d = vec4(0.0);
     var against_a = vec4(0.0);
     var against_b = vec4(0.0);
-    var against_c = vec4(0.0);
-    var against_d = vec4(0.0);
     var row = start;
     if LOADS == 4u {
         for (; row + 3u * lanes < end; row += 4u * lanes) {
@@ -33,14 +30,8 @@ fn add_rows(start: u32, end: u32, column: u32, mean: vec4<f32>) -> Sums {
             let x_b = x[i + hop];
             let x_c = x[i + 2u * hop];
             let x_d = x[i + 3u * hop];
-            plain_a += u_a;
-            plain_b += u_b;
-            plain_c += u_c;
-            plain_d += u_d;
-            against_a = fma(u_a, x_a - mean, against_a);
-            against_b = fma(u_b, x_b - mean, against_b);
-            against_c = fma(u_c, x_c - mean, against_c);
-            against_d = fma(u_d, x_d - mean, against_d);
+            plain_a += (u_a + u_b) + (u_c + u_d);
+            against_a += fma(u_a, x_a - mean, u_b * (x_b - mean)) + fma(u_c, x_c - mean, u_d * (x_d - mean));
             keep(i, u_a);
             keep(i + hop, u_b);
             keep(i + 2u * hop, u_c);
@@ -65,7 +56,7 @@ fn add_rows(start: u32, end: u32, column: u32, mean: vec4<f32>) -> Sums {
         against_a = fma(u_a, x[i] - mean, against_a);
         keep(i, u_a);
     }
-    return Sums((plain_a + plain_b) + (plain_c + plain_d), (against_a + against_b) + (against_c + against_d));
+    return Sums(plain_a + plain_b, against_a + against_b);
 }
 
 // A column's constants.

@@ -227,8 +227,8 @@ fn product(
     return sum;
 }
 
-// The sums in `sums`, a matrix of each subgroup, stored by all lanes: of BELOW tiles from `first_tile` on, and of a phase, where there
-// are such.
+// The sums in `sums`, a matrix of each subgroup, stored by all lanes, which may still read them when it returns: of BELOW tiles from
+// `first_tile` on, and of a phase, where there are such.
 fn store_sums(block: Block, first_tile: u32, tiles: u32, phase: u32, first_column: u32, scale: f32, lane: u32) {
     // Lines and pixels of the output from a position to the next.
     let apart = select(1u, params.stride, TURNED);
@@ -254,7 +254,6 @@ fn store_sums(block: Block, first_tile: u32, tiles: u32, phase: u32, first_colum
             put((block.image * params.out_height + first_line) * params.out_width * params.outputs + own, total * scale);
         }
     }
-    workgroupBarrier();
 }
 
 // The outputs of a workgroup: from block `first` on every `step`-th, and the columns from `first_column` on.
@@ -285,6 +284,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     var image_turn = 2u;
     var weight_turn = 0u;
     var weight_scale = 1.0;
+    var image_scale = 1024.0;
     var high_weights: Weights;
     var low_weights: Weights;
     var batch: Batch;
@@ -308,9 +308,9 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                     for (var i = lane; i < HELD * TAP_LINES * WEIGHT_QUADS; i += LANES) {
                         most = max(most, largest(weight_at(i, part, 0u, first_column)));
                     }
-                    most = subgroupMax(most);
+                    let bits = subgroupMax(bitcast<u32>(most));
                     if sublane == 0u {
-                        atomicMax(&peaks[weight_turn], bitcast<u32>(most));
+                        atomicMax(&peaks[weight_turn], bits);
                     }
                     workgroupBarrier();
                     weight_scale = scale_of(atomicLoad(&peaks[weight_turn]));
@@ -344,36 +344,45 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             if !AHEAD {
                 batch = image_batch(lane, image_count, part.chunk * VECTORS, block);
             }
-            var image_scale = 1.0;
-            if SPLIT {
-                var most = 0.0;
-                for (var j = 0u; j < IMAGE_LOADS; j++) {
-                    most = max(most, largest(of_batch(batch, j)));
-                }
-                for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                    most = max(most, largest(image_at(i, image_count, part.chunk * VECTORS, block)));
-                }
-                most = subgroupMax(most);
-                if sublane == 0u {
-                    atomicMax(&peaks[image_turn], bitcast<u32>(most));
-                }
-                workgroupBarrier();
-                image_scale = scale_of(atomicLoad(&peaks[image_turn]));
-                image_turn = 5u - image_turn;
-                if lane == 0u {
-                    atomicStore(&peaks[image_turn], 0u);
-                }
-            }
+            var most = 0.0;
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
+                    if SPLIT {
+                        most = max(most, largest(of_batch(batch, j)));
+                    }
                     put_batch(image_place(i), batch, j, image_scale);
                 }
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
-                put_halves(image_place(i), VECTORS, image_at(i, image_count, part.chunk * VECTORS, block), image_scale);
+                let v = image_at(i, image_count, part.chunk * VECTORS, block);
+                if SPLIT {
+                    most = max(most, largest(v));
+                }
+                put_halves(image_place(i), VECTORS, v, image_scale);
+            }
+            if SPLIT {
+                let bits = subgroupMax(bitcast<u32>(most));
+                if sublane == 0u {
+                    atomicMax(&peaks[image_turn], bits);
+                }
             }
             workgroupBarrier();
+            if SPLIT {
+                let wanted = next_scale(atomicLoad(&peaks[image_turn]), image_scale, true);
+                image_turn = 5u - image_turn;
+                if lane == 0u {
+                    // All have read it, a part ago.
+                    atomicStore(&peaks[image_turn], 0u);
+                }
+                if wanted != image_scale {
+                    image_scale = wanted;
+                    for (var i = lane; i < image_count; i += LANES) {
+                        put_halves(image_place(i), VECTORS, image_at(i, image_count, part.chunk * VECTORS, block), image_scale);
+                    }
+                    workgroupBarrier();
+                }
+            }
 
             let last = p + 1u == parts;
             if AHEAD {
@@ -405,20 +414,26 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                     continue;
                 }
                 let scale = select(1.0, unscale, SPLIT && parts == 1u);
+                if base > 0u {
+                    workgroupBarrier(); // before the first round all have met since sums were read
+                }
                 coopStoreT(s0, &sums[own], QUADS);
                 store_sums(block, base, tiles, 0u, first_column, scale, lane);
                 s0 = Sum();
                 if (phases || DOWN > 1u) && base + next < tiles {
+                    workgroupBarrier();
                     coopStoreT(s1, &sums[own], QUADS);
                     store_sums(block, base + next, tiles, phase, first_column, scale, lane);
                     s1 = Sum();
                 }
                 if (phases || DOWN > 2u) && base + 2u * next < tiles {
+                    workgroupBarrier();
                     coopStoreT(s2, &sums[own], QUADS);
                     store_sums(block, base + 2u * next, tiles, 2u * phase, first_column, scale, lane);
                     s2 = Sum();
                 }
                 if (phases || DOWN > 2u) && base + 3u * next < tiles {
+                    workgroupBarrier();
                     coopStoreT(s3, &sums[own], QUADS);
                     store_sums(block, base + 3u * next, tiles, 3u * phase, first_column, scale, lane);
                     s3 = Sum();

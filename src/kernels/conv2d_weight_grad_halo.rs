@@ -68,6 +68,12 @@ const VARIANTS: &[Variant] = variants!(
 /// Matrices that are added one after the other in the matrix unit, which loses up to 1.4e-8 of the sum with each (an H200).
 const RUN: u32 = 96;
 
+/// Vectors that a lane loads before it uses the first; see `band.wgsl`.
+const MOST_LOADS: usize = 8;
+
+/// Lanes of a large GPU's subgroups.
+const GPU_LANES: usize = 32;
+
 /// Bytes of workgroup memory that a variant takes; see the shader.
 pub(super) fn memory(variant: &Variant) -> u32 {
     let [side, down, across, subgroups, positions, tiles] =
@@ -129,12 +135,17 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
         // As many as run at a time: each begins and ends with what nothing else hides.
         params.parts = parts.min(groups).min(halo::resident(variant).div_ceil(all)) as u32;
         params.turns = params.blocks.div_ceil(params.parts);
-        let matrices = (params.images * params.image_tiles).div_ceil(variant.constant("SHARES")) * 3;
+        let products = if variant.constant("SPLIT") > 0 { 3 } else { 1 };
+        let matrices = (params.images * params.image_tiles).div_ceil(variant.constant("SHARES")) * products;
         let runs = params.turns.div_ceil((RUN / matrices).max(1));
         params.run = params.turns.div_ceil(runs);
-        // Matrices, and channels that are staged, which takes about as long as three quarters of a matrix.
+        // Matrices, and channels that are staged, which takes about as long as three quarters of a matrix, or twice that with loads that
+        // come too late.
         let tiles = groups * (params.images * params.image_tiles) as usize;
-        let work = all * tiles * (4 * down * across + 3 * (down + across)) * side * side;
+        let vectors = (params.images * params.image_positions) as usize * down * side / 4;
+        let late = vectors > MOST_LOADS * GPU_LANES * variant.constant("SUBGROUPS") as usize;
+        let staged = if late { 6 } else { 3 };
+        let work = all * tiles * (4 * down * across + staged * (down + across)) * side * side;
         let grid = [blocks[0] as u32, blocks[1] as u32, params.parts];
         Some((work, Plan { variant: index, params, grid }))
     });
@@ -180,6 +191,6 @@ mod tests {
         assert_eq!(with([512, 16, 16, 32, 3, 3, 32, 1, 1], true), ("16 32x32 of 4 half", 4, [1, 1, 264]));
         // Stride 2: four planes of the image.
         assert_eq!(of([512, 32, 32, 16, 3, 3, 32, 2, 1]), ("16 16x32", 4, [1, 1, 132]));
-        assert_eq!(with([512, 16, 16, 32, 3, 3, 64, 2, 1], true), ("16 32x32 wide half", 4, [1, 2, 132]));
+        assert_eq!(with([512, 16, 16, 32, 3, 3, 64, 2, 1], true), ("16 16x32 half", 4, [2, 2, 33]));
     }
 }

@@ -6,13 +6,13 @@ use crate::gpu::{Shader, Variant, read, write};
 
 /// One tile for each pair of transposes, in the order that [`matmul::form`] counts.
 macro_rules! variants {
-    ($(($name:literal, $side:literal, $below:literal, $beside:literal, $down:literal, $across:literal)),+) => { &[$(
-        variants!(concat!($name, " nn"), $side, $below, $beside, $down, $across, 0.0, 0.0),
-        variants!(concat!($name, " nt"), $side, $below, $beside, $down, $across, 0.0, 1.0),
-        variants!(concat!($name, " tn"), $side, $below, $beside, $down, $across, 1.0, 0.0),
-        variants!(concat!($name, " tt"), $side, $below, $beside, $down, $across, 1.0, 1.0),
+    ($(($name:literal, $side:literal, $below:literal, $beside:literal, $down:literal, $across:literal, $twice:literal)),+) => { &[$(
+        variants!(concat!($name, " nn"), $side, $below, $beside, $down, $across, $twice, 0.0, 0.0),
+        variants!(concat!($name, " nt"), $side, $below, $beside, $down, $across, $twice, 0.0, 1.0),
+        variants!(concat!($name, " tn"), $side, $below, $beside, $down, $across, $twice, 1.0, 0.0),
+        variants!(concat!($name, " tt"), $side, $below, $beside, $down, $across, $twice, 1.0, 1.0),
     )+] };
-    ($name:expr, $side:literal, $below:literal, $beside:literal, $down:literal, $across:literal, $a:literal, $b:literal) => {
+    ($name:expr, $side:literal, $below:literal, $beside:literal, $down:literal, $across:literal, $twice:literal, $a:literal, $b:literal) => {
         Variant::needing(
             $name,
             &[
@@ -21,6 +21,7 @@ macro_rules! variants {
                 ("BESIDE", $beside),
                 ("DOWN", $down),
                 ("ACROSS", $across),
+                ("TWICE", $twice),
                 ("TRANSPOSE_A", $a),
                 ("TRANSPOSE_B", $b),
             ],

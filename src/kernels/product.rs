@@ -33,7 +33,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             conv2d_strip: 0,
             conv2d_tiled: 1 2 3 4 5 6,
             conv2d_halo: 1 2 3 4 5 6 7 8 9 10 11 12 14 15 16 17 18 19 20 21 22 23 24 25,
-            conv2d_coop: 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 17,
+            conv2d_coop: 1 2 3 4 5 6 7 8 9 11 12 13 14 15 16 17 18 19,
         ],
     ),
     (
@@ -47,7 +47,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             conv2d_strip: 0,
             conv2d_input_grad_tiled: 1 2 3 4 5 6,
             conv2d_input_grad_halo: 1 2 3 4 5 6 7 8 9 10 11 12 14 15 16 17 18 19 20 21 22 23 24 25,
-            conv2d_input_grad_coop: 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 17,
+            conv2d_input_grad_coop: 1 2 3 4 5 6 7 8 9 11 12 13 14 15 16 17 18 19,
         ],
     ),
     (
@@ -60,7 +60,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             conv2d_weight_grad_winograd: 0,
             conv2d_weight_grad_tiled: 1 2 3 4 5 6,
             conv2d_weight_grad_halo: 1 2 3 4 5 6 7 8 9 10 12 13 14 15 16 17 18 19 20 21,
-            conv2d_weight_grad_coop: 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 17,
+            conv2d_weight_grad_coop: 1 2 3 4 5 6 7 8 9 11 12 13 14 15 16 17 18 19,
         ],
     ),
     // Of matrix products, the first of four for the pairs of transposes stands for its tile.
@@ -73,7 +73,7 @@ pub const FORMS: [(&Shader, &[(&Shader, usize)]); 4] = [
             matmul_column: 0,
             matmul_rows: 0,
             matmul_tiled: 4 8 12 16 20 24,
-            matmul_coop: 4 8 12 16 20 24 28 32 40 44 48 52 56 60 64 68,
+            matmul_coop: 4 8 12 16 20 24 28 32 36 44 48 52 56 60 64 68 72 76,
         ],
     ),
 ];
