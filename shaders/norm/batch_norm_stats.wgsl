@@ -9,8 +9,8 @@
 // Shapes     x (rows, C) -> partial (G, 2, C) -> out (2, C): row 0 mean, row 1 variance; C padded, handled as vec4
 // Dispatch   mode 0 and 2: (tiles / SETS, G, 1), group (t, g) takes rows g·slab .. min((g+1)·slab, rows); mode 1: (tiles, 1, 1)
 // Shared     2 · WIDTH vec4
-// Order      each lane its own rows in rising order in LOADS interleaved sums, then a tree over row lanes; with SETS above 1
-//            all rows in rising order: fixed
+// Order      each lane its own rows in rising order, with LOADS of 4 in fours, each added up first, and what is left in 2 interleaved
+//            sums, then a tree over row lanes; with SETS above 1 all rows in rising order: fixed
 // Paper      Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979
 
 struct Params {
@@ -105,12 +105,8 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
     var map = Map(vec4(0.0));
     var sum_a = vec4(0.0);
     var sum_b = vec4(0.0);
-    var sum_c = vec4(0.0);
-    var sum_d = vec4(0.0);
     var square_a = vec4(0.0);
     var square_b = vec4(0.0);
-    var square_c = vec4(0.0);
-    var square_d = vec4(0.0);
     if inside {
         map = map_of(column);
         let k = map.k;
@@ -123,14 +119,8 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
                 let b = x[i + hop] - k;
                 let c = x[i + 2u * hop] - k;
                 let d = x[i + 3u * hop] - k;
-                sum_a += a;
-                sum_b += b;
-                sum_c += c;
-                sum_d += d;
-                square_a = fma(a, a, square_a);
-                square_b = fma(b, b, square_b);
-                square_c = fma(c, c, square_c);
-                square_d = fma(d, d, square_d);
+                sum_a += (a + b) + (c + d);
+                square_a += fma(a, a, b * b) + fma(c, c, d * d);
             }
         }
         for (; row + lanes < end; row += 2u * lanes) {
@@ -147,8 +137,8 @@ fn reduce_slab(g: u32, column: u32, lane: u32) {
             square_a = fma(a, a, square_a);
         }
     }
-    first_sum[lane] = (sum_a + sum_b) + (sum_c + sum_d);
-    second_sum[lane] = (square_a + square_b) + (square_c + square_d);
+    first_sum[lane] = sum_a + sum_b;
+    second_sum[lane] = square_a + square_b;
     fold_columns(lane, params.tile);
     if lane < params.tile && inside {
         store(g, column, map, Sums(first_sum[lane], second_sum[lane]));
