@@ -35,13 +35,15 @@ fn uneven(seed: u64, exponents: Exponents) -> Array {
 fn forms(engine: &Engine, shader: &'static Shader) -> Vec<usize> {
     let split =
         |i: &usize| shader.variants[*i].constant("SPLIT") > 0 && !shader.variants[*i].name.ends_with("by shape");
-    let found: Vec<usize> =
+    let mut found: Vec<usize> =
         (0..shader.variants.len()).filter(split).filter(|&i| offered(engine, (shader, i))).collect();
     if found.is_empty() {
         eprintln!("{}: not offered by this adapter", shader.name);
     }
-    let most = if engine.is_software() { 1 } else { found.len() };
-    found[..most.min(found.len())].to_vec()
+    if engine.is_software() {
+        found.truncate(1);
+    }
+    found
 }
 
 /// What a recording of one form leaves in its output.

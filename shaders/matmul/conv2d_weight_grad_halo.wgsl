@@ -214,7 +214,7 @@ fn conv2d_weight_grad_halo(
         var s6 = Sum();
         var s7 = Sum();
         var s8 = Sum();
-        // Scales grow before the first value of a run alone: later ones are no larger than sums can hold.
+        // Scales grow before the first value of a run alone: later the sums, scaled by both, might not bear it.
         var image_zero = true;
         var upstream_zero = true;
         for (var turn_of_run = 0u; turn_of_run < params.run; turn_of_run++) {

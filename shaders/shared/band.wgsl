@@ -7,9 +7,9 @@
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
 // low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to less than 2¹⁵. The image's scale is kept
-// from part to part while the largest value comes to 1 or more, of which the last bit of a low half, 2⁻²⁴, is little: then nobody
-// waits for a part's largest value before it is staged. Sums of a few steps leave the matrix unit, which may cut off, and are added
-// by float32 additions.
+// from part to part while the largest value comes to 1 or more, of which the last bit of a low half, 2⁻²⁴, is little (or where sums
+// of larger values stand already): then nobody waits for a part's largest value before it is staged. Sums of a few steps leave the
+// matrix unit, which may cut off, and are added by float32 additions.
 // Else factors are rounded to half precision.
 
 // What halo.rs says of it; of the gradient by the input, sizes are those of the convolution that it is.
