@@ -353,9 +353,29 @@ fn networks_with_linear_layers_train_in_half_precision() {
     assert_ne!(single[0].loss, half[0].loss);
 }
 
-/// Products on matrix units are taken in half precision alone, and train.
+/// Without matrix units rounded factors are no others: the same bits, and the forms of single precision.
 #[test]
-fn matrix_units_are_taken_in_half_precision_alone() {
+fn tf32_is_single_precision_where_nothing_rounds() {
+    let engine = own_engine();
+    engine.set_variants(Variants::default());
+    let dir = tempfile::tempdir().unwrap();
+    let data = Pictures::default().npz(dir.path(), "set.npz");
+    let trained = |precision: &str| {
+        let mut trainer =
+            session::trainer(&engine, config(&data, &[precision, "train.steps=3", "log.every=1"])).unwrap();
+        let losses: Vec<f64> = run(&mut trainer).iter().map(|step| step.loss).collect();
+        (losses, trainer.planned(), trainer.notes())
+    };
+    let (tf32, single) = (trained("precision=tf32"), trained("precision=f32"));
+    assert_eq!((tf32.0, tf32.1), (single.0, single.1));
+    assert!(tf32.2.iter().any(|note| note.contains("computes as \"f32\" does")), "{:?}", tf32.2);
+    assert!(!single.2.iter().any(|note| note.contains("tf32")), "{:?}", single.2);
+}
+
+/// Products on matrix units that round are taken where a run allows it alone, and train: without scaling the loss where maps are in
+/// single precision.
+#[test]
+fn matrix_units_are_taken_where_factors_may_be_rounded() {
     let engine = own_engine();
     let Some(side) = engine.cooperative() else {
         eprintln!("no matrix units on this adapter");
@@ -374,12 +394,17 @@ fn matrix_units_are_taken_in_half_precision_alone() {
         let names: BTreeSet<&str> = trainer.recording().dispatches.iter().map(|d| d.shader.name).collect();
         (forms.map(|shader| names.contains(shader.name)), run(&mut trainer))
     };
-    let ((none, single), (all, half)) = (trained("precision=f32"), trained(HALF));
-    assert_eq!((none, all), ([false; 3], [true; 3]));
-    let [first, other] = [&single, &half].map(|steps| steps[0].loss);
-    assert!((first - other).abs() < 5e-3 * first && first != other, "{first} {other}");
-    let [end, other] = [&single, &half].map(|steps| steps[15..].iter().map(|s| s.loss).sum::<f64>() / 5.0);
-    assert!((end - other).abs() < 0.1 * first && other < first, "{first}: {end} {other}");
+    let (none, single) = trained("precision=f32");
+    assert_eq!(none, [false; 3]);
+    for (precision, scale) in [("precision=tf32", None), (HALF, Some(65_536.0))] {
+        let (all, rounded) = trained(precision);
+        assert_eq!(all, [true; 3], "{precision}");
+        assert_eq!(rounded[0].metrics.get("loss_scale"), scale, "{precision}");
+        let [first, other] = [&single, &rounded].map(|steps| steps[0].loss);
+        assert!((first - other).abs() < 5e-3 * first && first != other, "{precision}: {first} {other}");
+        let [end, other] = [&single, &rounded].map(|steps| steps[15..].iter().map(|s| s.loss).sum::<f64>() / 5.0);
+        assert!((end - other).abs() < 0.1 * first && other < first, "{precision}, {first}: {end} {other}");
+    }
 }
 
 /// Products on matrix units take matrices in half precision, and answer what they do for the same values in single precision.

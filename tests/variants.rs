@@ -9,7 +9,7 @@ use std::time::Duration;
 use relabel::base::compare::Tolerance;
 use relabel::base::{Array, DType, Shape};
 use relabel::gpu::variants::{Asked, Chooser, Trial};
-use relabel::gpu::{Engine, Program, Recording, Shader, Variants, readback};
+use relabel::gpu::{Engine, Factors, Program, Recording, Shader, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
 use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
@@ -106,12 +106,12 @@ fn products_are_measured_and_all_forms_agree() {
     // Its own: other tests take memory of a shared one meanwhile.
     let engine = own_engine();
     let single = ["conv2d 4x16x16x8-16,k3,s1,p1", "conv2d_input_grad 4x9x9x8-16,k3,s2,p1", "matmul 64x256x16,ta"];
-    let half =
-        single.iter().map(|class| (*class, true)).filter(|_| engine.features().contains(wgpu::Features::SHADER_F16));
-    for (class, half) in single.iter().map(|class| (*class, false)).chain(half) {
+    let half = engine.features().contains(wgpu::Features::SHADER_F16);
+    let ways = Factors::ALL.into_iter().filter(|&factors| half || factors != Factors::Half);
+    for (class, factors) in ways.flat_map(|factors| single.map(|class| (class, factors))) {
         let before = engine.allocated();
         let product = Product::of_class(class).unwrap();
-        let known = Variants { half, ..Variants::default() };
+        let known = Variants { factors, ..Variants::default() };
         let found = engine.passing(|| measure(&engine, &product, &known, 1e9)).unwrap().unwrap();
         assert!(found.trials.iter().all(|(_, outcome)| outcome.as_ref().is_ok_and(|s| *s > 0.0)), "{found:?}");
         let names: Vec<&str> = found.trials.iter().map(|(form, _)| form.0).collect();
@@ -174,9 +174,9 @@ fn classes_choose_the_form_of_their_shapes_alone() {
 fn factors_are_rounded_only_where_that_is_allowed() {
     let engine = engine();
     let [a, b, out] = [[100, 64], [64, 16], [100, 16]].map(|sizes| noise(&engine, &sizes).unwrap());
-    let taken = |half: bool| {
+    let taken = |factors: Factors| {
         let mut recording = Recording::new();
-        recording.variants.half = half;
+        recording.variants.factors = factors;
         for shader in [&matmul_coop::SHADER, &matmul_tiled::SHADER] {
             recording.variants.insert(shader.name, 0);
         }
@@ -186,21 +186,24 @@ fn factors_are_rounded_only_where_that_is_allowed() {
         let asked = recording.asked().keys().next().unwrap().clone();
         (recording.dispatches[0].shader.name, asked)
     };
-    assert_eq!(taken(false), ("matmul_tiled", "matmul 128x64x16".to_owned()));
-    assert_eq!(taken(true), ("matmul_coop", "matmul 128x64x16,half".to_owned()));
+    assert_eq!(taken(Factors::Exact), ("matmul_tiled", "matmul 128x64x16".to_owned()));
+    assert_eq!(taken(Factors::Tf32), ("matmul_coop", "matmul 128x64x16,tf32".to_owned()));
+    assert_eq!(taken(Factors::Half), ("matmul_coop", "matmul 128x64x16,half".to_owned()));
 }
 
 #[test]
 fn classes_with_rounded_factors_are_measured_for_themselves() {
     let engine = own_engine();
-    let asked: Asked = ["matmul 64x64x64", "matmul 64x64x64,half"].map(|class| (class.to_owned(), 1 << 27)).into();
-    let known = Variants { half: true, ..Variants::default() };
+    let asked: Asked = ["matmul 64x64x64", "matmul 64x64x64,half", "matmul 64x64x64,tf32"]
+        .map(|class| (class.to_owned(), 1 << 27))
+        .into();
+    let known = Variants { factors: Factors::Half, ..Variants::default() };
     engine.set_chooser(Some(Arc::new(Tuner::new(Duration::from_secs(3600)))));
     let chosen = engine.chosen(&asked, &known).unwrap().unwrap();
-    assert!(asked.keys().eq(chosen.classes.keys()) && chosen.half, "{chosen:?}");
+    assert!(asked.keys().eq(chosen.classes.keys()) && chosen.factors == Factors::Half, "{chosen:?}");
     // A recording may round its factors; the device's other recordings do not because of it.
     let own = engine.variants().unwrap();
-    assert!(own.classes == chosen.classes && !own.half, "{own:?}");
+    assert!(own.classes == chosen.classes && own.factors == Factors::Exact, "{own:?}");
 }
 
 /// Where the adapter has cooperative matrices: their answer passes as a rounded one, and not as an exact one.
@@ -212,7 +215,7 @@ fn rounded_answers_have_a_tolerance_of_their_own() {
     let [a, b, out] = [[100, 64], [64, 16], [100, 16]].map(|sizes| noise(&engine, &sizes).unwrap());
     let candidate = |form: (&'static str, usize)| {
         let mut recording = Recording::new();
-        recording.variants = Variants { kernels: [form].into(), half: true, ..Variants::default() };
+        recording.variants = Variants { kernels: [form].into(), factors: Factors::Tf32, ..Variants::default() };
         matmul::record(&mut recording, &a, &b, false, false, &out).unwrap();
         Candidate { form, recording }
     };

@@ -5,7 +5,7 @@
 // Shapes     x (R, H, W, C), w [kh, kw, pad4(C), Cout] -> y (R, OH, OW, Cout); places outside x count as zero
 // Dispatch   (blocks of ROWS pixels, blocks of COLUMNS output channels, fold of x past 65535 groups)
 // Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 16 matrices of them
-// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,936 bytes
+// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,952 bytes
 //            (cooperative.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each output is summed in one order of ky, kx, c, as the matrix unit adds: the same bits every run
 
@@ -37,6 +37,7 @@ fn conv2d_coop(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
 ) {
-    tile((group.x + group.z * groups.x) * ROWS, group.y * COLUMNS, steps(), lane, subgroup);
+    tile((group.x + group.z * groups.x) * ROWS, group.y * COLUMNS, steps(), lane, subgroup, sublane);
 }

@@ -7,7 +7,7 @@
 // Shapes     dy (R, OH, OW, Cout), w [kh, kw, pad4(C), Cout] -> dx (R, H, W, C)
 // Dispatch   (blocks of ROWS pixels, blocks of COLUMNS channels · fold of x past 65535 groups, stride² phases)
 // Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 16 matrices of them
-// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,936 bytes
+// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,952 bytes
 //            (cooperative.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each output is summed in one order of ky, kx, n, as the matrix unit adds: the same bits every run
 
@@ -39,12 +39,13 @@ fn conv2d_input_grad_coop(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
 ) {
     let phase = phase_of(group.z, vec2(params.height, params.width));
     here = phase;
     let blocks = (params.channels + COLUMNS - 1u) / COLUMNS;
     let first = (group.x + group.y / blocks * groups.x) * ROWS;
     if first < pixels(phase) {
-        tile(first, group.y % blocks * COLUMNS, steps(phase), lane, subgroup);
+        tile(first, group.y % blocks * COLUMNS, steps(phase), lane, subgroup, sublane);
     }
 }

@@ -7,7 +7,7 @@
 // Shapes     x (R, H, W, C), dy (R, OH, OW, Cout) -> part (parts, kh·kw·pad4(C), Cout); sum_parts.wgsl adds the parts
 // Dispatch   (blocks of ROWS taps and channels, blocks of COLUMNS output channels, parts)
 // Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 16 matrices of them
-// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,936 bytes
+// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,952 bytes
 //            (cooperative.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each part is summed in one order of r, oy, ox, as the matrix unit adds: the same bits every run
 
@@ -40,8 +40,9 @@ fn conv2d_weight_grad_coop(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
 ) {
     let own = part_of(group.z);
     here = own;
-    tile(group.x * ROWS, group.y * COLUMNS, steps(own), lane, subgroup);
+    tile(group.x * ROWS, group.y * COLUMNS, steps(own), lane, subgroup, sublane);
 }

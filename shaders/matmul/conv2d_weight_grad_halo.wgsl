@@ -95,7 +95,7 @@ fn upstream_room(i: u32) -> u32 {
 
 // As put_batch.
 fn put_upstream(at: u32, batch: Upstream, j: u32, scale: f32) {
-    if SPLIT {
+    if SCALED {
         put_halves(at, UPSTREAM, of_upstream(batch, j), scale);
     } else {
         image[at] = select(vec4<f16>(), vec4<f16>(batch.loaded[j]), (batch.inside & (1u << j)) != 0u);
@@ -191,7 +191,7 @@ fn conv2d_weight_grad_halo(
     let image_count = params.images * params.image_positions * VECTORS;
     let upstream_count = tiles * SIDE * UPSTREAM;
 
-    if SPLIT {
+    if SCALED {
         if lane < 4u {
             atomicStore(&peaks[lane], 0u);
         }
@@ -224,7 +224,7 @@ fn conv2d_weight_grad_halo(
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
-                    if SPLIT {
+                    if SCALED {
                         most = max(most, largest(of_batch(source_batch, j)));
                     }
                     put_batch(image_place(i), source_batch, j, image_scale);
@@ -232,7 +232,7 @@ fn conv2d_weight_grad_halo(
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
                 let v = image_at(i, image_count, first_channel / 4u, block);
-                if SPLIT {
+                if SCALED {
                     most = max(most, largest(v));
                 }
                 put_halves(image_place(i), VECTORS, v, image_scale);
@@ -241,7 +241,7 @@ fn conv2d_weight_grad_halo(
             for (var j = 0u; j < UPSTREAM_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < upstream_count {
-                    if SPLIT {
+                    if SCALED {
                         most_upstream = max(most_upstream, largest(of_upstream(upstream, j)));
                     }
                     put_upstream(upstream_room(i), upstream, j, upstream_scale);
@@ -249,21 +249,16 @@ fn conv2d_weight_grad_halo(
             }
             for (var i = lane + UPSTREAM_LOADS * LANES; i < upstream_count; i += LANES) {
                 let v = upstream_at(i, upstream_count, first_vector, block);
-                if SPLIT {
+                if SCALED {
                     most_upstream = max(most_upstream, largest(v));
                 }
                 put_halves(upstream_room(i), UPSTREAM, v, upstream_scale);
             }
-            if SPLIT {
-                let bits = subgroupMax(bitcast<u32>(most));
-                let bits_upstream = subgroupMax(bitcast<u32>(most_upstream));
-                if sublane == 0u {
-                    atomicMax(&peaks[turn], bits);
-                    atomicMax(&peaks[turn + 1u], bits_upstream);
-                }
+            if SCALED {
+                note_peaks(turn, most, most_upstream, sublane);
             }
             workgroupBarrier();
-            if SPLIT {
+            if SCALED {
                 let bits = atomicLoad(&peaks[turn]);
                 let bits_upstream = atomicLoad(&peaks[turn + 1u]);
                 let image_next = next_scale(bits, image_scale, image_zero);
@@ -319,7 +314,7 @@ fn conv2d_weight_grad_halo(
             }
             workgroupBarrier();
         }
-        if SPLIT {
+        if SCALED {
             let unscale = (1.0 / image_scale) * (1.0 / upstream_scale);
             s0 = s0 * unscale;
             s1 = s1 * unscale;

@@ -5,7 +5,7 @@
 // Shapes     a (M, K) or (K, M), b (K, N) or (N, K) -> out (M, N); what lies outside a factor counts as zero
 // Dispatch   (blocks of ROWS rows, blocks of COLUMNS columns, 1)
 // Tile       a workgroup computes ROWS by COLUMNS outputs, each subgroup 1 to 16 matrices of them
-// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,936 bytes
+// Shared     32 steps of both factors in half precision and a matrix of sums a subgroup, at most 39,952 bytes
 //            (cooperative.wgsl); needs cooperative matrices, f16 and subgroups
 // Order      each output is summed in one order of k, as the matrix unit adds: the same bits every run
 
@@ -35,6 +35,7 @@ fn matmul_coop(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) sublane: u32,
 ) {
-    tile(group.x * ROWS, group.y * COLUMNS, steps(), lane, subgroup);
+    tile(group.x * ROWS, group.y * COLUMNS, steps(), lane, subgroup, sublane);
 }

@@ -56,7 +56,8 @@ fn batch_norm_relu(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         return;
     }
     let lanes = WIDTH / params.tile;
-    let first = group.y * params.slab;
+    // The last rows first: what follows begins with the first ones, which a cache holds then.
+    let first = ((params.rows - 1u) / params.slab - group.y) * params.slab;
     let end = min(first + params.slab, params.rows);
     if SETS > 1u {
         whole_rows(column, first, end);

@@ -6,11 +6,11 @@
 // and `source(at) -> Element`, before what uses it.
 //
 // SPLIT: each factor is the sum of two half-precision numbers, high and low, and a product is high·high + high·low +
-// low·high in float32: what is left out is 2⁻²² of it. Both are scaled by powers of two to less than 2¹⁵. The image's scale is kept
-// from part to part while the largest value comes to 1 or more, of which the last bit of a low half, 2⁻²⁴, is little (or where sums
-// of larger values stand already): then nobody waits for a part's largest value before it is staged. Sums of a few steps leave the
-// matrix unit, which may cut off, and are added by float32 additions.
-// Else factors are rounded to half precision.
+// low·high in float32: what is left out is 2⁻²² of it. Sums of a few steps leave the matrix unit, which may cut off, and are added by
+// float32 additions. Else factors are rounded to half precision.
+//
+// The image's scale (scales.wgsl) is kept from part to part, which are staged again where it does not suit them: nobody waits for a
+// part's largest value before it is staged.
 
 // What halo.rs says of it; of the gradient by the input, sizes are those of the convolution that it is.
 struct Params {
@@ -66,34 +66,9 @@ struct Batch {
 
 var<workgroup> image: array<vec4<f16>, IMAGE_ROOM>;
 
-// Bits of the largest absolute values of what is staged. Four words, because matrices have to begin at multiples of 16 bytes and
-// drivers lay such variables one after the other.
-var<workgroup> peaks: array<atomic<u32>, 4>;
-
-// The power of two that takes a value of these bits to between 2⁹ and 2¹⁰; at most 2¹²⁶, and 1 for what is not finite.
-fn scale_of(bits: u32) -> f32 {
-    let exponent = bits >> 23u;
-    return select(bitcast<f32>(min(263u - exponent, 253u) << 23u), 1.0, exponent == 255u);
-}
-
-// The scale for values whose largest has these bits: the one so far while that takes it to less than 2¹⁵ and, with `grow`, to no less
-// than 1, else that which takes it to 2⁹, so that few blocks ask for another.
-fn next_scale(bits: u32, scale: f32, grow: bool) -> f32 {
-    let scaled = bitcast<f32>(bits) * scale;
-    if bits == 0u || (scaled < 32768.0 && (scaled >= 1.0 || !grow)) {
-        return scale;
-    }
-    return scale_of(bits);
-}
-
 // The nearest numbers of 11 bits, told by their bits: a driver may take a conversion there and back for nothing.
 fn high(v: vec4<f32>) -> vec4<f32> {
     return bitcast<vec4<f32>>((bitcast<vec4<u32>>(v) + 0x1000u) & vec4(0xffffe000u));
-}
-
-fn largest(v: vec4<f32>) -> f32 {
-    let a = abs(v);
-    return max(max(a.x, a.y), max(a.z, a.w));
 }
 
 // A block: images, and lines of the output.
@@ -160,6 +135,8 @@ fn put_halves(at: u32, apart: u32, v: vec4<f32>, scale: f32) {
         let upper = high(scaled);
         image[at] = vec4<f16>(upper);
         image[at + apart] = vec4<f16>(scaled - upper);
+    } else if SCALED {
+        image[at] = vec4<f16>(v * scale);
     } else {
         image[at] = vec4<f16>(v);
     }
@@ -167,7 +144,7 @@ fn put_halves(at: u32, apart: u32, v: vec4<f32>, scale: f32) {
 
 // The j-th vector of a batch, likewise; halves stay as they lie.
 fn put_batch(at: u32, batch: Batch, j: u32, scale: f32) {
-    if SPLIT {
+    if SCALED {
         put_halves(at, VECTORS, of_batch(batch, j), scale);
     } else {
         image[at] = select(vec4<f16>(), vec4<f16>(batch.loaded[j]), (batch.inside & (1u << j)) != 0u);

@@ -1,6 +1,7 @@
 // Tiles of a matrix product on cooperative matrices (tensor cores, simdgroup matrices): half-precision factors out of
 // workgroup memory, sums in single precision, 32 steps of the inner dimension a round, of which the next, or with TWICE the next
-// two, is loaded into registers while one is multiplied. Appended after a kernel that uses it with a text of patches, as tile.wgsl.
+// two, is loaded into registers while one is multiplied. Appended after a kernel that uses it with a text of patches, as tile.wgsl,
+// scales.wgsl and rounds.wgsl.
 //
 // Factors lie in workgroup memory the way they lie in the buffers, so that vectors go from one to the other as they are: lines
 // of rows or columns where they go along the inner dimension, else lines of steps. What is loaded is zeroed and rounded
@@ -160,61 +161,6 @@ fn round_of_columns(b0: ColumnPlace, b1: ColumnPlace, b2: ColumnPlace, b3: Colum
     return columns;
 }
 
-fn counted(value: vec4<f16>, inside: u32, bit: u32) -> vec4<f16> {
-    return select(vec4<f16>(), value, (inside & bit) != 0u);
-}
-
-fn put_row_patch(at: u32, p: RowPatch, inside: u32, all: bool) {
-    if all {
-        row_tile[at] = vec4<f16>(p.v0);
-        row_tile[at + ROW_LINE] = vec4<f16>(p.v1);
-        row_tile[at + 2u * ROW_LINE] = vec4<f16>(p.v2);
-        row_tile[at + 3u * ROW_LINE] = vec4<f16>(p.v3);
-    } else {
-        row_tile[at] = counted(vec4<f16>(p.v0), inside, 1u);
-        row_tile[at + ROW_LINE] = counted(vec4<f16>(p.v1), inside, 2u);
-        row_tile[at + 2u * ROW_LINE] = counted(vec4<f16>(p.v2), inside, 4u);
-        row_tile[at + 3u * ROW_LINE] = counted(vec4<f16>(p.v3), inside, 8u);
-    }
-}
-
-fn put_column_patch(at: u32, p: ColumnPatch, inside: u32, all: bool) {
-    if all {
-        column_tile[at] = vec4<f16>(p.v0);
-        column_tile[at + COLUMN_LINE] = vec4<f16>(p.v1);
-        column_tile[at + 2u * COLUMN_LINE] = vec4<f16>(p.v2);
-        column_tile[at + 3u * COLUMN_LINE] = vec4<f16>(p.v3);
-    } else {
-        column_tile[at] = counted(vec4<f16>(p.v0), inside, 1u);
-        column_tile[at + COLUMN_LINE] = counted(vec4<f16>(p.v1), inside, 2u);
-        column_tile[at + 2u * COLUMN_LINE] = counted(vec4<f16>(p.v2), inside, 4u);
-        column_tile[at + 3u * COLUMN_LINE] = counted(vec4<f16>(p.v3), inside, 8u);
-    }
-}
-
-// `at` is where the first patch lies; `all` where no vector of the round is outside.
-fn put_rows(at: u32, rows: Rows, all: bool) {
-    put_row_patch(at, rows.p0, rows.inside, all);
-    if ROW_PATCHES > 1u {
-        put_row_patch(at + ROW_JUMP, rows.p1, rows.inside >> 4u, all);
-    }
-    if ROW_PATCHES > 2u {
-        put_row_patch(at + 2u * ROW_JUMP, rows.p2, rows.inside >> 8u, all);
-        put_row_patch(at + 3u * ROW_JUMP, rows.p3, rows.inside >> 12u, all);
-    }
-}
-
-fn put_columns(at: u32, columns: Columns, all: bool) {
-    put_column_patch(at, columns.p0, columns.inside, all);
-    if COLUMN_PATCHES > 1u {
-        put_column_patch(at + COLUMN_JUMP, columns.p1, columns.inside >> 4u, all);
-    }
-    if COLUMN_PATCHES > 2u {
-        put_column_patch(at + 2u * COLUMN_JUMP, columns.p2, columns.inside >> 8u, all);
-        put_column_patch(at + 3u * COLUMN_JUMP, columns.p3, columns.inside >> 12u, all);
-    }
-}
-
 // The matrix of rows from `row` on (of the tile) and 4 · `k` steps into the round.
 fn left(row: u32, k: u32) -> Left {
     if ROWS_ALONG_K {
@@ -247,15 +193,24 @@ fn further(column: u32, k: u32, other: Right) -> Right {
     return other;
 }
 
+// Where a subgroup has room for a matrix of sums.
+fn own_sums(subgroup: u32) -> u32 {
+    return min(subgroup, BELOW * BESIDE + SPARE - 1u) * SIDE * QUADS;
+}
+
 // A matrix of sums of every subgroup, `down` and `across` within its own, through workgroup memory and stored by all lanes.
-fn store_sums(sum: Sum, row: u32, column: u32, down: u32, across: u32, lane: u32, subgroup: u32) {
-    coopStoreT(sum, &sums[min(subgroup, BELOW * BESIDE + SPARE - 1u) * SIDE * QUADS], QUADS);
+fn store_sums(sum: Sum, row: u32, column: u32, down: u32, across: u32, lane: u32, subgroup: u32, unscale: f32) {
+    coopStoreT(sum, &sums[own_sums(subgroup)], QUADS);
     workgroupBarrier();
     for (var i = lane; i < BELOW * BESIDE * SIDE * QUADS; i += LANES) {
         let owner = i / (SIDE * QUADS);
         let m = (owner / BESIDE * DOWN + down) * SIDE + i / QUADS % SIDE;
         let n = (owner % BESIDE * ACROSS + across) * SIDE + i % QUADS * 4u;
-        store(row + m, column + n, sums[i]);
+        var total = sums[i];
+        if SCALED {
+            total = total * unscale;
+        }
+        store(row + m, column + n, total);
     }
     workgroupBarrier();
 }
@@ -312,8 +267,110 @@ fn multiply(own_row: u32, own_column: u32, s: ptr<function, Sums>) {
     }
 }
 
+// The scales of factors, and whether nothing but zeros was staged so far: later the sums, scaled by both, might not bear larger ones.
+struct Scales {
+    rows: f32,
+    columns: f32,
+    no_rows: bool,
+    no_columns: bool,
+    turn: u32, // of `peaks`
+}
+
+// A matrix of sums times a factor, by way of workgroup memory, since Metal has no operator for it; called by all lanes.
+fn times(sum: Sum, factor: f32, lane: u32, subgroup: u32) -> Sum {
+    coopStoreT(sum, &sums[own_sums(subgroup)], QUADS);
+    workgroupBarrier();
+    for (var i = lane; i < SUM_VECTORS; i += LANES) {
+        let product = sums[i] * factor;
+        sums[i] = product;
+    }
+    workgroupBarrier();
+    let result = coopLoadT<Sum>(&sums[own_sums(subgroup)], QUADS);
+    workgroupBarrier();
+    return result;
+}
+
+fn all_times(s: ptr<function, Sums>, factor: f32, lane: u32, subgroup: u32) {
+    (*s)[0] = times((*s)[0], factor, lane, subgroup);
+    if ACROSS > 1u {
+        (*s)[1] = times((*s)[1], factor, lane, subgroup);
+    }
+    if ACROSS > 2u {
+        (*s)[2] = times((*s)[2], factor, lane, subgroup);
+        (*s)[3] = times((*s)[3], factor, lane, subgroup);
+    }
+    if DOWN > 1u {
+        (*s)[4] = times((*s)[4], factor, lane, subgroup);
+        if ACROSS > 1u {
+            (*s)[5] = times((*s)[5], factor, lane, subgroup);
+        }
+        if ACROSS > 2u {
+            (*s)[6] = times((*s)[6], factor, lane, subgroup);
+            (*s)[7] = times((*s)[7], factor, lane, subgroup);
+        }
+    }
+    if DOWN > 2u {
+        (*s)[8] = times((*s)[8], factor, lane, subgroup);
+        (*s)[12] = times((*s)[12], factor, lane, subgroup);
+        if ACROSS > 1u {
+            (*s)[9] = times((*s)[9], factor, lane, subgroup);
+            (*s)[13] = times((*s)[13], factor, lane, subgroup);
+        }
+        if ACROSS > 2u {
+            (*s)[10] = times((*s)[10], factor, lane, subgroup);
+            (*s)[11] = times((*s)[11], factor, lane, subgroup);
+            (*s)[14] = times((*s)[14], factor, lane, subgroup);
+            (*s)[15] = times((*s)[15], factor, lane, subgroup);
+        }
+    }
+}
+
+// Tells the others the largest of what a lane staged; before the barrier after it.
+fn note_largest(rows: ptr<function, Rows>, columns: ptr<function, Columns>, turn: u32, sublane: u32) {
+    note_peaks(turn, largest_of_rows(*rows), largest_of_columns(*columns), sublane);
+}
+
+// The scales that suit what was staged, which is staged again where those it was staged by do not; called by all lanes after that barrier.
+fn settle(
+    rows: ptr<function, Rows>,
+    columns: ptr<function, Columns>,
+    at: vec2<u32>,
+    own: vec2<bool>,
+    lane: u32,
+    subgroup: u32,
+    scales: ptr<function, Scales>,
+    s: ptr<function, Sums>,
+) {
+    let turn = (*scales).turn;
+    let bits_of_rows = atomicLoad(&peaks[turn]);
+    let bits_of_columns = atomicLoad(&peaks[turn + 1u]);
+    (*scales).turn = 2u - turn;
+    if lane < 2u {
+        // All have read these, a round ago: the next ones begin at zero.
+        atomicStore(&peaks[2u - turn + lane], 0u);
+    }
+    let next_rows = next_scale(bits_of_rows, (*scales).rows, (*scales).no_rows);
+    let next_columns = next_scale(bits_of_columns, (*scales).columns, (*scales).no_columns);
+    if next_rows != (*scales).rows || next_columns != (*scales).columns {
+        if !(*scales).no_rows && !(*scales).no_columns {
+            all_times(s, next_rows / (*scales).rows * (next_columns / (*scales).columns), lane, subgroup);
+        }
+        (*scales).rows = next_rows;
+        (*scales).columns = next_columns;
+        if own.x {
+            put_rows(at.x, *rows, false, next_rows);
+        }
+        if own.y {
+            put_columns(at.y, *columns, false, next_columns);
+        }
+        workgroupBarrier();
+    }
+    (*scales).no_rows = (*scales).no_rows && bits_of_rows == 0u;
+    (*scales).no_columns = (*scales).no_columns && bits_of_columns == 0u;
+}
+
 // The tile whose first output is (row, column), summed over `steps` and stored; called by all lanes of a workgroup.
-fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
+fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32, sublane: u32) {
     let of_rows = ROWS_FILL | (lane < 2u * ROWS);
     let of_columns = COLUMNS_FILL | (lane < 2u * COLUMNS);
     let a0 = row_place(row + 4u * row_group(lane));
@@ -359,15 +416,25 @@ fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
     let own_row = place / BESIDE * DOWN * SIDE;
     let own_column = place % BESIDE * ACROSS * SIDE;
     var s = Sums();
+    var scales = Scales(1024.0, 1024.0, true, true, 0u);
+    if SCALED && lane < 4u {
+        atomicStore(&peaks[lane], 0u); // before the first barrier
+    }
     for (var step = 0u; step < steps; step += ROUNDS * 32u) {
         workgroupBarrier();
         if of_rows {
-            put_rows(row_at, rows, ROWS_INSIDE && step + 32u <= steps);
+            put_rows(row_at, rows, ROWS_INSIDE && step + 32u <= steps, scales.rows);
         }
         if of_columns {
-            put_columns(column_at, columns, step + 32u <= steps);
+            put_columns(column_at, columns, step + 32u <= steps, scales.columns);
+        }
+        if SCALED {
+            note_largest(&rows, &columns, scales.turn, sublane);
         }
         workgroupBarrier();
+        if SCALED {
+            settle(&rows, &columns, vec2(row_at, column_at), vec2(of_rows, of_columns), lane, subgroup, &scales, &s);
+        }
         if step + ROUNDS * 32u < steps {
             var next_rows = rows.next;
             var next_columns = columns.next;
@@ -386,12 +453,20 @@ fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
         if TWICE && step + 32u < steps {
             workgroupBarrier();
             if of_rows {
-                put_rows(row_at, later_rows, ROWS_INSIDE && step + 64u <= steps);
+                put_rows(row_at, later_rows, ROWS_INSIDE && step + 64u <= steps, scales.rows);
             }
             if of_columns {
-                put_columns(column_at, later_columns, step + 64u <= steps);
+                put_columns(column_at, later_columns, step + 64u <= steps, scales.columns);
+            }
+            if SCALED {
+                note_largest(&later_rows, &later_columns, scales.turn, sublane);
             }
             workgroupBarrier();
+            if SCALED {
+                settle(
+                    &later_rows, &later_columns, vec2(row_at, column_at), vec2(of_rows, of_columns), lane, subgroup, &scales, &s,
+                );
+            }
             if step + 96u < steps {
                 if of_rows {
                     later_rows = round_of_rows(a0, a1, a2, a3, rows.next);
@@ -404,36 +479,37 @@ fn tile(row: u32, column: u32, steps: u32, lane: u32, subgroup: u32) {
         }
     }
 
-    store_sums(s[0], row, column, 0u, 0u, lane, subgroup);
+    let unscale = (1.0 / scales.rows) * (1.0 / scales.columns);
+    store_sums(s[0], row, column, 0u, 0u, lane, subgroup, unscale);
     if ACROSS > 1u {
-        store_sums(s[1], row, column, 0u, 1u, lane, subgroup);
+        store_sums(s[1], row, column, 0u, 1u, lane, subgroup, unscale);
     }
     if ACROSS > 2u {
-        store_sums(s[2], row, column, 0u, 2u, lane, subgroup);
-        store_sums(s[3], row, column, 0u, 3u, lane, subgroup);
+        store_sums(s[2], row, column, 0u, 2u, lane, subgroup, unscale);
+        store_sums(s[3], row, column, 0u, 3u, lane, subgroup, unscale);
     }
     if DOWN > 1u {
-        store_sums(s[4], row, column, 1u, 0u, lane, subgroup);
+        store_sums(s[4], row, column, 1u, 0u, lane, subgroup, unscale);
         if ACROSS > 1u {
-            store_sums(s[5], row, column, 1u, 1u, lane, subgroup);
+            store_sums(s[5], row, column, 1u, 1u, lane, subgroup, unscale);
         }
         if ACROSS > 2u {
-            store_sums(s[6], row, column, 1u, 2u, lane, subgroup);
-            store_sums(s[7], row, column, 1u, 3u, lane, subgroup);
+            store_sums(s[6], row, column, 1u, 2u, lane, subgroup, unscale);
+            store_sums(s[7], row, column, 1u, 3u, lane, subgroup, unscale);
         }
     }
     if DOWN > 2u {
-        store_sums(s[8], row, column, 2u, 0u, lane, subgroup);
-        store_sums(s[12], row, column, 3u, 0u, lane, subgroup);
+        store_sums(s[8], row, column, 2u, 0u, lane, subgroup, unscale);
+        store_sums(s[12], row, column, 3u, 0u, lane, subgroup, unscale);
         if ACROSS > 1u {
-            store_sums(s[9], row, column, 2u, 1u, lane, subgroup);
-            store_sums(s[13], row, column, 3u, 1u, lane, subgroup);
+            store_sums(s[9], row, column, 2u, 1u, lane, subgroup, unscale);
+            store_sums(s[13], row, column, 3u, 1u, lane, subgroup, unscale);
         }
         if ACROSS > 2u {
-            store_sums(s[10], row, column, 2u, 2u, lane, subgroup);
-            store_sums(s[11], row, column, 2u, 3u, lane, subgroup);
-            store_sums(s[14], row, column, 3u, 2u, lane, subgroup);
-            store_sums(s[15], row, column, 3u, 3u, lane, subgroup);
+            store_sums(s[10], row, column, 2u, 2u, lane, subgroup, unscale);
+            store_sums(s[11], row, column, 2u, 3u, lane, subgroup, unscale);
+            store_sums(s[14], row, column, 3u, 2u, lane, subgroup, unscale);
+            store_sums(s[15], row, column, 3u, 3u, lane, subgroup, unscale);
         }
     }
 }

@@ -208,7 +208,7 @@ fn product(
 ) -> Sum {
     let position = first_position(tile) * LINE + rank.share * STEPS * QUADS;
     var sum = Sum();
-    if !SPLIT {
+    if !SCALED {
         sum = total;
     }
     // Written out, because matrices stay in registers only where their places are known beforehand.
@@ -221,7 +221,7 @@ fn product(
     sum = add_tap(6u, phase, position, part, high_weights, low_weights, sum);
     sum = add_tap(7u, phase, position, part, high_weights, low_weights, sum);
     sum = add_tap(8u, phase, position, part, high_weights, low_weights, sum);
-    if SPLIT && part.count > 1u {
+    if SCALED && part.count > 1u {
         return total + sum * unscale;
     }
     return sum;
@@ -275,7 +275,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
     let chunks = (params.channels + VECTORS - 1u) / VECTORS;
     let parts = chunks * ((params.taps + HELD - 1u) / HELD);
 
-    if SPLIT {
+    if SCALED {
         if lane < 4u {
             atomicStore(&peaks[lane], 0u);
         }
@@ -303,15 +303,17 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             // Weights of all channels and taps stay for the next block.
             if turn == 0u || parts > 1u {
                 var fetched_weights = fetched(0u, part, first_column, lane);
-                if SPLIT {
+                if SCALED {
                     var most = 0.0;
-                    for (var i = lane; i < HELD * TAP_LINES * WEIGHT_QUADS; i += LANES) {
-                        most = max(most, largest(weight_at(i, part, 0u, first_column)));
+                    // Four at a time: each load takes long. What is past the last is zero.
+                    for (var i = lane; i < HELD * TAP_LINES * WEIGHT_QUADS; i += 4u * LANES) {
+                        let a = weight_at(i, part, 0u, first_column);
+                        let b = weight_at(i + LANES, part, 0u, first_column);
+                        let c = weight_at(i + 2u * LANES, part, 0u, first_column);
+                        let d = weight_at(i + 3u * LANES, part, 0u, first_column);
+                        most = max(most, max(max(largest(a), largest(b)), max(largest(c), largest(d))));
                     }
-                    let bits = subgroupMax(bitcast<u32>(most));
-                    if sublane == 0u {
-                        atomicMax(&peaks[weight_turn], bits);
-                    }
+                    note_peak(weight_turn, most, sublane);
                     workgroupBarrier();
                     weight_scale = scale_of(atomicLoad(&peaks[weight_turn]));
                     part.weight_scale = weight_scale;
@@ -348,7 +350,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             for (var j = 0u; j < IMAGE_LOADS; j++) {
                 let i = lane + j * LANES;
                 if i < image_count {
-                    if SPLIT {
+                    if SCALED {
                         most = max(most, largest(of_batch(batch, j)));
                     }
                     put_batch(image_place(i), batch, j, image_scale);
@@ -356,19 +358,16 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
             }
             for (var i = lane + IMAGE_LOADS * LANES; i < image_count; i += LANES) {
                 let v = image_at(i, image_count, part.chunk * VECTORS, block);
-                if SPLIT {
+                if SCALED {
                     most = max(most, largest(v));
                 }
                 put_halves(image_place(i), VECTORS, v, image_scale);
             }
-            if SPLIT {
-                let bits = subgroupMax(bitcast<u32>(most));
-                if sublane == 0u {
-                    atomicMax(&peaks[image_turn], bits);
-                }
+            if SCALED {
+                note_peak(image_turn, most, sublane);
             }
             workgroupBarrier();
-            if SPLIT {
+            if SCALED {
                 let wanted = next_scale(atomicLoad(&peaks[image_turn]), image_scale, true);
                 image_turn = 5u - image_turn;
                 if lane == 0u {
@@ -413,7 +412,7 @@ fn halo(first: u32, step: u32, first_column: u32, lane: u32, subgroup: u32, subl
                     workgroupBarrier();
                     continue;
                 }
-                let scale = select(1.0, unscale, SPLIT && parts == 1u);
+                let scale = select(1.0, unscale, SCALED && parts == 1u);
                 if base > 0u {
                     workgroupBarrier(); // before the first round all have met since sums were read
                 }

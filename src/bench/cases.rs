@@ -1,11 +1,12 @@
-//! The training steps that are timed, and that peers repeat: each method on the demo network and on ResNet-32, SLA in half
-//! precision too, and the two networks of SeLa's and MAXL's papers.
+//! The training steps that are timed, and that peers repeat: each method on the demo network and on ResNet-32, SLA in the other
+//! precisions too, and the two networks of SeLa's and MAXL's papers.
 
 use std::sync::Arc;
 
 use super::Options;
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
+use crate::graph::Precision;
 use crate::session;
 use crate::session::synthetic::{DEMO, DEMO_IMAGE, Noise};
 use crate::train::Trainer;
@@ -26,8 +27,8 @@ pub struct Case {
     pub classes: usize,
     /// Images.
     pub batch: usize,
-    /// Whether feature maps are in half precision.
-    pub half: bool,
+    /// `precision` of the config.
+    pub precision: Precision,
 }
 
 /// Methods whose steps differ.
@@ -48,9 +49,9 @@ fn cases(options: &Options) -> Vec<Case> {
     for (network, model, image, batch) in
         [("demo", DEMO, DEMO_IMAGE, batches[0]), ("resnet32", resnet32, small, batches[1])]
     {
-        let case = |method, half| Case { network, method, model, image, classes: 10, batch, half };
-        all.extend(METHODS.map(|method| case(method, false)));
-        all.push(case("sla", true));
+        let case = |method, precision| Case { network, method, model, image, classes: 10, batch, precision };
+        all.extend(METHODS.map(|method| case(method, Precision::F32)));
+        all.extend([Precision::Tf32, Precision::F16].map(|precision| case("sla", precision)));
     }
     if options.full {
         let model = "name = \"cifar_resnet18\"";
@@ -61,7 +62,7 @@ fn cases(options: &Options) -> Vec<Case> {
             image: small,
             classes,
             batch: options.rows.div_ceil(2),
-            half: false,
+            precision: Precision::F32,
         };
         all.push(large("cifar_resnet18", "sela", model, 10));
         all.push(large("vgg16", "maxl", NARROW, 20));
@@ -111,7 +112,12 @@ impl Case {
 
     /// Network, method and precision.
     fn label(&self) -> String {
-        format!("{} {}{}", self.network, self.method, if self.half { " f16" } else { "" })
+        let precision = match self.precision {
+            Precision::F32 => "",
+            Precision::Tf32 => " tf32",
+            Precision::F16 => " f16",
+        };
+        format!("{} {}{precision}", self.network, self.method)
     }
 
     /// The row's name.
@@ -146,9 +152,9 @@ impl Case {
     pub fn config(&self, augmented: bool, overrides: &[String]) -> Result<Config> {
         let padding = if self.image[0] < 32 { 2 } else { 4 };
         let augment = if augmented { padding } else { 0 };
-        let precision = if self.half { "f16" } else { "f32" };
+        let precision = toml::Value::try_from(self.precision).expect("a precision is a word");
         let config = format!(
-            "method = \"{}\"\nprecision = \"{precision}\"\n[model]\n{}\n[train]\nbatch = {}\nsteps = 1000000\n[schedule]\nkind = \"constant\"\n\
+            "method = \"{}\"\nprecision = {precision}\n[model]\n{}\n[train]\nbatch = {}\nsteps = 1000000\n[schedule]\nkind = \"constant\"\n\
              [optimizer]\nlr = 0.01\n[augment]\ncrop_padding = {augment}\nflip = {augmented}\n\
              [sela]\nheads = 10\nclusters = 128\nfeatures = \"bank\"\n\
              [maxl]\norder = \"steps\"\nhead = \"linear\"\nlookahead_lr = 0.01\ngenerator_lr = 0.05",

@@ -8,6 +8,7 @@ use crate::base::philox::Stream;
 use crate::base::{Error, Result};
 use crate::data::{Draw, ImageSet, Sampler, gather_pixels};
 use crate::gpu::Engine;
+use crate::graph::Precision;
 use crate::train::checkpoint::{Checkpoint, LABELS, NamedTensor, OPTIMIZER, TensorData};
 
 /// Steps whose losses are told.
@@ -36,7 +37,8 @@ pub fn export(
     write: &mut dyn FnMut(&str, &Checkpoint) -> Result<()>,
 ) -> Result<()> {
     // A peer has half precision of its own.
-    for case in named(&Options { full: true, ..*options }, name)?.iter().filter(|case| !case.half) {
+    for case in named(&Options { full: true, ..*options }, name)?.iter().filter(|case| case.precision == Precision::F32)
+    {
         write(&format!("{}-{}", case.network, case.method), &exported(engine, case)?)?;
     }
     Ok(())

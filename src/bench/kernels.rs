@@ -4,7 +4,7 @@ use super::clock::{Sampled, sampled};
 use super::products::products;
 use super::steps::Share;
 use crate::base::{DType, Error, Result};
-use crate::gpu::{Cost, Dispatch, Engine, Program, Recording, Variants, WAY_OUT, readback};
+use crate::gpu::{Cost, Dispatch, Engine, Factors, Program, Recording, Variants, WAY_OUT, readback};
 use crate::kernels::ceilings::{self, noise};
 use crate::kernels::{choose, matmul, matmul_coop, tune};
 
@@ -180,7 +180,7 @@ fn square(engine: &Engine, options: &Options, side: usize) -> Result<Vec<Row>> {
             matmul::record(r, &a, &b, ta, tb, &out)
         })?);
     }
-    let variants = Variants { half: true, ..choose::preferred(engine) };
+    let variants = Variants { factors: Factors::Half, ..choose::preferred(engine) };
     if variants.names(&matmul_coop::SHADER) {
         let half = |seed| tune::random(engine, &[side, side], DType::F16, seed);
         let [a, b, out] = [half(1)?, half(2)?, half(3)?];

@@ -11,6 +11,7 @@ use crate::gpu::clock::Moment;
 use crate::gpu::timing::{awake, median_spread};
 use crate::gpu::trace::Clock;
 use crate::gpu::{Engine, Program, Recording, readback};
+use crate::graph::Precision;
 use crate::train::Trainer;
 
 /// Kernels of a step that have a share of their own; the others are one.
@@ -43,22 +44,26 @@ impl Share {
 pub type Look<'a> = dyn FnMut(&mut Trainer) -> Result<Vec<Share>> + 'a;
 
 /// Times the steps whose name holds `name`, with the variants that training takes: forward, loss, backward and update, for
-/// `maxl` a meta step as well; those in half precision are left out where the adapter lacks it. `look` sees each when it is
-/// timed.
+/// `maxl` a meta step as well; those in half precision are left out where the adapter lacks it, those with rounded factors where it
+/// has no matrix units. `look` sees each when it is timed.
 ///
 /// # Errors
 /// When the adapter fails, no step is called `name`, or `look` fails.
 pub fn steps(engine: &Arc<Engine>, options: &Options, name: &str, look: &mut Look) -> Result<Measured> {
-    let half = engine.features().contains(wgpu::Features::SHADER_F16);
+    let lacks = |precision: Precision| match precision {
+        Precision::F16 if !engine.features().contains(wgpu::Features::SHADER_F16) => {
+            Some("half-precision floats (SHADER_F16) are missing")
+        }
+        Precision::Tf32 if engine.is_software() || engine.cooperative().is_none() => {
+            Some("without matrix units it is the step in float32")
+        }
+        _ => None,
+    };
     let cases = named(options, name)?;
     let mut measured = Measured::default();
     for case in cases {
-        if case.half && !half {
-            measured.left_out.push(format!(
-                "{} {}: half-precision floats (SHADER_F16) are missing",
-                case.name(),
-                case.shape()
-            ));
+        if let Some(why) = lacks(case.precision) {
+            measured.left_out.push(format!("{} {}: {why}", case.name(), case.shape()));
             continue;
         }
         let case = &case;

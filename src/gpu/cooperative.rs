@@ -61,7 +61,7 @@ pub fn memory(variant: &Variant) -> u32 {
     let factor = |lines: u32| (2 * lines * (32 + 8)).max(2 * 32 * (lines + 8));
     let [rows, columns] = sizes(variant).map(factor);
     let [side, below, beside] = ["SIDE", "BELOW", "BESIDE"].map(|name| variant.constant(name));
-    rows + columns + 4 * (below * beside + 1) * side * side
+    rows + columns + 4 * (below * beside + 1) * side * side + 16
 }
 
 /// Lanes of a workgroup: `subgroups` as large as they may be, since a driver chooses within the adapter's range (where it takes
@@ -71,9 +71,13 @@ fn lanes(subgroups: u32, sizes: [u32; 2], largest: u32) -> u32 {
     (subgroups * largest).max(sizes[0] / 2).max(sizes[1] / 2)
 }
 
-/// The override constants of a variant on an adapter with subgroups of `smallest` to `largest` lanes.
-pub fn constants(variant: &Variant, [smallest, largest]: [u32; 2]) -> Vec<(&'static str, f64)> {
+/// The override constants of a variant on an adapter with subgroups of `smallest` to `largest` lanes, its factors `scaled` or not
+/// where they are staged as half-precision numbers.
+pub fn constants(variant: &Variant, [smallest, largest]: [u32; 2], scaled: bool) -> Vec<(&'static str, f64)> {
     let mut constants = variant.constants.to_vec();
+    if variant.needs.contains(NEEDS) {
+        constants.push(("SCALED", f64::from(u8::from(scaled))));
+    }
     if let Some(subgroups) = variant.sets("SUBGROUPS") {
         constants.push(("LANES", f64::from(subgroups * largest)));
         constants.push(("SPARE", f64::from(u8::from(smallest < largest))));
@@ -112,7 +116,7 @@ mod tests {
         const CONSTANTS: &[(&str, f64)] =
             &[("SIDE", 16.0), ("BELOW", 2.0), ("BESIDE", 2.0), ("DOWN", 4.0), ("ACROSS", 4.0)];
         let set = |needs, sizes| {
-            let all = constants(&Variant::needing("128x128", CONSTANTS, needs), sizes);
+            let all = constants(&Variant::needing("128x128", CONSTANTS, needs), sizes, true);
             ["LANES", "SPARE"].map(|name| all.iter().find(|(n, _)| *n == name).map(|(_, value)| *value))
         };
         let of = |lanes, spare| [Some(lanes), Some(spare)];

@@ -462,7 +462,7 @@ impl Engine {
     /// The override constants that a pipeline is built of on this device.
     pub fn constants(&self, build: &Build) -> Vec<(&'static str, f64)> {
         let sizes = [self.info.subgroup_min_size, cooperative::largest_subgroup(&self.info)];
-        cooperative::constants(&build.shader.variants[build.variant], sizes)
+        cooperative::constants(&build.shader.variants[build.variant], sizes, build.scales())
     }
 
     fn build(&self, build: &Build) -> Result<Pipeline> {

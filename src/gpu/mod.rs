@@ -24,4 +24,4 @@ pub use program::Program;
 pub use recording::{Cost, Dispatch, Recording};
 pub use shader::{Access, Binding, Build, Places, Shader, Variant, read, read_write, uniform, update, write};
 pub use tensor::Tensor;
-pub use variants::Variants;
+pub use variants::{Factors, Variants};

@@ -24,9 +24,6 @@ impl Sum for Cost {
     }
 }
 
-/// What the name of a class ends with where half-precision factors are allowed.
-pub const HALF: &str = ",half";
-
 /// One dispatch.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
@@ -91,12 +88,10 @@ impl Recording {
         &shader.variants[self.variants.index(shader)]
     }
 
-    /// The forms for work of a class of shapes; `operations` are those of one call. Where half-precision factors are
-    /// allowed, classes are others ([`HALF`]): what is the fastest form there may not be taken elsewhere.
+    /// The forms for work of a class of shapes; `operations` are those of one call. Where factors may be rounded, classes are
+    /// others ([`Factors::suffix`](super::variants::Factors::suffix)).
     pub fn of_class(&mut self, mut class: String, operations: u64) -> Variants {
-        if self.variants.half {
-            class += HALF;
-        }
+        class += self.variants.factors.suffix();
         let forms = self.variants.of_class(&class);
         *self.asked.entry(class).or_default() += operations;
         forms

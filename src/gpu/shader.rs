@@ -127,6 +127,13 @@ impl Build {
         name
     }
 
+    /// Whether factors are scaled where they are staged as half-precision numbers: those of tensors that are in half precision hold
+    /// such numbers already.
+    pub fn scales(&self) -> bool {
+        let halves = self.halves.names(self.shader);
+        !self.shader.bindings.iter().any(|b| b.access == Access::Read && halves.contains(&b.name))
+    }
+
     /// What tells it from others.
     pub fn key(&self) -> Key {
         (self.shader.name, self.variant, self.halves, self.texels, self.params.clone())

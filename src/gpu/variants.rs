@@ -10,6 +10,44 @@ use crate::base::Result;
 /// A form of a kernel: its shader's name, and the index into the shader's variants.
 pub type Form = (&'static str, usize);
 
+/// What products may do to their factors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Factors {
+    /// Nothing: forms that round are not taken.
+    #[default]
+    Exact,
+    /// Round them to 11 bits, as TF32 does; feature maps are single-precision numbers.
+    Tf32,
+    /// Round them to half precision, in which feature maps are.
+    Half,
+}
+
+impl Factors {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Exact, Self::Tf32, Self::Half];
+
+    /// Whether they may be rounded.
+    pub fn rounded(self) -> bool {
+        self != Self::Exact
+    }
+
+    /// How the classes of shapes end that products with such factors ask for: what is the fastest form there may not be taken
+    /// elsewhere.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Exact => "",
+            Self::Tf32 => ",tf32",
+            Self::Half => ",half",
+        }
+    }
+
+    /// A class without its ending, and what that says.
+    pub fn of_class(class: &str) -> (&str, Self) {
+        let ending = |factors: Self| class.strip_suffix(factors.suffix()).map(|plain| (plain, factors));
+        [Self::Tf32, Self::Half].into_iter().find_map(ending).unwrap_or((class, Self::Exact))
+    }
+}
+
 /// The forms that recordings take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variants {
@@ -17,8 +55,8 @@ pub struct Variants {
     pub kernels: HashMap<&'static str, usize>,
     /// By class of shapes (`kernels::product` says what one looks like); these go before `kernels`.
     pub classes: BTreeMap<String, Form>,
-    /// Whether products may round their factors to half precision: forms on cooperative matrices are taken only then.
-    pub half: bool,
+    /// What products may do to their factors: some forms on cooperative matrices are taken only where these may be rounded.
+    pub factors: Factors,
 }
 
 impl Variants {
@@ -34,7 +72,7 @@ impl Variants {
 
     /// Whether a shader's form is named, and may be taken: forms that stand in for another kernel's are taken only then.
     pub fn names(&self, shader: &Shader) -> bool {
-        self.kernels.contains_key(shader.name) && (self.half || !shader.rounds())
+        self.kernels.contains_key(shader.name) && (self.factors.rounded() || !shader.rounds())
     }
 
     /// The first of these shaders that is named.
@@ -62,8 +100,8 @@ impl Variants {
     /// What holds for a class: only its own form where one is known, else what holds for all shapes.
     pub fn of_class(&self, class: &str) -> Self {
         match self.classes.get(class) {
-            Some(&form) => Self { kernels: HashMap::from([form]), classes: BTreeMap::new(), half: self.half },
-            None => Self { kernels: self.kernels.clone(), classes: BTreeMap::new(), half: self.half },
+            Some(&form) => Self { kernels: HashMap::from([form]), classes: BTreeMap::new(), factors: self.factors },
+            None => Self { kernels: self.kernels.clone(), classes: BTreeMap::new(), factors: self.factors },
         }
     }
 }
@@ -168,8 +206,8 @@ impl Engine {
         let chooser = self.choice().chooser.clone();
         let Some(chooser) = chooser.filter(|_| !asked.is_empty()) else { return Ok(None) };
         let variants = chooser.choose(self, asked, known)?;
-        // Half-precision factors are a recording's wish, not the device's.
-        self.set_variants(Variants { half: false, ..variants.clone() });
+        // Rounded factors are a recording's wish, not the device's.
+        self.set_variants(Variants { factors: Factors::Exact, ..variants.clone() });
         Ok(Some(variants))
     }
 }

@@ -7,7 +7,7 @@ use super::half::{Precision, halve};
 use super::plan::{Plan, Slot};
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::{Engine, Recording, Tensor, Variants, WAY_OUT};
+use crate::gpu::{Engine, Factors, Recording, Tensor, Variants, WAY_OUT};
 use crate::kernels::{join, sum_part_lists};
 
 /// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
@@ -62,8 +62,15 @@ impl Executor {
             halve(&mut graph, &|id| placed.contains_key(&id) || outputs.contains(&id));
         }
         let graph = &graph;
-        // Maps are half-precision numbers already: products may round weights too.
-        let variants = &Variants { half: variants.half || precision == Precision::F16, ..variants.clone() };
+        let factors = match precision {
+            Precision::F32 => variants.factors,
+            // Without matrix units no form rounds, and the forms are those of single precision.
+            Precision::Tf32 if engine.cooperative().is_none() => variants.factors,
+            Precision::Tf32 => Factors::Tf32,
+            // Maps are half-precision numbers already: products may round weights too.
+            Precision::F16 => Factors::Half,
+        };
+        let variants = &Variants { factors, ..variants.clone() };
         let plan = Plan::new(graph, outputs, &|id| placed.contains_key(&id));
         check(engine, graph, &plan, placed)?;
         let mut pool = Vec::with_capacity(plan.sizes.len());

@@ -1,4 +1,4 @@
-//! Which values of a graph are kept in half precision: feature maps and their gradients. Weights, their gradients,
+//! How finely a graph computes, and which of its values are kept in half precision: feature maps and their gradients. Weights, their gradients,
 //! statistics, logits and losses stay in single precision, and kernels compute in it: what is halved is memory and its
 //! traffic, as PyTorch's autocast does for convolutions.
 
@@ -10,13 +10,15 @@ use super::ops::conv2d::Conv2dWeightGrad;
 use super::{Graph, NodeId, Source};
 use crate::base::DType;
 
-/// How feature maps are kept.
+/// How feature maps are kept and multiplied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
+    /// 32-bit floats, rounded to 11 bits where matrix units multiply them.
+    Tf32,
     /// 16-bit floats.
     F16,
 }

@@ -8,7 +8,14 @@ use crate::gpu::{Shader, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_coop",
     source: include_str!("../../shaders/matmul/conv2d_coop.wgsl"),
-    shared: &[shared::PATCHES_FORWARD, shared::TAPS, shared::PATCH, shared::COOPERATIVE],
+    shared: &[
+        shared::PATCHES_FORWARD,
+        shared::TAPS,
+        shared::PATCH,
+        shared::SCALES,
+        shared::ROUNDS,
+        shared::COOPERATIVE,
+    ],
     params: size_of::<conv2d::Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: cooperative::VARIANTS,

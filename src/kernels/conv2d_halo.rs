@@ -9,7 +9,7 @@ use crate::gpu::{Shader, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_halo",
     source: include_str!("../../shaders/matmul/conv2d_halo.wgsl"),
-    shared: &[shared::BAND, shared::HALO],
+    shared: &[shared::SCALES, shared::BAND, shared::HALO],
     params: size_of::<halo::Params>(),
     bindings: &[read("x"), read("w"), write("y")],
     variants: halo::FORWARD,

@@ -14,7 +14,7 @@ use crate::gpu::{Shader, Tensor, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_halo_stats",
     source: include_str!("../../shaders/matmul/conv2d_halo_stats.wgsl"),
-    shared: &[shared::BAND, shared::HALO],
+    shared: &[shared::SCALES, shared::BAND, shared::HALO],
     params: size_of::<halo::Params>(),
     bindings: &[read("x"), read("w"), write("y"), write("partial")],
     variants: halo::FORWARD,

@@ -8,7 +8,15 @@ use crate::gpu::{Shader, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_input_grad_coop",
     source: include_str!("../../shaders/matmul/conv2d_input_grad_coop.wgsl"),
-    shared: &[shared::PATCHES_INPUT_GRAD, shared::TAPS, shared::PHASE, shared::PATCH, shared::COOPERATIVE],
+    shared: &[
+        shared::PATCHES_INPUT_GRAD,
+        shared::TAPS,
+        shared::PHASE,
+        shared::PATCH,
+        shared::SCALES,
+        shared::ROUNDS,
+        shared::COOPERATIVE,
+    ],
     params: size_of::<conv2d_input_grad::Params>(),
     bindings: &[read("dy"), read("w"), write("dx")],
     variants: cooperative::VARIANTS,

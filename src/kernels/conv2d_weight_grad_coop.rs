@@ -8,7 +8,7 @@ use crate::gpu::{Shader, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_coop",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_coop.wgsl"),
-    shared: &[shared::PATCHES_WEIGHT_GRAD, shared::PATCH, shared::COOPERATIVE],
+    shared: &[shared::PATCHES_WEIGHT_GRAD, shared::PATCH, shared::SCALES, shared::ROUNDS, shared::COOPERATIVE],
     params: size_of::<conv2d_weight_grad::Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: cooperative::VARIANTS,

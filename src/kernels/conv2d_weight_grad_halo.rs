@@ -12,7 +12,7 @@ use crate::gpu::{self, Shader, Variant, Variants, read, write};
 pub static SHADER: Shader = Shader {
     name: "conv2d_weight_grad_halo",
     source: include_str!("../../shaders/matmul/conv2d_weight_grad_halo.wgsl"),
-    shared: &[shared::BAND],
+    shared: &[shared::SCALES, shared::BAND],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("dy"), write("part")],
     variants: VARIANTS,
@@ -110,7 +110,7 @@ pub(super) fn plan(forms: &Variants, geometry: &Geometry, parts: usize) -> Optio
         channels.is_multiple_of(sides[0]) && geometry.output[3].is_multiple_of(sides[1])
     };
     // A form that stores straight away gives way to its fellow after it where channels do not fill its matrices.
-    let fitting = halo::candidates(asked, TILES, forms.half)
+    let fitting = halo::candidates(asked, TILES, forms.factors.rounded())
         .map(|index| index + usize::from(VARIANTS[index].constant("DIRECT") > 0 && !exact(&index)));
     let plans = fitting.filter_map(|index| {
         let variant = &VARIANTS[index];
@@ -166,6 +166,7 @@ fn cases() -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Factors;
     use crate::kernels::conv2d::of_row;
 
     #[test]
@@ -179,7 +180,8 @@ mod tests {
     #[test]
     fn the_shape_chooses_blocks_and_parts() {
         let with = |row, half| {
-            let forms = Variants { kernels: [(SHADER.name, 0)].into(), half, ..Variants::default() };
+            let factors = if half { Factors::Half } else { Factors::Exact };
+            let forms = Variants { kernels: [(SHADER.name, 0)].into(), factors, ..Variants::default() };
             let plan = plan(&forms, &of_row(row), 1024).unwrap();
             (VARIANTS[plan.variant].name, plan.params.band, plan.grid)
         };

@@ -5,7 +5,7 @@ use half::f16;
 use super::Case;
 use crate::base::Array;
 use crate::base::compare::Tolerance;
-use crate::gpu::{Variant, cooperative};
+use crate::gpu::{Factors, Variant, cooperative};
 
 /// Tiles of matrices of side 16 and of side 8, called by side, rows and columns of their outputs: subgroups below and beside one
 /// another, and matrices that each has down and across. The first of each side stands for the choice by shape, which goes
@@ -78,7 +78,7 @@ pub(super) fn allowed(case: Case) -> Case {
     Case {
         outputs,
         record: Box::new(move |r, inputs, outputs, scratch| {
-            r.variants.half = true;
+            r.variants.factors = Factors::Half;
             record(r, inputs, outputs, scratch)
         }),
         ..case

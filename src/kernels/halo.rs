@@ -361,7 +361,7 @@ impl Plan {
 fn chosen(shader: &Shader, forms: &Variants, seen: &Seen) -> Option<Plan> {
     let asked = forms.index(shader);
     let by_shape = asked.is_multiple_of(GROUP);
-    candidates(asked, TILES, forms.half)
+    candidates(asked, TILES, forms.factors.rounded())
         .filter_map(|index| Plan::of(shader, index, seen).filter(|plan| !by_shape || plan.pays(shader, seen)))
         .min_by_key(|plan| (plan.cycles, plan.variant))
 }
@@ -410,8 +410,13 @@ pub(super) fn both(exact: Vec<Case>, rounded: Vec<Case>) -> Vec<Case> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::Factors;
     use crate::kernels::conv2d::of_row;
     use crate::kernels::{conv2d_halo, conv2d_input_grad_halo};
+
+    fn factors(half: bool) -> Factors {
+        if half { Factors::Half } else { Factors::Exact }
+    }
 
     #[test]
     fn memory_and_lanes_suffice() {
@@ -427,7 +432,8 @@ mod tests {
     #[test]
     fn the_shape_chooses_tiles_bands_and_images() {
         let of = |row, half| {
-            let forms = Variants { kernels: [("conv2d_halo", 0)].into(), half, ..Variants::default() };
+            let forms =
+                Variants { kernels: [("conv2d_halo", 0)].into(), factors: factors(half), ..Variants::default() };
             let seen = Seen::of(&of_row(row), false).unwrap();
             let found = chosen(&conv2d_halo::SHADER, &forms, &seen);
             found
@@ -445,7 +451,8 @@ mod tests {
         ] {
             let shader = &conv2d_input_grad_halo::SHADER;
             let found = [false, true].map(|half| {
-                let forms = Variants { kernels: [(shader.name, 0)].into(), half, ..Variants::default() };
+                let forms =
+                    Variants { kernels: [(shader.name, 0)].into(), factors: factors(half), ..Variants::default() };
                 let plan = chosen(shader, &forms, &Seen::of(&of_row(row), true).unwrap()).unwrap();
                 TURNED[plan.variant].name
             });
@@ -466,7 +473,7 @@ mod tests {
     fn stride_2_takes_planes_and_phases() {
         let of = |row, half, turned: bool| {
             let shader = if turned { &conv2d_input_grad_halo::SHADER } else { &conv2d_halo::SHADER };
-            let forms = Variants { kernels: [(shader.name, 0)].into(), half, ..Variants::default() };
+            let forms = Variants { kernels: [(shader.name, 0)].into(), factors: factors(half), ..Variants::default() };
             let plan = chosen(shader, &forms, &Seen::of(&of_row(row), turned)?)?;
             let Params { band, image_tiles, image_positions, plane, .. } = plan.params;
             Some((shader.variants[plan.variant].name, band, image_tiles, image_positions, plane))
@@ -487,7 +494,8 @@ mod tests {
             .flat_map(|g| [(g, false, false), (g, true, false), (g, false, true), (g, true, true)])
         {
             let shader = if turned { &conv2d_input_grad_halo::SHADER } else { &conv2d_halo::SHADER };
-            let forms = Variants { kernels: [(shader.name, asked)].into(), half, ..Variants::default() };
+            let forms =
+                Variants { kernels: [(shader.name, asked)].into(), factors: factors(half), ..Variants::default() };
             for row in [[3, 14, 14, 28, 3, 3, 28, 1, 1], [3, 15, 13, 28, 3, 3, 30, 2, 1]] {
                 let seen = Seen::of(&of_row(row), turned).unwrap();
                 assert!(chosen(shader, &forms, &seen).is_some(), "{asked} {half} {turned} {row:?}");

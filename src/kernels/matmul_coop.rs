@@ -34,7 +34,7 @@ macro_rules! variants {
 pub static SHADER: Shader = Shader {
     name: "matmul_coop",
     source: include_str!("../../shaders/matmul/matmul_coop.wgsl"),
-    shared: &[shared::PATCHES_MATMUL, shared::PATCH, shared::COOPERATIVE],
+    shared: &[shared::PATCHES_MATMUL, shared::PATCH, shared::SCALES, shared::ROUNDS, shared::COOPERATIVE],
     params: size_of::<matmul::Params>(),
     bindings: &[read("a"), read("b"), write("out")],
     variants: cooperative::matrices!(variants),

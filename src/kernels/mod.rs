@@ -310,6 +310,10 @@ pub mod shared {
     pub const TAPS: &str = include_str!("../../shaders/shared/taps.wgsl");
     /// Matrix products in tiles of workgroup memory: `tile`.
     pub const TILE: &str = include_str!("../../shaders/shared/tile.wgsl");
+    /// Scales of factors on their way into matrices of half precision: `scale_of`, `next_scale`, `largest`.
+    pub const SCALES: &str = include_str!("../../shaders/shared/scales.wgsl");
+    /// A round of such a tile's factors into workgroup memory: `put_rows`, `put_columns`, `largest_of_rows`.
+    pub const ROUNDS: &str = include_str!("../../shaders/shared/rounds.wgsl");
     /// Matrix products in tiles on cooperative matrices: `tile`.
     pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
     /// Bands of images in workgroup memory and factors in two halves: `image_batch`, `put_image`, `first_position`, `add_product`.

@@ -11,8 +11,7 @@ use super::{
     matmul_tiled, matmul_wide, shared,
 };
 use crate::base::{DType, Error, Result};
-use crate::gpu::recording::HALF;
-use crate::gpu::{Engine, Recording, Shader, Tensor, adapter, cooperative};
+use crate::gpu::{Engine, Factors, Recording, Shader, Tensor, adapter, cooperative};
 
 /// Forms of kernels, each as its shader and the variant.
 macro_rules! forms {
@@ -206,9 +205,9 @@ impl Product {
         format!("{} {}", self.plain().name, rounded.shape())
     }
 
-    /// The product that a class names, with half-precision factors or not; `None` when it names none.
+    /// The product that a class names, whatever becomes of its factors; `None` when it names none.
     pub fn of_class(class: &str) -> Option<Self> {
-        let (kernel, shape) = class.strip_suffix(HALF).unwrap_or(class).split_once(' ')?;
+        let (kernel, shape) = Factors::of_class(class).0.split_once(' ')?;
         Self::parse(kernel, shape).ok().flatten()
     }
 
@@ -250,9 +249,9 @@ impl Product {
         }
     }
 
-    /// The type that a step keeps its images in, with half-precision factors or not; matrices stay in single precision.
-    pub fn maps(&self, half: bool) -> DType {
-        if half && matches!(self, Self::Convolution(..)) { DType::F16 } else { DType::F32 }
+    /// The type that a step with such factors keeps its images in; matrices stay in single precision.
+    pub fn maps(&self, factors: Factors) -> DType {
+        if factors == Factors::Half && matches!(self, Self::Convolution(..)) { DType::F16 } else { DType::F32 }
     }
 
     /// Tensors for it; `fill` makes one of given sizes and type. `maps` is the type of images, and of all matrices.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{DType, Error, Result, Shape};
-use crate::gpu::{Engine, Program, Recording, Shader, Tensor, Variants, readback};
+use crate::gpu::{Engine, Factors, Program, Recording, Shader, Tensor, Variants, readback};
 
 /// Sizes off every tile, with edges, rests and more than one round of the inner dimension; the last two of those that forms by
 /// bands of lines take.
@@ -49,7 +49,7 @@ pub fn failures(engine: &Engine, named: &[(&'static Shader, usize)]) -> Vec<(&'s
 /// What a form is tried on.
 fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Result<Vec<Attempt>> {
     if shader.name == conv2d_halo_stats::SHADER.name {
-        return [false, true].into_iter().map(|half| joined(engine, variant, half)).collect();
+        return Factors::ALL.into_iter().map(|factors| joined(engine, variant, factors)).collect();
     }
     if choose::ASSIGNMENT.iter().any(|own| own.name == shader.name) {
         return Ok(vec![assignment(engine, (shader, variant))?]);
@@ -59,14 +59,14 @@ fn attempts(engine: &Engine, (shader, variant): (&'static Shader, usize)) -> Res
     let mut found = Vec::new();
     for (plain, _) in FORMS.iter().filter(|(_, forms)| forms.iter().any(|(form, _)| form.name == shader.name)) {
         let shapes = if plain.name == "matmul" { MATRICES.as_slice() } else { CONVOLUTIONS.as_slice() };
-        let ways: &[bool] = match (shader.rounds(), shader.variants.iter().any(|v| v.rounds())) {
-            (true, _) => &[true],
-            (false, true) => &[false, true],
-            (false, false) => &[false],
+        let ways: &[Factors] = match (shader.rounds(), shader.variants.iter().any(|v| v.rounds())) {
+            (true, _) => &[Factors::Tf32, Factors::Half],
+            (false, true) => &Factors::ALL,
+            (false, false) => &[Factors::Exact],
         };
-        let tries = ways.iter().flat_map(|half| shapes.iter().map(move |shape| (*half, *shape)));
+        let tries = ways.iter().flat_map(|factors| shapes.iter().map(move |shape| (*factors, *shape)));
         let attempts =
-            tries.filter_map(|(half, shape)| alone(engine, plain, shape, (shader, variant), half).transpose());
+            tries.filter_map(|(factors, shape)| alone(engine, plain, shape, (shader, variant), factors).transpose());
         found.extend(attempts.take(most).collect::<Result<Vec<_>>>()?);
     }
     if found.is_empty() {
@@ -81,11 +81,11 @@ fn alone(
     plain: &Shader,
     shape: &str,
     (shader, variant): (&'static Shader, usize),
-    half: bool,
+    factors: Factors,
 ) -> Result<Option<Attempt>> {
     let product = parsed(plain, shape)?;
     let mut seed = 0;
-    let operands = product.operands(engine, product.maps(half), &mut |sizes, dtype| {
+    let operands = product.operands(engine, product.maps(factors), &mut |sizes, dtype| {
         seed += 1;
         tune::random(engine, sizes, dtype, seed)
     })?;
@@ -95,21 +95,22 @@ fn alone(
         (operands.record)(&mut recording)?;
         Ok(recording)
     };
-    let usual = recorded(Variants { half, ..Variants::default() })?;
-    let own = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
+    let usual = recorded(Variants { factors, ..Variants::default() })?;
+    let own = recorded(Variants { kernels: [(shader.name, variant)].into(), factors, ..Variants::default() })?;
     if own.dispatches[0].shader.name != shader.name {
         return Ok(None);
     }
     let outputs = vec![(operands.output, f32::NAN)];
     let other = format!("another answer than {}'s", plain.name);
-    Ok(Some(Attempt { usual, own, outputs, tolerance: tune::tolerance(&product, half), other }))
+    Ok(Some(Attempt { usual, own, outputs, tolerance: tune::tolerance(&product, factors.rounded()), other }))
 }
 
 /// What [`join`](super::join::join) makes of a convolution and the statistics of its output, beside one after the other.
-fn joined(engine: &Engine, variant: usize, half: bool) -> Result<Attempt> {
+fn joined(engine: &Engine, variant: usize, factors: Factors) -> Result<Attempt> {
     let Product::Convolution(_, g) = parsed(&conv2d::SHADER, CONVOLUTIONS[1])? else {
         unreachable!("a convolution's shape");
     };
+    let half = factors == Factors::Half;
     let map = if half { DType::F16 } else { DType::F32 };
     let random = |sizes: &[usize], dtype, seed| tune::random(engine, sizes, dtype, seed);
     let (x, w) = (random(&g.input, map, 1)?, random(&g.weights(), DType::F32, 2)?);
@@ -122,7 +123,7 @@ fn joined(engine: &Engine, variant: usize, half: bool) -> Result<Attempt> {
     let recorded = |join: bool| -> Result<Recording> {
         let mut recording = Recording::new();
         let kernels = [&conv2d_halo::SHADER, &conv2d_halo_stats::SHADER].map(|shader| (shader.name, variant)).into();
-        recording.variants = Variants { kernels, half, ..Variants::default() };
+        recording.variants = Variants { kernels, factors, ..Variants::default() };
         conv2d::record(&mut recording, &x, &w, g.convolution, &y)?;
         batch_norm_stats::record(&mut recording, &y, &slabs, &stats)?;
         batch_norm_running::record(&mut recording, &stats, 0.1, y.shape.rows(), &running)?;

@@ -10,10 +10,9 @@ use super::product::{FORMS, Product, keeps_sums, offered, worth};
 use crate::base::compare::{Tolerance, compare};
 use crate::base::{Array, DType, Error, Result, Shape};
 use crate::gpu::clock::Moment;
-use crate::gpu::recording::HALF;
 use crate::gpu::timing::awake;
 use crate::gpu::variants::{Asked, Chooser, Form};
-use crate::gpu::{Engine, Program, Recording, Tensor, Variants, readback};
+use crate::gpu::{Engine, Factors, Program, Recording, Tensor, Variants, readback};
 
 /// How long a training run may measure before it begins.
 pub const BUDGET: Duration = Duration::from_secs(20);
@@ -101,7 +100,7 @@ impl Chooser for Tuner {
                 continue;
             };
             let start = Instant::now();
-            variants.half = class.ends_with(HALF);
+            variants.factors = Factors::of_class(class).1;
             let found = engine.passing(|| measure(engine, &product, &variants, left));
             report.seconds += start.elapsed().as_secs_f64();
             match found {
@@ -115,7 +114,7 @@ impl Chooser for Tuner {
                 Err(e) => return Err(e),
             }
         }
-        variants.half = known.half;
+        variants.factors = known.factors;
         Ok(variants)
     }
 }
@@ -135,8 +134,8 @@ pub struct Candidate {
 pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) -> Result<Option<Measured>> {
     let start = Instant::now();
     let mut seed = 0;
-    let half = known.half;
-    let operands = product.operands(engine, product.maps(half), &mut |sizes, dtype| {
+    let factors = known.factors;
+    let operands = product.operands(engine, product.maps(factors), &mut |sizes, dtype| {
         seed += 1;
         random(engine, sizes, dtype, seed)
     })?;
@@ -148,16 +147,17 @@ pub fn measure(engine: &Engine, product: &Product, known: &Variants, left: f64) 
         Ok(recording)
     };
     let Some((_, forms)) = FORMS.iter().find(|(plain, _)| plain.name == product.plain().name) else { return Ok(None) };
-    let class = product.class() + if half { HALF } else { "" };
+    let class = product.class() + factors.suffix();
     let usual = recorded(known.of_class(&class))?.dispatches.remove(0);
     let (mut candidates, mut default) = (Vec::new(), 0);
     for &(shader, variant) in forms.iter().filter(|form| offered(engine, **form) && worth(engine, **form)) {
         // Where factors may be rounded, splitting them only takes longer.
         let split = shader.variants[variant].sets("SPLIT") == Some(1);
-        if if half { split } else { shader.variants[variant].rounds() } {
+        if if factors.rounded() { split } else { shader.variants[variant].rounds() } {
             continue;
         }
-        let recording = recorded(Variants { kernels: [(shader.name, variant)].into(), half, ..Variants::default() })?;
+        let recording =
+            recorded(Variants { kernels: [(shader.name, variant)].into(), factors, ..Variants::default() })?;
         let first = &recording.dispatches[0];
         // A form that does not fit the shape gives way to another.
         if first.shader.name != shader.name {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::measure::Measured;
 use crate::base::{DType, Error, Result, Shape, nearest};
 use crate::gpu::timing::{self, Sampling, median_spread};
-use crate::gpu::{Build, Dispatch, Engine, Program, Recording, Shader, Tensor};
+use crate::gpu::{Build, Dispatch, Engine, Factors, Program, Recording, Shader, Tensor};
 use crate::kernels::product::{self, FORMS, Recorder};
 use crate::kernels::work::{self, Tensors};
 use crate::kernels::{self, Case, Kernel, REGISTRY, choose};
@@ -124,7 +124,7 @@ fn at_work(
         let shader = kernel.shader;
         let mut recording = Recording::new();
         recording.variants.insert(shader.name, *variant);
-        recording.variants.half = true;
+        recording.variants.factors = Factors::Half;
         recording.label(&work.shape);
         (work.record)(&mut recording)?;
         let is_form = |d: &Dispatch| d.shader.name == shader.name && d.variant == *variant;

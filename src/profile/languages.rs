@@ -159,7 +159,7 @@ mod tests {
     fn of(shader: &'static Shader, variant: usize) -> Vec<File> {
         let chosen = &shader.variants[variant];
         let text = cooperative::sized(&shader.text(), chosen, false);
-        languages(&Build::declared(shader, variant), &text, &cooperative::constants(chosen, [32, 32]), false)
+        languages(&Build::declared(shader, variant), &text, &cooperative::constants(chosen, [32, 32], true), false)
     }
 
     #[test]
@@ -241,21 +241,21 @@ mod tests {
         assert!(text(&files, ".txt").contains("missing"), "{}", text(&files, ".txt"));
     }
 
-    /// Whether every matrix of a text for Metal is loaded from halves and stored to floats of workgroup memory, not vectors of them. What
-    /// is stored to a tensor belongs to forms that are not offered there.
+    /// Whether every matrix of a text for Metal is loaded from halves (a sum from floats) and stored to floats of workgroup memory, not
+    /// vectors of them. What is stored to a tensor belongs to forms that are not offered there.
     fn in_numbers(msl: &str) -> bool {
-        let lies = |call: &str, number: &str| {
+        let lies = |call: &str, numbers: &[&str]| {
             let mut calls = msl.lines().filter_map(|line| Some(line.split_once(call)?.1.split_once('&')?.1)).peekable();
             assert!(calls.peek().is_some(), "{call} in {msl}");
             calls.all(|place| {
                 let Some((array, _)) = place.split_once(".inner[") else { return place.starts_with("part[") };
                 let (before, _) = msl.split_once(&format!("& {array}")).expect("workgroup arrays are handed on");
                 let ty = before.rsplit(' ').next().unwrap_or_default();
-                msl.contains(&format!("struct {ty} {{\n    {number} inner["))
+                numbers.iter().any(|number| msl.contains(&format!("struct {ty} {{\n    {number} inner[")))
             })
         };
         // The function's own definition has no `&`.
-        lies("NagaCooperativeLoad(", "half") && lies("simdgroup_store(", "float")
+        lies("NagaCooperativeLoad(", &["half", "float"]) && lies("simdgroup_store(", &["float"])
     }
 
     /// Whether matrices are scaled or added.
@@ -292,7 +292,7 @@ mod tests {
         for kernel in REGISTRY.iter().filter(|kernel| kernel.shader.variants[0].needs.contains(cooperative::NEEDS)) {
             for variant in kernel.shader.variants.iter().filter(|variant| variant.constant("SIDE") == 8) {
                 let name = format!("{} {}", kernel.shader.name, variant.name);
-                let constants = cooperative::constants(variant, [4, 32]);
+                let constants = cooperative::constants(variant, [4, 32], true);
                 let made = [false, true].map(|numbers| {
                     let text = cooperative::sized(&kernel.shader.text(), variant, numbers);
                     let (module, info) = module(kernel.shader, &text, &constants).expect(&name);

@@ -43,7 +43,7 @@ impl Trainer {
 
     fn diverged(&self, what: &str, step: u64) -> Error {
         let precision = match self.config.precision {
-            Precision::F32 => "",
+            Precision::F32 | Precision::Tf32 => "",
             Precision::F16 => ", or precision = \"f32\": 16-bit floats end at 65504",
         };
         Error::Diverged(format!(

@@ -19,7 +19,7 @@ use super::schedule::Schedule;
 use super::{Batch, Context, Measure, Method, place_gradients};
 use crate::base::{DType, Error, Result, Shape};
 use crate::data::{Draw, Prefetch, Sampler, gather_pixels};
-use crate::gpu::{Engine, Program, Recording, Tensor, readback};
+use crate::gpu::{Dispatch, Engine, Program, Recording, Tensor, readback};
 use crate::graph::reverse::reverse_from;
 use crate::graph::{Executor, NodeId, Precision, place, reverse};
 use crate::kernels::{add_into, choose};
@@ -299,6 +299,14 @@ impl Trainer {
         let own_labels = self.method.makes_labels();
         if self.data.train.classes.len() == 1 && !own_labels {
             notes.push("the images have one class only: there is nothing to tell apart".into());
+        }
+        let rounds = |d: &Dispatch| d.shader.variants[d.variant].rounds();
+        if self.config.precision == Precision::Tf32 && !self.recording.dispatches.iter().any(rounds) {
+            notes.push(format!(
+                "precision = \"tf32\" computes as \"f32\" does: no form on matrix units is taken on {} (`relabel adapters` tells \
+                 which adapters have such units)",
+                self.engine.describe()
+            ));
         }
         if let Some(path) = self.config.data.labels_file() {
             notes.push(format!(

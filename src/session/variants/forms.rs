@@ -2,9 +2,8 @@
 
 use super::VariantFile;
 use crate::base::{Error, Result, Shape, nearest};
-use crate::gpu::recording::HALF;
 use crate::gpu::variants::Form;
-use crate::gpu::{Engine, Recording, Shader, Variants, cooperative};
+use crate::gpu::{Engine, Factors, Recording, Shader, Variants, cooperative};
 use crate::kernels::product::{FORMS, Product, needs, offered};
 use crate::kernels::{self, REGISTRY, choose};
 
@@ -33,7 +32,7 @@ pub(super) fn named(engine: &Engine, file: &VariantFile) -> Result<Variants> {
                 "`{class}` is not a class of shapes; they look like `conv2d 128x32x32x16-16,k3,s1,p1` and `matmul 128x64x16`"
             )));
         };
-        let own = product.class() + if class.ends_with(HALF) { HALF } else { "" };
+        let own = product.class() + Factors::of_class(class).1.suffix();
         if *class != own {
             return Err(Error::Config(format!(
                 "`{class}` is no class of its own: its rows, or all sizes of matrices, are rounded up to powers of two: `{own}`"
@@ -97,14 +96,14 @@ fn lacks(engine: &Engine, (shader, variant): (&Shader, usize)) -> String {
 pub(super) fn never_taken<'a>(engine: &Engine, variants: &'a Variants) -> Vec<(&'a str, Form)> {
     let gives_way = |(class, form): (&'a String, &Form)| {
         let product = Product::of_class(class)?;
-        let half = class.ends_with(HALF);
+        let factors = Factors::of_class(class).1;
         let operands = || {
-            product.operands(engine, product.maps(half), &mut |sizes, dtype| {
+            product.operands(engine, product.maps(factors), &mut |sizes, dtype| {
                 engine.tensor("class", Shape::new(sizes), dtype)
             })
         };
         let mut recording = Recording::new();
-        recording.variants = Variants { kernels: [*form].into(), half, ..Variants::default() };
+        recording.variants = Variants { kernels: [*form].into(), factors, ..Variants::default() };
         (engine.passing(operands).ok()?.record)(&mut recording).ok()?;
         let first = recording.dispatches.first()?;
         (first.shader.name != form.0).then_some((class.as_str(), *form))
