@@ -2,7 +2,7 @@
 // 2¹⁵, so that factors of any size are as exact. A scale is kept while the largest value comes to 1 or more, of which the last bit of
 // a half, 2⁻²⁴, is little (or where sums of larger values stand already). Appended before what uses it.
 
-override SCALED: bool = true; // set by the device: whether factors are; those that are half-precision numbers already are not
+override SCALED: bool = true; // set by the device: false where factors are rounded that are half-precision numbers already
 
 // Bits of the largest absolute values of what is staged. Four words, because matrices have to begin at multiples of 16 bytes and
 // drivers lay such variables one after the other.

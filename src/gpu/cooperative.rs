@@ -71,12 +71,12 @@ fn lanes(subgroups: u32, sizes: [u32; 2], largest: u32) -> u32 {
     (subgroups * largest).max(sizes[0] / 2).max(sizes[1] / 2)
 }
 
-/// The override constants of a variant on an adapter with subgroups of `smallest` to `largest` lanes, its factors `scaled` or not
-/// where they are staged as half-precision numbers.
+/// The override constants of a variant on an adapter with subgroups of `smallest` to `largest` lanes. Its factors are `scaled` or not
+/// where they are rounded to half precision; those that are split always are.
 pub fn constants(variant: &Variant, [smallest, largest]: [u32; 2], scaled: bool) -> Vec<(&'static str, f64)> {
     let mut constants = variant.constants.to_vec();
     if variant.needs.contains(NEEDS) {
-        constants.push(("SCALED", f64::from(u8::from(scaled))));
+        constants.push(("SCALED", f64::from(u8::from(scaled || !variant.rounds()))));
     }
     if let Some(subgroups) = variant.sets("SUBGROUPS") {
         constants.push(("LANES", f64::from(subgroups * largest)));

@@ -8,7 +8,7 @@ use super::plan::{Plan, Slot};
 use super::{Graph, Io, NodeId, Source};
 use crate::base::{DType, Error, Result, Shape};
 use crate::gpu::{Engine, Factors, Recording, Tensor, Variants, WAY_OUT};
-use crate::kernels::{join, sum_part_lists};
+use crate::kernels::{self, join, sum_part_lists};
 
 /// Buffers and recording of one graph. Replay it by compiling [`Executor::recording`] (with whatever follows it, such
 /// as the optimizer) into a [`crate::gpu::Program`].
@@ -64,9 +64,9 @@ impl Executor {
         let graph = &graph;
         let factors = match precision {
             Precision::F32 => variants.factors,
-            // Without matrix units no form rounds, and the forms are those of single precision.
-            Precision::Tf32 if engine.cooperative().is_none() => variants.factors,
-            Precision::Tf32 => Factors::Tf32,
+            Precision::Tf32 if some_round(variants) => Factors::Tf32,
+            // The forms, and what was measured of them, are those of single precision.
+            Precision::Tf32 => variants.factors,
             // Maps are half-precision numbers already: products may round weights too.
             Precision::F16 => Factors::Half,
         };
@@ -138,6 +138,13 @@ impl Executor {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+}
+
+/// Whether a kernel is named that has forms which round factors.
+fn some_round(variants: &Variants) -> bool {
+    let mut named = variants.kernels.keys().copied().chain(variants.classes.values().map(|form| form.0));
+    let rounds = |name| kernels::named(name).is_some_and(|kernel| kernel.shader.variants.iter().any(|v| v.rounds()));
+    named.any(rounds)
 }
 
 /// A slot of the pool as a tensor.
