@@ -312,7 +312,7 @@ pub mod shared {
     pub const TILE: &str = include_str!("../../shaders/shared/tile.wgsl");
     /// Scales of factors on their way into matrices of half precision: `scale_of`, `next_scale`, `largest`.
     pub const SCALES: &str = include_str!("../../shaders/shared/scales.wgsl");
-    /// A round of such a tile's factors into workgroup memory: `put_rows`, `put_columns`, `largest_of_rows`.
+    /// A round of a tile's factors into workgroup memory, for [`COOPERATIVE`]: `put_rows`, `put_columns`, `largest_of_rows`.
     pub const ROUNDS: &str = include_str!("../../shaders/shared/rounds.wgsl");
     /// Matrix products in tiles on cooperative matrices: `tile`.
     pub const COOPERATIVE: &str = include_str!("../../shaders/shared/cooperative.wgsl");
