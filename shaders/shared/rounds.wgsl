@@ -1,5 +1,5 @@
-// A round of a tile's factors on its way from registers into workgroup memory: zeroed where it is outside, scaled and rounded. Appended
-// after cooperative.wgsl and scales.wgsl.
+// A round of a tile's factors on its way from registers into workgroup memory: zeroed where it is outside, scaled and rounded. Patches of
+// rows and of columns are types of their own, since one may be of halves. Appended with cooperative.wgsl and scales.wgsl.
 
 fn counted(value: vec4<f16>, inside: u32, bit: u32) -> vec4<f16> {
     return select(vec4<f16>(), value, (inside & bit) != 0u);
@@ -48,14 +48,18 @@ fn put_column_patch(at: u32, p: ColumnPatch, inside: u32, all: bool, scale: f32)
     }
 }
 
+// The largest absolute value of a patch's vectors.
+fn largest_of(v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32>, inside: u32) -> f32 {
+    let upper = max(largest(numbers(v0, inside, 1u)), largest(numbers(v1, inside, 2u)));
+    return max(upper, max(largest(numbers(v2, inside, 4u)), largest(numbers(v3, inside, 8u))));
+}
+
 fn largest_of_row_patch(p: RowPatch, inside: u32) -> f32 {
-    let upper = max(largest(numbers(vec4<f32>(p.v0), inside, 1u)), largest(numbers(vec4<f32>(p.v1), inside, 2u)));
-    return max(upper, max(largest(numbers(vec4<f32>(p.v2), inside, 4u)), largest(numbers(vec4<f32>(p.v3), inside, 8u))));
+    return largest_of(vec4<f32>(p.v0), vec4<f32>(p.v1), vec4<f32>(p.v2), vec4<f32>(p.v3), inside);
 }
 
 fn largest_of_column_patch(p: ColumnPatch, inside: u32) -> f32 {
-    let upper = max(largest(numbers(vec4<f32>(p.v0), inside, 1u)), largest(numbers(vec4<f32>(p.v1), inside, 2u)));
-    return max(upper, max(largest(numbers(vec4<f32>(p.v2), inside, 4u)), largest(numbers(vec4<f32>(p.v3), inside, 8u))));
+    return largest_of(vec4<f32>(p.v0), vec4<f32>(p.v1), vec4<f32>(p.v2), vec4<f32>(p.v3), inside);
 }
 
 // The largest absolute value of what a lane has of a round's rows.
