@@ -3,7 +3,7 @@
 use relabel::base::{Array, DType, Shape};
 use relabel::gpu::texels::{MOST, WIDTH};
 use relabel::gpu::{Engine, Program, Recording, Tensor, readback};
-use relabel::kernels::{axpby, relu};
+use relabel::kernels::{axpby, gather_rows, relu};
 
 use crate::common::{engine, engine_with_memory, own_engine, unchecked_engine};
 
@@ -64,6 +64,26 @@ fn without_room_for_textures_inputs_are_read_from_buffers() {
         program.run(&small, 1).unwrap();
         assert!(words(&small, &found) == words(&engine, &expected), "{room} bytes");
     }
+}
+
+/// A store of many rows is not copied for the few that are gathered.
+#[test]
+fn what_is_hardly_read_is_not_copied() {
+    let engine = unchecked_engine();
+    let [rows, columns, few] = [4096, 64, 256];
+    let store = Array::normal(&[rows, columns], 1.0, 1);
+    let indices = Array::integers(&[few], rows as u32, 2);
+    let tensors = [engine.upload("store", &store, DType::F32), engine.upload("indices", &indices, DType::U32)];
+    let [held, wanted] = tensors.map(|tensor| tensor.unwrap());
+    let out = engine.tensor("out", Shape::new(&[few, columns]), DType::F32).unwrap();
+    let mut recording = Recording::new();
+    gather_rows::record(&mut recording, &[&held], &wanted, &out).unwrap();
+    let program = Program::new(&engine, &recording).unwrap();
+    assert!(program.copies().is_empty());
+    program.run(&engine, 1).unwrap();
+    let expected = gather_rows::reference(&[&store], &indices);
+    let found = readback::read_floats(&engine, &out).unwrap();
+    assert!(found.iter().zip(&expected.data).all(|(found, expected)| *found == *expected as f32));
 }
 
 /// A tensor is copied once between two writes, together with others where that is not too early.

@@ -3,7 +3,7 @@
 //   out[i, c] = the c-th float16 of row i
 //
 // Shapes     words (R, ceil(C / 2)) -> out (R, C)
-// Dispatch   one lane for each vec4 of out
+// Dispatch   QUADS vec4 of out a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      does not matter
 
@@ -18,6 +18,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (R, C)
 
 override WIDTH: u32 = 64u; // lanes a group
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn unpack_rows(
@@ -25,11 +26,19 @@ fn unpack_rows(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    let row = i / params.quads;
-    if row >= params.rows {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.rows * params.quads);
+    var row = first / params.quads;
+    var quad = first % params.quads;
+    for (var i = first; i < end; i += WIDTH) {
+        let pair = words[row * (params.words / 2u) + quad];
+        out[i] = vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
+        // Counted on, as software adapters divide lane by lane.
+        quad += WIDTH % params.quads;
+        row += WIDTH / params.quads;
+        if quad >= params.quads {
+            quad -= params.quads;
+            row += 1u;
+        }
     }
-    let pair = words[row * (params.words / 2u) + i % params.quads];
-    out[i] = vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
 }

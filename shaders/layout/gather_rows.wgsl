@@ -4,7 +4,7 @@
 //   and where it does not: zero when fresh, else what was there
 //
 // Shapes     store (W, D), indices (B), unsigned -> out (B, D); handled as vec4, pads of the store are zero and stay so
-// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Dispatch   QUADS vec4 of out a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 
@@ -22,6 +22,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;  // (B, D)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn gather_rows(
@@ -29,15 +30,24 @@ fn gather_rows(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
-    }
-    // Wraps past W for a row before this window.
-    let row = indices[i / params.quads] - params.base;
-    if row < params.rows {
-        out[i] = store[row * params.quads + i % params.quads];
-    } else if params.fresh == 1u {
-        out[i] = vec4(0.0);
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    var to = first / params.quads;
+    var quad = first % params.quads;
+    for (var i = first; i < end; i += WIDTH) {
+        // Wraps past W for a row before this window.
+        let row = indices[to] - params.base;
+        if row < params.rows {
+            out[i] = store[row * params.quads + quad];
+        } else if params.fresh == 1u {
+            out[i] = vec4(0.0);
+        }
+        // Counted on, as software adapters divide lane by lane.
+        quad += WIDTH % params.quads;
+        to += WIDTH / params.quads;
+        if quad >= params.quads {
+            quad -= params.quads;
+            to += 1u;
+        }
     }
 }

@@ -6,7 +6,7 @@
 //
 // Shapes     grads, weights, average, square (n), n a multiple of 64; mask (n/64); scale (1)
 //            step (8): number, bits of rate, bits of 1/(1 - beta1^t), bits of 1/(1 - beta2^t)
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 // Paper      Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2
@@ -32,6 +32,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> square: array<vec4<f32>>;   // (n)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn adam(
@@ -39,24 +40,28 @@ fn adam(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count || scale[0] < 0.0 {
+    let factor = scale[0];
+    if factor < 0.0 {
         return;
     }
     let rate = bitcast<f32>(step_words[1]);
     let correct1 = bitcast<f32>(step_words[2]);
     let correct2 = bitcast<f32>(step_words[3]);
-    let decay = params.weight_decay * mask[i / 16u];
-    var value = weights[i];
-    var g = scale[0] * grads[i];
-    if params.decoupled != 0u {
-        value -= rate * decay * value;
-    } else {
-        g += decay * value;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    for (var i = first; i < end; i += WIDTH) {
+        let decay = params.weight_decay * mask[i / 16u];
+        var value = weights[i];
+        var g = factor * grads[i];
+        if params.decoupled != 0u {
+            value -= rate * decay * value;
+        } else {
+            g += decay * value;
+        }
+        let mean = params.keep1 * average[i] + params.take1 * g;
+        let spread = params.keep2 * square[i] + params.take2 * g * g;
+        average[i] = mean;
+        square[i] = spread;
+        weights[i] = value - rate * correct1 * mean / (sqrt(spread * correct2) + params.epsilon);
     }
-    let mean = params.keep1 * average[i] + params.take1 * g;
-    let spread = params.keep2 * square[i] + params.take2 * g * g;
-    average[i] = mean;
-    square[i] = spread;
-    weights[i] = value - rate * correct1 * mean / (sqrt(spread * correct2) + params.epsilon);
 }

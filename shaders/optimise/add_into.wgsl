@@ -3,7 +3,7 @@
 //   total = part where step[4] is 0, else total + part
 //
 // Shapes     part, total (n); step (8), word 4 the micro-batch's number within the step
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      micro-batches are added in their order
 
@@ -17,6 +17,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> total: array<vec4<f32>>;  // (n)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn add_into(
@@ -24,13 +25,14 @@ fn add_into(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    let further = step_words[4] != 0u;
+    for (var i = first; i < end; i += WIDTH) {
+        var value = part[i];
+        if further {
+            value += total[i];
+        }
+        total[i] = value;
     }
-    var value = part[i];
-    if step_words[4] != 0u {
-        value += total[i];
-    }
-    total[i] = value;
 }

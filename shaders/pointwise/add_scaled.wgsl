@@ -3,7 +3,7 @@
 //   out[i] = a[i] + factor · scale · b[i]
 //
 // Shapes     a, b, out: any, the same; scale (1); handled as vec4 over the padded elements (pads stay zero)
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 // Paper      MAXL eq. 2, the look-ahead step with a rate that follows a schedule
@@ -20,6 +20,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // as the input
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn add_scaled(
@@ -27,9 +28,10 @@ fn add_scaled(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    let factor = params.factor * scale[0];
+    for (var i = first; i < end; i += WIDTH) {
+        out[i] = a[i] + factor * b[i];
     }
-    out[i] = a[i] + params.factor * scale[0] * b[i];
 }

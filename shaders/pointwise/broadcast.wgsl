@@ -3,7 +3,7 @@
 //   out[i] = factor · s[0]     (pads are zero)
 //
 // Shapes     s (1), out: any, with `last` columns in rows of `stride`
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 
@@ -19,6 +19,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // any
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn broadcast(
@@ -26,10 +27,14 @@ fn broadcast(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    let value = vec4(params.factor * s[0]);
+    var quad = first % params.stride;
+    for (var i = first; i < end; i += WIDTH) {
+        out[i] = select(vec4(0.0), value, 4u * quad + vec4(0u, 1u, 2u, 3u) < vec4(params.last));
+        // Counted on, as software adapters divide lane by lane.
+        quad += WIDTH % params.stride;
+        quad -= select(0u, params.stride, quad >= params.stride);
     }
-    let column = 4u * (i % params.stride) + vec4(0u, 1u, 2u, 3u);
-    out[i] = select(vec4(0.0), vec4(params.factor * s[0]), column < vec4(params.last));
 }

@@ -3,7 +3,7 @@
 //   out[i] = factor · max(x[i], 1e-30)^exponent
 //
 // Shapes     x, out: any, the same; handled as vec4 over the padded elements; pads are written as zero
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 
@@ -20,6 +20,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // as the input
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn power(
@@ -27,13 +28,15 @@ fn power(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    var quad = first % params.quads;
+    for (var i = first; i < end; i += WIDTH) {
+        let value = params.factor * pow(max(x[i], vec4(1e-30)), vec4(params.exponent));
+        let kept = select(4u, params.last, quad + 1u == params.quads);
+        out[i] = select(vec4(0.0), value, vec4(0u, 1u, 2u, 3u) < vec4(kept));
+        // Counted on, as software adapters divide lane by lane.
+        quad += WIDTH % params.quads;
+        quad -= select(0u, params.quads, quad >= params.quads);
     }
-    var value = params.factor * pow(max(x[i], vec4(1e-30)), vec4(params.exponent));
-    if i % params.quads + 1u == params.quads {
-        value = select(vec4(0.0), value, vec4(0u, 1u, 2u, 3u) < vec4(params.last));
-    }
-    out[i] = value;
 }

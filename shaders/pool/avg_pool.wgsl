@@ -5,7 +5,7 @@
 //
 // Shapes     mode 0: x (R, H, W, C) -> out (R, OH, OW, C); mode 1: x (R, OH, OW, C) -> out (R, H, W, C);
 //            C padded, handled as vec4 (pads are zero and stay zero)
-// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Dispatch   QUADS vec4 of out a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      rows, then columns: fixed
 
@@ -27,6 +27,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (R, OH, OW, C) or (R, H, W, C)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 // Places of x along one axis that place p of out joins: first and one past the last.
 fn reach(p: u32, size: u32) -> vec2<u32> {
@@ -35,8 +36,8 @@ fn reach(p: u32, size: u32) -> vec2<u32> {
         return vec2(first, min(max(p * params.stride + params.kernel, params.padding) - params.padding, size));
     }
     let shifted = p + params.padding;
-    let first = (max(shifted + params.stride, params.kernel) - params.kernel) / params.stride;
-    return vec2(first, min(shifted / params.stride + 1u, size));
+    let first = quotient(max(shifted + params.stride, params.kernel) - params.kernel, params.stride);
+    return vec2(first, min(quotient(shifted, params.stride) + 1u, size));
 }
 
 @compute @workgroup_size(WIDTH)
@@ -45,20 +46,20 @@ fn avg_pool(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let place = (group.x + group.y * groups.x) * WIDTH + lane;
-    if place >= params.count {
-        return;
-    }
-    let column = place % params.quads;
-    let pixel = place / params.quads;
-    let rows = reach(pixel / params.width % params.height, params.x_height);
-    let columns = reach(pixel % params.width, params.x_width);
-    let r = pixel / (params.width * params.height);
-    var total = vec4(0.0);
-    for (var h = rows.x; h < rows.y; h++) {
-        for (var w = columns.x; w < columns.y; w++) {
-            total += x[((r * params.x_height + h) * params.x_width + w) * params.quads + column];
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    let walk = walk_through(params.height, params.width, params.quads);
+    var at = place_of(first, params.height, params.width, params.quads);
+    for (var place = first; place < end; place += WIDTH) {
+        let rows = reach(at.h, params.x_height);
+        let columns = reach(at.w, params.x_width);
+        var total = vec4(0.0);
+        for (var h = rows.x; h < rows.y; h++) {
+            for (var w = columns.x; w < columns.y; w++) {
+                total += x[((at.r * params.x_height + h) * params.x_width + w) * params.quads + at.quad];
+            }
         }
+        out[place] = total / f32(params.kernel * params.kernel);
+        at = next_place(at, walk);
     }
-    out[place] = total / f32(params.kernel * params.kernel);
 }

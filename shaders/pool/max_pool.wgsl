@@ -3,7 +3,7 @@
 //   out[r, oh, ow, c] = max over i, j < kernel of x[r, oh·stride + i - padding, ow·stride + j - padding, c]
 //
 // Shapes     x (R, H, W, C) -> out (R, OH, OW, C); C padded, handled as vec4 (pads are zero and stay zero)
-// Dispatch   one lane a vec4 of out, folded into y past 65535 groups
+// Dispatch   QUADS vec4 of out a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      rows, then columns of the window
 
@@ -24,6 +24,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (R, OH, OW, C)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn max_pool(
@@ -31,27 +32,25 @@ fn max_pool(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let place = (group.x + group.y * groups.x) * WIDTH + lane;
-    if place >= params.count {
-        return;
-    }
-    let column = place % params.quads;
-    let pixel = place / params.quads;
-    let ow = pixel % params.width;
-    let oh = pixel / params.width % params.height;
-    let r = pixel / (params.width * params.height);
-    // The part of the window that lies in the image; never empty, as padding is at most half a window.
-    let top = max(oh * params.stride, params.padding) - params.padding;
-    let left = max(ow * params.stride, params.padding) - params.padding;
-    let bottom = min(oh * params.stride + params.kernel - params.padding, params.x_height);
-    let right = min(ow * params.stride + params.kernel - params.padding, params.x_width);
-    let image = r * params.x_height;
-    var best = x[((image + top) * params.x_width + left) * params.quads + column];
-    for (var h = top; h < bottom; h++) {
-        for (var w = left; w < right; w++) {
-            let value = x[((image + h) * params.x_width + w) * params.quads + column];
-            best = select(best, value, value > best);
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    let walk = walk_through(params.height, params.width, params.quads);
+    var at = place_of(first, params.height, params.width, params.quads);
+    for (var place = first; place < end; place += WIDTH) {
+        // The part of the window that lies in the image; never empty, as padding is at most half a window.
+        let top = max(at.h * params.stride, params.padding) - params.padding;
+        let left = max(at.w * params.stride, params.padding) - params.padding;
+        let bottom = min(at.h * params.stride + params.kernel - params.padding, params.x_height);
+        let right = min(at.w * params.stride + params.kernel - params.padding, params.x_width);
+        let image = at.r * params.x_height;
+        var best = x[((image + top) * params.x_width + left) * params.quads + at.quad];
+        for (var h = top; h < bottom; h++) {
+            for (var w = left; w < right; w++) {
+                let value = x[((image + h) * params.x_width + w) * params.quads + at.quad];
+                best = select(best, value, value > best);
+            }
         }
+        out[place] = best;
+        at = next_place(at, walk);
     }
-    out[place] = best;
 }

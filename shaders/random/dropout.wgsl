@@ -5,7 +5,7 @@
 //   words = philox4x32((q, row + micro_batch · rows, step, layer), key)
 //
 // Shapes     x (rows, C), step (8) u32: word 0 step number, word 4 micro-batch -> out (rows, C); C padded, as vec4
-// Dispatch   one lane a vec4, folded into y past 65535 groups
+// Dispatch   QUADS vec4 a lane, WIDTH apart; folded into y past 65535 groups
 // Shared     none
 // Order      no reduction
 // Paper      Srivastava et al., "Dropout", 2014 (inverted scaling as PyTorch has it)
@@ -26,6 +26,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (rows, C)
 
 override WIDTH: u32 = 64u; // lanes a workgroup
+override QUADS: u32 = 1u;  // vec4 a lane
 
 @compute @workgroup_size(WIDTH)
 fn dropout(
@@ -33,13 +34,21 @@ fn dropout(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let i = (group.x + group.y * groups.x) * WIDTH + lane;
-    if i >= params.count {
-        return;
+    let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
+    let end = min(first + WIDTH * QUADS, params.count);
+    let number = step[0];
+    var row = first / params.quads + step[4] * (params.count / params.quads);
+    var quad = first % params.quads;
+    for (var i = first; i < end; i += WIDTH) {
+        let words = philox4x32(vec4(quad, row, number, params.layer), vec2(params.key_low, params.key_high));
+        let chance = vec4(unit(words.x), unit(words.y), unit(words.z), unit(words.w));
+        out[i] = select(vec4(0.0), x[i] * params.scale, chance >= vec4(params.p));
+        // Counted on, as software adapters divide lane by lane.
+        quad += WIDTH % params.quads;
+        row += WIDTH / params.quads;
+        if quad >= params.quads {
+            quad -= params.quads;
+            row += 1u;
+        }
     }
-    let row = i / params.quads + step[4] * (params.count / params.quads);
-    let counter = vec4(i % params.quads, row, step[0], params.layer);
-    let words = philox4x32(counter, vec2(params.key_low, params.key_high));
-    let chance = vec4(unit(words.x), unit(words.y), unit(words.z), unit(words.w));
-    out[i] = select(vec4(0.0), x[i] * params.scale, chance >= vec4(params.p));
 }

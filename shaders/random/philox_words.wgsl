@@ -35,8 +35,12 @@ fn philox_words(
     let words = philox4x32(counters[i], vec2(params.key_low, params.key_high));
     out[4u * i] = words >> vec4(16u);
     out[4u * i + 1u] = words & vec4(0xffffu);
+    var bounded = vec4(0u);
+    var units = vec4(0u);
     for (var j = 0u; j < 4u; j++) {
-        out[4u * i + 2u][j] = below(words[j], params.bound);
-        out[4u * i + 3u][j] = u32(unit(words[j]) * 16777216.0);
+        bounded[j] = below(words[j], params.bound);
+        units[j] = u32(unit(words[j]) * 16777216.0);
     }
+    out[4u * i + 2u] = bounded;
+    out[4u * i + 3u] = units;
 }

@@ -6,15 +6,22 @@ use super::texels;
 /// What is appended to a text with arrays in words.
 const WORDS: &str = "
 // Four values out of two 64-bit words, and back.
-fn unpack_wide(words: vec2<u64>) -> vec4<f32> {
+fn unpack_wide_bits(words: vec2<u64>) -> vec4<u32> {
     let low = vec2(u32(words.x), u32(words.y));
     let high = vec2(u32(words.x >> 32u), u32(words.y >> 32u));
-    return bitcast<vec4<f32>>(vec4(low.x, high.x, low.y, high.y));
+    return vec4(low.x, high.x, low.y, high.y);
+}
+
+fn unpack_wide(words: vec2<u64>) -> vec4<f32> {
+    return bitcast<vec4<f32>>(unpack_wide_bits(words));
+}
+
+fn pack_wide_bits(bits: vec4<u32>) -> vec2<u64> {
+    return vec2(u64(bits.x) | u64(bits.y) << 32u, u64(bits.z) | u64(bits.w) << 32u);
 }
 
 fn pack_wide(values: vec4<f32>) -> vec2<u64> {
-    let bits = bitcast<vec4<u32>>(values);
-    return vec2(u64(bits.x) | u64(bits.y) << 32u, u64(bits.z) | u64(bits.w) << 32u);
+    return pack_wide_bits(bitcast<vec4<u32>>(values));
 }
 ";
 
@@ -66,7 +73,7 @@ pub(super) enum Store {
 }
 
 /// A text with the arrays of `halves` kept in half precision, and those of `texels` in textures. `words`: other arrays of
-/// `vec4<f32>` are read and written in 64-bit words, and halves in words too.
+/// `vec4<f32>` and `vec4<u32>` are read and written in 64-bit words, and halves in words too.
 ///
 /// A text that declares `alias x_element = vec4<f32>;` and reads `x_element(x[…])` gets the elements of `x` as they lie in memory:
 /// halves stay halves, unless they are in words or in a texture.
@@ -115,6 +122,10 @@ pub fn kept_as(text: &str, halves: &[&str], texels: &[&str], words: bool) -> Str
             (false, "vec4<f32>") if words && !text.contains(&format!("&{name}[")) => {
                 wide = true;
                 array("vec2<u64>", "unpack_wide", "pack_wide")
+            }
+            (false, "vec4<u32>") if words => {
+                wide = true;
+                array("vec2<u64>", "unpack_wide_bits", "pack_wide_bits")
             }
             (true, "vec4<f32>") if words => {
                 packed = true;
@@ -289,6 +300,22 @@ mod tests {
         assert_eq!(lines[5], "let y = unpack_wide(x[u32(unpack_wide(x[1]).x)]).xy;");
         assert!(found.ends_with(WORDS));
         assert_eq!(kept_as(TEXT, &[], &[], false), TEXT);
+    }
+
+    #[test]
+    fn whole_numbers_are_read_from_textures_and_words_too() {
+        let text = TEXT.replace("array<vec4<f32>>", "array<vec4<u32>>");
+        let words = kept_as(&text, &[], &[], true);
+        assert!(
+            words.contains("x: array<vec2<u64>>;")
+                && words.contains("let y = unpack_wide_bits(x[u32(unpack_wide_bits(")
+        );
+        assert!(words.contains("out[i] = pack_wide_bits(unpack_wide_bits(x[place[i] + 1u]) * max[0]"));
+        let texels = kept_as(&text, &[], &["x"], false);
+        assert!(
+            texels.contains("var x: texture_storage_2d<rgba32uint, read>;")
+                && texels.contains("out[i] = textureLoad(x,")
+        );
     }
 
     #[test]

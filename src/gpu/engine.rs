@@ -408,7 +408,7 @@ impl Engine {
             true => self.limits().max_storage_textures_per_shader_stage,
             false => 0,
         };
-        texels::formats(dispatch, most as usize)
+        texels::formats(dispatch, most as usize, if self.all_textures { 0 } else { texels::LEAST })
     }
 
     /// Textures of these formats and rows, which programs share while they live: each fills what it reads before it reads.

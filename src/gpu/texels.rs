@@ -32,17 +32,21 @@ pub(super) fn format(element: &str, half: bool) -> Option<wgpu::TextureFormat> {
         ("vec4<f32>", false) => Some(wgpu::TextureFormat::Rgba32Float),
         ("vec4<f32>", true) => Some(wgpu::TextureFormat::Rgba16Float),
         ("f32", false) => Some(wgpu::TextureFormat::R32Float),
+        ("vec4<u32>", false) => Some(wgpu::TextureFormat::Rgba32Uint),
         _ => None,
     }
 }
 
-/// How textures hold the tensors of a dispatch, those that they can hold; at most `most`.
-pub(super) fn formats(dispatch: &Dispatch, most: usize) -> Vec<Option<wgpu::TextureFormat>> {
+/// How textures hold the tensors of a dispatch, those that they can hold; at most `most`, and whole numbers from `least` bytes on:
+/// fewer are draws and the like, which a group reads once.
+pub(super) fn formats(dispatch: &Dispatch, most: usize, least: u64) -> Vec<Option<wgpu::TextureFormat>> {
     let declared = arrays(dispatch.shader.source);
     let formats = dispatch.shader.bindings.iter().zip(&dispatch.tensors).map(|(binding, tensor)| {
         let half = tensor.dtype == DType::F16;
         let read = binding.access == Access::Read || (binding.access == Access::Update && !half);
-        let fits = read && tensor.bytes() <= MOST && tensor.dtype != DType::U32;
+        // What gathers a few rows reads less than a copy would.
+        let worth = tensor.bytes() <= dispatch.cost.bytes && (tensor.dtype != DType::U32 || tensor.bytes() >= least);
+        let fits = read && worth && tensor.bytes() <= MOST;
         let array = declared.iter().find(|array| fits && array.name == binding.name)?;
         format(&array.element, half)
     });

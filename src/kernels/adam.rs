@@ -1,12 +1,12 @@
 //! Adam and AdamW over all parameters. Shapes: `grads`, `weights`, `average`, `square (n)`, `mask (n/64)`,
 //! `scale (1)`, `step (8)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::sgd::{check_flat, some_gradients, some_mask, step_words};
 use super::{Case, Kernel, Output, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, update};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, update};
 
 params! {
     /// Uniforms of `adam.wgsl`.
@@ -85,7 +85,7 @@ pub static SHADER: Shader = Shader {
         update("average"),
         update("square"),
     ],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -111,9 +111,9 @@ pub fn record(recording: &mut Recording, settings: Settings, buffers: Buffers<'_
         weight_decay: settings.weight_decay as f32,
         decoupled: u32::from(settings.decoupled),
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
+    let groups = flat_grid(recording, &SHADER, n / 4);
     let tensors = [step, grads, mask, scale, weights, average, square];
-    recording.dispatch(&SHADER, p, &tensors, grid(n / 4, width), cost(p))
+    recording.dispatch(&SHADER, p, &tensors, groups, cost(p))
 }
 
 /// The least work: read gradient, weight and both averages, write the last three; about 16 operations.

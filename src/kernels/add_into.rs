@@ -1,10 +1,10 @@
 //! Sum of micro-batches' gradients. Shapes: `step (8)`, `part (n)`, `total (n)` updated.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, Output, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, read_write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write};
 
 params! {
     /// Uniforms of `add_into.wgsl`.
@@ -21,7 +21,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("step_words"), read("part"), read_write("total")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -36,8 +36,8 @@ pub fn record(recording: &mut Recording, step: &Tensor, part: &Tensor, total: &T
     total.expect("add_into: total, as part", part.shape.sizes())?;
     let count = part.shape.physical() / 4;
     let p = Params { count: count as u32 };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[step, part, total], grid(count, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, count);
+    recording.dispatch(&SHADER, p, &[step, part, total], groups, cost(p))
 }
 
 /// The least work: read both, write one, one addition.

@@ -1,10 +1,10 @@
 //! `out = a + factor·scale·b` with a scale on the device. Shapes: `a`, `b` any, the same, `scale (1)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `add_scaled.wgsl`.
@@ -23,7 +23,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("a"), read("b"), read("scale"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -45,9 +45,9 @@ pub fn record(
     scale.expect("add_scaled: scale (1)", &[1])?;
     out.expect("add_scaled: out, as a", a.shape.sizes())?;
     let count = a.shape.physical() / 4;
-    let width = recording.variant(&SHADER).constant("WIDTH");
+    let groups = flat_grid(recording, &SHADER, count);
     let p = Params { count: count as u32, factor };
-    recording.dispatch(&SHADER, p, &[a, b, scale, out], grid(count, width), cost(p))
+    recording.dispatch(&SHADER, p, &[a, b, scale, out], groups, cost(p))
 }
 
 /// The least work: two reads, one write, a multiply-add a value.

@@ -1,12 +1,12 @@
 //! Average pooling in which padding counts as zeros (PyTorch's `count_include_pad`), and its transpose.
 //! Shapes: `x (R, H, W, C)` → `out (R, OH, OW, C)`, and back.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::pool::{self, Pool};
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `avg_pool.wgsl`.
@@ -38,10 +38,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "avg_pool",
     source: include_str!("../../shaders/pool/avg_pool.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -79,8 +79,8 @@ fn dispatch(recording: &mut Recording, mode: u32, pool: Pool, x: &Tensor, out: &
         padding: pool.padding as u32,
         mode,
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[x, out], grid(p.count as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, p.count as usize);
+    recording.dispatch(&SHADER, p, &[x, out], groups, cost(p))
 }
 
 /// The least work: every input read once, every output written; an addition for each value of each window.

@@ -1,10 +1,10 @@
 //! `out = factor·s` in every place. Shapes: `s (1)` → `out` any.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `broadcast.wgsl`.
@@ -27,7 +27,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("s"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -40,10 +40,10 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 pub fn record(recording: &mut Recording, s: &Tensor, factor: f32, out: &Tensor) -> Result<()> {
     s.expect("broadcast: s (1)", &[1])?;
     let count = out.shape.physical() / 4;
-    let width = recording.variant(&SHADER).constant("WIDTH");
+    let groups = flat_grid(recording, &SHADER, count);
     let (last, stride) = (out.shape.last() as u32, out.shape.stride() as u32 / 4);
     let p = Params { count: count as u32, last, stride, factor };
-    recording.dispatch(&SHADER, p, &[s, out], grid(count, width), cost(p))
+    recording.dispatch(&SHADER, p, &[s, out], groups, cost(p))
 }
 
 /// The least work: one write a value.

@@ -2,17 +2,19 @@
 
 use super::product::{ARRAYS, offered};
 use super::{
-    add_bias, assign_labels, assign_labels_subgroup, axpby, batch_norm_add_relu, batch_norm_apply, batch_norm_merge,
-    batch_norm_project, batch_norm_relu, batch_norm_relu_project, batch_norm_relu_sums, batch_norm_residual_sums,
-    batch_norm_stats, batch_norm_sums, broadcast_rows, channel_window, colour_jitter, conv2d_array, conv2d_coop,
-    conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop, conv2d_input_grad_halo, conv2d_input_grad_subgroup,
-    conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup, conv2d_tiled, conv2d_weight_grad_coop,
-    conv2d_weight_grad_halo, conv2d_weight_grad_sliding, conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled,
-    conv2d_weight_grad_winograd, conv2d_winograd, conv2d_winograd_array, copy, crop_taps, decode_augment,
-    gradient_norm, grey_sums, matmul_coop, matmul_rows, matmul_subgroup, matmul_tiled, matmul_wide, mul, relu,
-    relu_derivative, relu_derivative_sum, resized_crop, score_rows, score_rows_subgroup, sgd, sinkhorn_pass,
-    sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop, sum_parts, sum_rows, top_candidates,
-    top_candidates_subgroup, top_k, transform_views,
+    adam, add_bias, add_into, add_scaled, assign_labels, assign_labels_subgroup, avg_pool, axpby, batch_norm_add_relu,
+    batch_norm_apply, batch_norm_merge, batch_norm_project, batch_norm_relu, batch_norm_relu_project,
+    batch_norm_relu_sums, batch_norm_residual_sums, batch_norm_stats, batch_norm_sums, broadcast, broadcast_rows,
+    channel_window, colour_jitter, conv2d_array, conv2d_coop, conv2d_halo, conv2d_halo_stats, conv2d_input_grad_coop,
+    conv2d_input_grad_halo, conv2d_input_grad_subgroup, conv2d_input_grad_tiled, conv2d_strip, conv2d_subgroup,
+    conv2d_tiled, conv2d_weight_grad_coop, conv2d_weight_grad_halo, conv2d_weight_grad_sliding,
+    conv2d_weight_grad_subgroup, conv2d_weight_grad_tiled, conv2d_weight_grad_winograd, conv2d_winograd,
+    conv2d_winograd_array, copy, crop_taps, decode_augment, dropout, gather_rows, gradient_norm, grey_sums,
+    matmul_coop, matmul_rows, matmul_subgroup, matmul_tiled, matmul_wide, max_pool, max_pool_grad, max_pool_index,
+    max_pool_select, mul, power, relu, relu_derivative, relu_derivative_sum, resized_crop, score_rows,
+    score_rows_subgroup, sgd, sinkhorn_pass, sinkhorn_pass_subgroup, sinkhorn_update, sinkhorn_wide, sliding_crop,
+    sum_all, sum_parts, sum_rows, top_candidates, top_candidates_subgroup, top_k, transform_views,
+    transform_views_transpose, unpack_rows,
 };
 use crate::gpu::{Engine, Shader, Variants};
 
@@ -40,6 +42,26 @@ const STREAMING: [&Shader; 22] = [
     &sgd::SHADER,
     &sum_parts::SHADER,
     &sum_rows::SHADER,
+];
+
+/// Others that take groups of 8 lanes on a software adapter, and their first form on a GPU.
+const IN_EIGHTS: [&Shader; 16] = [
+    &adam::SHADER,
+    &add_into::SHADER,
+    &add_scaled::SHADER,
+    &avg_pool::SHADER,
+    &broadcast::SHADER,
+    &dropout::SHADER,
+    &gather_rows::SHADER,
+    &gradient_norm::SHADER,
+    &max_pool::SHADER,
+    &max_pool_grad::SHADER,
+    &max_pool_index::SHADER,
+    &max_pool_select::SHADER,
+    &power::SHADER,
+    &sum_all::SHADER,
+    &transform_views_transpose::SHADER,
+    &unpack_rows::SHADER,
 ];
 
 /// Kernels of the label assignment on subgroups.
@@ -75,9 +97,9 @@ pub fn built_in(engine: &Engine) -> Variants {
         ] {
             chosen.insert(shader.name, 1);
         }
-        for shader in STREAMING {
+        for shader in STREAMING.into_iter().chain(IN_EIGHTS) {
             let place = shader.variants.iter().position(|v| v.name == "8");
-            chosen.insert(shader.name, place.expect("its variants are those of flat or columns"));
+            chosen.insert(shader.name, place.expect("it has such a variant"));
         }
     }
     if !software {

@@ -1,12 +1,12 @@
 //! Dropout with a counter-based mask. Shapes: `x (…, C)`, `step (8)` u32 → `out (…, C)`.
 //! Source: Srivastava et al., "Dropout", 2014, with PyTorch's inverted scaling.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::philox::{Stream, key, philox4x32, unit};
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `dropout.wgsl`.
@@ -35,7 +35,7 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::PHILOX],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("step"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -69,8 +69,8 @@ pub fn record(recording: &mut Recording, dropout: Dropout, x: &Tensor, step: &Te
         p: dropout.p,
         scale: 1.0 / (1.0 - dropout.p),
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[x, step, out], grid(p.count as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, p.count as usize);
+    recording.dispatch(&SHADER, p, &[x, step, out], groups, cost(p))
 }
 
 /// The least work: read and write every value once; one multiplication each (the mask is integer work).

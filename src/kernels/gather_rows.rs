@@ -1,10 +1,10 @@
 //! Rows of a store, whole or in windows, by their numbers. Shapes: `store (W, D)`, `indices (B)` → `out (B, D)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, read_write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write};
 
 params! {
     /// Uniforms of `gather_rows.wgsl`.
@@ -29,7 +29,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("store"), read("indices"), read_write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -54,8 +54,8 @@ pub fn record(recording: &mut Recording, windows: &[&Tensor], indices: &Tensor, 
             base: base as u32,
             fresh: u32::from(i == 0),
         };
-        let width = recording.variant(&SHADER).constant("WIDTH");
-        recording.dispatch(&SHADER, p, &[window, indices, out], grid(p.count as usize, width), cost(p))?;
+        let groups = flat_grid(recording, &SHADER, p.count as usize);
+        recording.dispatch(&SHADER, p, &[window, indices, out], groups, cost(p))?;
         base += rows;
     }
     Ok(())

@@ -1,17 +1,17 @@
 //! The gradient of max-pooling: every input collects from the windows whose maximum it is.
 //! Shapes: `index (R, OH, OW, C)` u32, `dy (R, OH, OW, C)` → `out (R, H, W, C)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::pool::{self, Pool};
-use super::{Case, Kernel, max_pool_index, params};
+use super::{Case, Kernel, max_pool_index, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `max_pool_grad.wgsl`.
     pub struct Params {
-        /// Vec4 values of `out`.
+        /// Vec4 values of blocks.
         pub count: u32,
         /// OH.
         pub height: u32,
@@ -29,6 +29,10 @@ params! {
         pub stride: u32,
         /// Pixels added on each side.
         pub padding: u32,
+        /// Rows of blocks of 2 x 2 pixels.
+        pub high: u32,
+        /// Columns of blocks.
+        pub wide: u32,
     }
 }
 
@@ -36,10 +40,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "max_pool_grad",
     source: include_str!("../../shaders/pool/max_pool_grad.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("index"), read("dy"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -52,27 +56,31 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 pub fn record(recording: &mut Recording, pool: Pool, index: &Tensor, dy: &Tensor, out: &Tensor) -> Result<()> {
     pool.expect("max_pool_grad: dy (R, OH, OW, C)", out, dy)?;
     index.expect("max_pool_grad: index, as dy", dy.shape.sizes())?;
-    let ([_, h, w, _], [_, oh, ow, _]) = (out.image("max_pool_grad: out")?, dy.image("max_pool_grad: dy")?);
+    let ([r, h, w, _], [_, oh, ow, _]) = (out.image("max_pool_grad: out")?, dy.image("max_pool_grad: dy")?);
+    let [high, wide] = [h, w].map(|pixels| (pixels + pool.padding).div_ceil(2));
+    let quads = out.shape.stride() / 4;
     let p = Params {
-        count: (out.shape.physical() / 4) as u32,
+        count: (r * high * wide * quads) as u32,
         height: oh as u32,
         width: ow as u32,
-        quads: (out.shape.stride() / 4) as u32,
+        quads: quads as u32,
         x_height: h as u32,
         x_width: w as u32,
         kernel: pool.kernel as u32,
         stride: pool.stride as u32,
         padding: pool.padding as u32,
+        high: high as u32,
+        wide: wide as u32,
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[index, dy, out], grid(p.count as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, p.count as usize);
+    recording.dispatch(&SHADER, p, &[index, dy, out], groups, cost(p))
 }
 
 /// The least work: indices and gradients read once, every input's gradient written; an addition for each window.
 pub fn cost(p: Params) -> Cost {
-    let values = 4 * u64::from(p.count);
-    let windows = values / u64::from(p.x_height * p.x_width) * u64::from(p.height * p.width);
-    Cost { operations: windows, bytes: 4 * (values + 2 * windows) }
+    let rows = 4 * u64::from(p.count / (p.high * p.wide));
+    let [inputs, windows] = [p.x_height * p.x_width, p.height * p.width].map(|pixels| rows * u64::from(pixels));
+    Cost { operations: windows, bytes: 4 * (inputs + 2 * windows) }
 }
 
 /// The twin; `shape` is that of the pooled tensor.

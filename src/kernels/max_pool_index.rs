@@ -1,12 +1,12 @@
 //! Where in its window each maximum stands; of equal values the first. Shapes: `x (R, H, W, C)` → `out (R, OH, OW, C)`
 //! u32: row of the window · kernel + column.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::pool::{self, Pool};
-use super::{Case, Kernel, Output, params};
+use super::{Case, Kernel, Output, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, DType, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `max_pool_index.wgsl`.
@@ -36,10 +36,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "max_pool_index",
     source: include_str!("../../shaders/pool/max_pool_index.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -63,8 +63,8 @@ pub fn record(recording: &mut Recording, pool: Pool, x: &Tensor, out: &Tensor) -
         stride: pool.stride as u32,
         padding: pool.padding as u32,
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[x, out], grid(p.count as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, p.count as usize);
+    recording.dispatch(&SHADER, p, &[x, out], groups, cost(p))
 }
 
 /// The least work: every input read once, every output written; a comparison for each value of each window.

@@ -1,12 +1,12 @@
 //! The values of `u` where max-pooling found its maxima: the tangent of max-pooling.
 //! Shapes: `index (R, OH, OW, C)` u32, `u (R, H, W, C)` → `out (R, OH, OW, C)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::pool::{self, Pool};
-use super::{Case, Kernel, max_pool_index, params};
+use super::{Case, Kernel, max_pool_index, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `max_pool_select.wgsl`.
@@ -36,10 +36,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "max_pool_select",
     source: include_str!("../../shaders/pool/max_pool_select.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("index"), read("u"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -64,8 +64,8 @@ pub fn record(recording: &mut Recording, pool: Pool, index: &Tensor, u: &Tensor,
         stride: pool.stride as u32,
         padding: pool.padding as u32,
     };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[index, u, out], grid(p.count as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, p.count as usize);
+    recording.dispatch(&SHADER, p, &[index, u, out], groups, cost(p))
 }
 
 /// The least work: an index and a value read and a value written for every output.

@@ -270,6 +270,8 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
+    /// A lane's way through the pixels of a tensor: `Place`, `place_of`, `next_place`, `quotient`.
+    pub const WALK: &str = include_str!("../../shaders/shared/walk.wgsl");
     /// The sum of an output's parts by several lanes: `sum_shared`.
     pub const PARTS: &str = include_str!("../../shaders/shared/parts.wgsl");
     /// Register tiles of the matrix products: `Sums`, `Panel`, `multiply_add`, `panel_of_columns`.

@@ -1,10 +1,10 @@
 //! `out = factor·max(x, 1e-30)^exponent`. Shapes: any, the same.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `power.wgsl`.
@@ -29,7 +29,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -42,10 +42,10 @@ pub const KERNEL: Kernel = Kernel { shader: &SHADER, fields: FIELDS, cases };
 pub fn record(recording: &mut Recording, x: &Tensor, exponent: f32, factor: f32, out: &Tensor) -> Result<()> {
     out.expect("power: out, as x", x.shape.sizes())?;
     let count = x.shape.physical() / 4;
-    let width = recording.variant(&SHADER).constant("WIDTH");
+    let groups = flat_grid(recording, &SHADER, count);
     let (quads, last) = ((x.shape.stride() / 4) as u32, ((x.shape.last() - 1) % 4 + 1) as u32);
     let p = Params { count: count as u32, quads, last, factor, exponent };
-    recording.dispatch(&SHADER, p, &[x, out], grid(count, width), cost(p))
+    recording.dispatch(&SHADER, p, &[x, out], groups, cost(p))
 }
 
 /// The least work: one read, one write; a power, a maximum and a product a value.

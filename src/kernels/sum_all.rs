@@ -26,7 +26,11 @@ pub static SHADER: Shader = Shader {
     shared: &[shared::REDUCE],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: &[
+        Variant::base("64", &[("WIDTH", 64.0)]),
+        Variant::base("256", &[("WIDTH", 256.0)]),
+        Variant::base("8", &[("WIDTH", 8.0)]),
+    ],
 };
 
 /// The registry's entry.

@@ -1,11 +1,11 @@
 //! Transpose of [`super::transform_views`]. Shapes: `u (B·M, H, W, C)` → `out (B, H, W, C)`.
 
+use super::flat::{VARIANTS, flat_grid};
 use super::transform_views::{each, sizes};
 use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, TransformSet};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `transform_views_transpose.wgsl`.
@@ -31,10 +31,10 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "transform_views_transpose",
     source: include_str!("../../shaders/input/transform_views_transpose.wgsl"),
-    shared: &[shared::VIEWS],
+    shared: &[shared::VIEWS, shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("u"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)]), Variant::base("256", &[("WIDTH", 256.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -58,8 +58,8 @@ pub fn record(recording: &mut Recording, u: &Tensor, set: TransformSet, out: &Te
         orders: set.colour_orders() as u32,
         step: set.turn_step() as u32,
     };
-    let lanes = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[u, out], grid(count, lanes), cost(p))
+    let groups = flat_grid(recording, &SHADER, count);
+    recording.dispatch(&SHADER, p, &[u, out], groups, cost(p))
 }
 
 /// The least work: read all views, write one image, one addition a value read.

@@ -2,12 +2,12 @@
 
 use half::f16;
 
+use super::flat::{VARIANTS, flat_grid};
 use super::scatter_rows::store_columns;
 use super::{Case, Kernel, params};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
-use crate::gpu::recording::grid;
-use crate::gpu::{Cost, Recording, Shader, Tensor, Variant, read, write};
+use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
 
 params! {
     /// Uniforms of `unpack_rows.wgsl`.
@@ -28,7 +28,7 @@ pub static SHADER: Shader = Shader {
     shared: &[],
     params: size_of::<Params>(),
     bindings: &[read("words"), write("out")],
-    variants: &[Variant::base("64", &[("WIDTH", 64.0)])],
+    variants: VARIANTS,
 };
 
 /// The registry's entry.
@@ -42,8 +42,8 @@ pub fn record(recording: &mut Recording, words: &Tensor, out: &Tensor) -> Result
     let [rows, columns] = out.matrix("unpack_rows: out")?;
     words.expect("unpack_rows: words", &[rows, store_columns(columns, true)])?;
     let p = Params { rows: rows as u32, quads: (out.shape.stride() / 4) as u32, words: words.shape.stride() as u32 };
-    let width = recording.variant(&SHADER).constant("WIDTH");
-    recording.dispatch(&SHADER, p, &[words, out], grid(rows * p.quads as usize, width), cost(p))
+    let groups = flat_grid(recording, &SHADER, rows * p.quads as usize);
+    recording.dispatch(&SHADER, p, &[words, out], groups, cost(p))
 }
 
 /// The least work: each value read as two bytes and written as four.
