@@ -183,7 +183,7 @@ pub fn for_gpus(engine: &Engine) -> Vec<(&'static Shader, usize)> {
 
 /// Those that were set for the device, else [`direct_forms`]: what answers computed elsewhere are compared with.
 ///
-/// Winograd's sums add and subtract inputs first; those of F(2, 3) err about five times as much, those in an array no more. The twins' tolerance
+/// Winograd's sums add and subtract inputs first; those of F(4, 3) err up to twice as much, those in an array no more. The twins' tolerance
 /// has room for that, but a rectified linear unit whose input is 6e-7 (there is one in `maxl_deeper`) falls on the other
 /// side of zero, and its whole gradient with it. `conv2d_strip` and `conv2d_array` round as finely as the direct forms but
 /// add in another order, and 6e-7 lies below the rounding of any order: it falls on the other side there too. A GPU's tiles

@@ -221,10 +221,10 @@ pub(super) const TOLERANCE: Tolerance = Tolerance::largest(3e-6);
 /// and of 96, and of 8 by 8, several parts of 512 pixels with a rest, primes, a layer of ResNet-32, and for blocks of
 /// 32 outputs and strips of 2, 4 and 8 rows images of 1 to 7 and 13 rows, one row or one column, one channel, and lines of
 /// 2 pixels, an odd number of them and in several parts; one and three channels with 17 outputs or more, and strides at which some pixels
-/// of the input meet no tap in one direction.
+/// of the input meet no tap in one direction; and as many products as [`TOLERANCE`] allows for.
 pub(super) fn geometries() -> Vec<Geometry> {
     // R, H, W, C, kh, kw, Cout, stride, padding.
-    let table: [[usize; 9]; 38] = [
+    let table: [[usize; 9]; 39] = [
         [1, 1, 1, 1, 1, 1, 1, 1, 0],
         [1, 5, 7, 3, 3, 3, 5, 1, 1],
         [2, 9, 6, 5, 3, 3, 18, 2, 1],
@@ -258,6 +258,7 @@ pub(super) fn geometries() -> Vec<Geometry> {
         [9, 3, 4, 20, 3, 3, 33, 2, 1],
         [7, 1, 2, 5, 3, 3, 9, 1, 1],
         [300, 2, 2, 3, 3, 3, 5, 1, 1],
+        [3, 7, 9, 198, 3, 3, 17, 1, 1],
         [2, 13, 11, 3, 7, 7, 30, 2, 3],
         [2, 9, 10, 1, 5, 5, 24, 1, 2],
         [2, 12, 9, 3, 3, 3, 17, 2, 1],

@@ -1,4 +1,4 @@
-//! Convolution with 3 x 3 kernels, stride 1 and a border of 1, and its gradient by the input, by Winograd's F(2, 3) on
+//! Convolution with 3 x 3 kernels, stride 1 and a border of 1, and its gradient by the input, by Winograd's F(4, 3) on
 //! subgroups of 8 lanes and costly loads: it, or [`conv2d_winograd_array`], is recorded by [`conv2d::record`] and [`conv2d_input_grad::record`] where it
 //! fits and the recording's variants name it (`choose::preferred` says when).
 
@@ -8,7 +8,7 @@ use crate::base::{Array, Result};
 use crate::gpu::{Recording, Shader, Tensor, Variant, Variants, read, write};
 
 params! {
-    /// Uniforms of `conv2d_winograd.wgsl` and `conv2d_winograd_array.wgsl`, whose blocks are strips of 2 x 8 pixels.
+    /// Uniforms of `conv2d_winograd.wgsl`, whose strips are 8 x 8 pixels, and `conv2d_winograd_array.wgsl`, whose are 2 x 8.
     pub struct Params {
         /// R.
         pub rows: u32,
@@ -20,9 +20,9 @@ params! {
         pub inner: u32,
         /// Channels of the output.
         pub outer: u32,
-        /// Blocks of 8 x 8 pixels, or strips, in a row of the image.
+        /// Strips in a row of the image.
         pub across: u32,
-        /// Blocks or strips in a column of the image.
+        /// Strips in a column of the image.
         pub down: u32,
     }
 }
@@ -52,8 +52,8 @@ pub(super) fn fits(geometry: &Geometry) -> bool {
     geometry.kernel == [3, 3] && geometry.convolution == Convolution { stride: 1, padding: 1 }
 }
 
-/// Blocks of 8 rows in a row and in a column of an image, of 8 columns, or of 2 for the form with its sums in an array.
-fn blocks(geometry: &Geometry, array: bool) -> [usize; 2] {
+/// Strips of 8 rows in a row and in a column of an image, of 8 columns, or of 2 for the form with its sums in an array.
+fn strips(geometry: &Geometry, array: bool) -> [usize; 2] {
     [geometry.input[2].div_ceil(if array { 2 } else { 8 }), geometry.input[1].div_ceil(8)]
 }
 
@@ -65,8 +65,9 @@ pub(super) fn taken(forms: &Variants, geometry: &Geometry) -> Option<&'static Sh
     let shader = [&conv2d_winograd_array::SHADER, &SHADER].into_iter().find(|shader| forms.names(shader))?;
     let array = shader.name == conv2d_winograd_array::SHADER.name;
     let [rows, height, width, channels] = geometry.input;
-    let [across, down] = blocks(geometry, array);
-    let computed = rows * down * across * if array { 16 } else { 64 };
+    let [across, down] = strips(geometry, array);
+    // Strips of 8 x 8 pixels go in pairs.
+    let computed = if array { rows * down * across * 16 } else { (rows * down).next_multiple_of(2) * across * 64 };
     let strips = forms.names(&conv2d_strip::SHADER);
     let most = if strips {
         conv2d_strip::computed(geometry) * 4 / 3
@@ -93,7 +94,7 @@ pub(super) fn record(
     let outputs = geometry.output[3];
     let (inner, outer) = if turned { (outputs, channels) } else { (channels, outputs) };
     let array = shader.name == conv2d_winograd_array::SHADER.name;
-    let [across, down] = blocks(geometry, array);
+    let [across, down] = strips(geometry, array);
     let p = Params {
         rows: rows as u32,
         height: height as u32,
@@ -105,7 +106,8 @@ pub(super) fn record(
     };
     let edges = !array && (across > 1 || forms.index(shader) > 1);
     let variant = 2 * usize::from(edges) + usize::from(turned);
-    let [groups, folds] = fold((rows * down * across).div_ceil(if array { 8 } else { 1 }));
+    let groups = if array { (rows * down * across).div_ceil(8) } else { (rows * down).div_ceil(2) * across };
+    let [groups, folds] = fold(groups);
     let grid = [groups, outer.div_ceil(16) as u32, folds];
     recording.dispatch_variant(shader, variant, p, &[x, w, y], grid, geometry.cost())
 }
