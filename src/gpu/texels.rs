@@ -44,8 +44,9 @@ pub(super) fn formats(dispatch: &Dispatch, most: usize, least: u64) -> Vec<Optio
     let formats = dispatch.shader.bindings.iter().zip(&dispatch.tensors).map(|(binding, tensor)| {
         let half = tensor.dtype == DType::F16;
         let read = binding.access == Access::Read || (binding.access == Access::Update && !half);
-        // What gathers a few rows reads less than a copy would.
-        let worth = tensor.bytes() <= dispatch.cost.bytes && (tensor.dtype != DType::U32 || tensor.bytes() >= least);
+        // What gathers a few rows reads less than a copy would; costs may leave out pads, three of four values at most.
+        let most_is_read = tensor.bytes() / 4 <= dispatch.cost.bytes;
+        let worth = most_is_read && (tensor.dtype != DType::U32 || tensor.bytes() >= least);
         let fits = read && worth && tensor.bytes() <= MOST;
         let array = declared.iter().find(|array| fits && array.name == binding.name)?;
         format(&array.element, half)
