@@ -100,7 +100,7 @@ struct Line {
     right: vec4<f32>,
 }
 
-// A position of the tile under 4 rows.
+// A position of the tile under 6 rows.
 fn line_of(lane: u32, p: u32, r0: Row, r1: Row, r2: Row, r3: Row, r4: Row, r5: Row) -> Line {
     let middle = input_at(p, r0.own, r1.own, r2.own, r3.own, r4.own, r5.own);
     var beside = vec4(0.0);
