@@ -83,7 +83,7 @@ fn what_is_hardly_read_is_not_copied() {
     program.run(&engine, 1).unwrap();
     let expected = gather_rows::reference(&[&store], &indices);
     let found = readback::read_floats(&engine, &out).unwrap();
-    assert!(found.iter().zip(&expected.data).all(|(found, expected)| *found == *expected as f32));
+    assert_eq!(found, expected.data.iter().map(|&value| value as f32).collect::<Vec<_>>());
 }
 
 /// A tensor is copied once between two writes, together with others where that is not too early.

@@ -28,17 +28,10 @@ fn unpack_rows(
 ) {
     let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     let end = min(first + WIDTH * QUADS, params.rows * params.quads);
-    var row = first / params.quads;
-    var quad = first % params.quads;
+    var at = quad_of(first, params.quads);
     for (var i = first; i < end; i += WIDTH) {
-        let pair = words[row * (params.words / 2u) + quad];
+        let pair = words[at.y * (params.words / 2u) + at.x];
         out[i] = vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
-        // Counted on, as software adapters divide lane by lane.
-        quad += WIDTH % params.quads;
-        row += WIDTH / params.quads;
-        if quad >= params.quads {
-            quad -= params.quads;
-            row += 1u;
-        }
+        at = next_quad(at, params.quads);
     }
 }

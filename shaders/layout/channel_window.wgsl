@@ -97,18 +97,10 @@ fn channel_window(
         return;
     }
     let source = source_of(index);
-    // Software adapters divide lane by lane: once for each group, and then it is counted on.
-    var column = lane % params.quads;
-    var w = lane / params.quads;
+    var at = quad_of(lane, params.quads);
     for (var i = lane; i < across; i += WIDTH) {
-        // Whole numbers below 2^20: the quotient is at least half a step from the next.
-        let quotient = u32((f32(w) + 0.5) / f32(params.stride));
-        out[index * across + i] = value_at(source, w, select(w * params.stride, quotient, params.mode == 1u), column);
-        column += WIDTH % params.quads;
-        w += WIDTH / params.quads;
-        if column >= params.quads {
-            column -= params.quads;
-            w += 1u;
-        }
+        let place = select(at.y * params.stride, quotient(at.y, params.stride), params.mode == 1u);
+        out[index * across + i] = value_at(source, at.y, place, at.x);
+        at = next_quad(at, params.quads);
     }
 }

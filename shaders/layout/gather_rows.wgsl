@@ -32,22 +32,15 @@ fn gather_rows(
 ) {
     let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     let end = min(first + WIDTH * QUADS, params.count);
-    var to = first / params.quads;
-    var quad = first % params.quads;
+    var at = quad_of(first, params.quads);
     for (var i = first; i < end; i += WIDTH) {
         // Wraps past W for a row before this window.
-        let row = indices[to] - params.base;
+        let row = indices[at.y] - params.base;
         if row < params.rows {
-            out[i] = store[row * params.quads + quad];
+            out[i] = store[row * params.quads + at.x];
         } else if params.fresh == 1u {
             out[i] = vec4(0.0);
         }
-        // Counted on, as software adapters divide lane by lane.
-        quad += WIDTH % params.quads;
-        to += WIDTH / params.quads;
-        if quad >= params.quads {
-            quad -= params.quads;
-            to += 1u;
-        }
+        at = next_quad(at, params.quads);
     }
 }

@@ -30,11 +30,9 @@ fn broadcast(
     let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     let end = min(first + WIDTH * QUADS, params.count);
     let value = vec4(params.factor * s[0]);
-    var quad = first % params.stride;
+    var at = quad_of(first, params.stride);
     for (var i = first; i < end; i += WIDTH) {
-        out[i] = select(vec4(0.0), value, 4u * quad + vec4(0u, 1u, 2u, 3u) < vec4(params.last));
-        // Counted on, as software adapters divide lane by lane.
-        quad += WIDTH % params.stride;
-        quad -= select(0u, params.stride, quad >= params.stride);
+        out[i] = select(vec4(0.0), value, 4u * at.x + vec4(0u, 1u, 2u, 3u) < vec4(params.last));
+        at = next_quad(at, params.stride);
     }
 }

@@ -30,13 +30,11 @@ fn power(
 ) {
     let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     let end = min(first + WIDTH * QUADS, params.count);
-    var quad = first % params.quads;
+    var at = quad_of(first, params.quads);
     for (var i = first; i < end; i += WIDTH) {
         let value = params.factor * pow(max(x[i], vec4(1e-30)), vec4(params.exponent));
-        let kept = select(4u, params.last, quad + 1u == params.quads);
+        let kept = select(4u, params.last, at.x + 1u == params.quads);
         out[i] = select(vec4(0.0), value, vec4(0u, 1u, 2u, 3u) < vec4(kept));
-        // Counted on, as software adapters divide lane by lane.
-        quad += WIDTH % params.quads;
-        quad -= select(0u, params.quads, quad >= params.quads);
+        at = next_quad(at, params.quads);
     }
 }

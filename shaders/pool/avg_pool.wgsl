@@ -32,12 +32,9 @@ override QUADS: u32 = 1u;  // vec4 a lane
 // Places of x along one axis that place p of out joins: first and one past the last.
 fn reach(p: u32, size: u32) -> vec2<u32> {
     if params.mode == 0u {
-        let first = max(p * params.stride, params.padding) - params.padding;
-        return vec2(first, min(max(p * params.stride + params.kernel, params.padding) - params.padding, size));
+        return pixels_of(p, size);
     }
-    let shifted = p + params.padding;
-    let first = quotient(max(shifted + params.stride, params.kernel) - params.kernel, params.stride);
-    return vec2(first, min(quotient(shifted, params.stride) + 1u, size));
+    return windows_of(p + params.padding, p + params.padding, size);
 }
 
 @compute @workgroup_size(WIDTH)

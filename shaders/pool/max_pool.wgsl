@@ -37,15 +37,12 @@ fn max_pool(
     let walk = walk_through(params.height, params.width, params.quads);
     var at = place_of(first, params.height, params.width, params.quads);
     for (var place = first; place < end; place += WIDTH) {
-        // The part of the window that lies in the image; never empty, as padding is at most half a window.
-        let top = max(at.h * params.stride, params.padding) - params.padding;
-        let left = max(at.w * params.stride, params.padding) - params.padding;
-        let bottom = min(at.h * params.stride + params.kernel - params.padding, params.x_height);
-        let right = min(at.w * params.stride + params.kernel - params.padding, params.x_width);
+        let rows = pixels_of(at.h, params.x_height);
+        let columns = pixels_of(at.w, params.x_width);
         let image = at.r * params.x_height;
-        var best = x[((image + top) * params.x_width + left) * params.quads + at.quad];
-        for (var h = top; h < bottom; h++) {
-            for (var w = left; w < right; w++) {
+        var best = x[((image + rows.x) * params.x_width + columns.x) * params.quads + at.quad];
+        for (var h = rows.x; h < rows.y; h++) {
+            for (var w = columns.x; w < columns.y; w++) {
                 let value = x[((image + h) * params.x_width + w) * params.quads + at.quad];
                 best = select(best, value, value > best);
             }

@@ -30,11 +30,6 @@ struct Params {
 override WIDTH: u32 = 64u; // lanes a workgroup
 override QUADS: u32 = 1u;  // blocks a lane
 
-// First window along one axis that holds place p (already shifted by the padding).
-fn first_window(p: u32) -> u32 {
-    return quotient(max(p + params.stride, params.kernel) - params.kernel, params.stride);
-}
-
 // The number of place (y, x) of a window; none where it lies beside it (what wraps below zero is large).
 fn number(y: u32, x: u32) -> vec4<u32> {
     return vec4(select(0xffffffffu, y * params.kernel + x, x < params.kernel && y < params.kernel));
@@ -62,14 +57,14 @@ fn max_pool_grad(
     for (var place = first; place < end; place += WIDTH) {
         let h = 2u * at.h;
         let w = 2u * at.w;
-        let bottom = min(quotient(h + 1u, params.stride) + 1u, params.height);
-        let right = min(quotient(w + 1u, params.stride) + 1u, params.width);
+        let rows = windows_of(h, h + 1u, params.height);
+        let columns = windows_of(w, w + 1u, params.width);
         var a = vec4(0.0);
         var b = vec4(0.0);
         var c = vec4(0.0);
         var d = vec4(0.0);
-        for (var oh = first_window(h); oh < bottom; oh++) {
-            for (var ow = first_window(w); ow < right; ow++) {
+        for (var oh = rows.x; oh < rows.y; oh++) {
+            for (var ow = columns.x; ow < columns.y; ow++) {
                 let i = ((at.r * params.height + oh) * params.width + ow) * params.quads + at.quad;
                 let chosen = index[i];
                 let given = dy[i];

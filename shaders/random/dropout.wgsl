@@ -37,18 +37,13 @@ fn dropout(
     let first = (group.x + group.y * groups.x) * WIDTH * QUADS + lane;
     let end = min(first + WIDTH * QUADS, params.count);
     let number = step[0];
-    var row = first / params.quads + step[4] * (params.count / params.quads);
-    var quad = first % params.quads;
+    // The micro-batches before have as many rows each.
+    let before = step[4] * (params.count / params.quads);
+    var at = quad_of(first, params.quads);
     for (var i = first; i < end; i += WIDTH) {
-        let words = philox4x32(vec4(quad, row, number, params.layer), vec2(params.key_low, params.key_high));
+        let words = philox4x32(vec4(at.x, before + at.y, number, params.layer), vec2(params.key_low, params.key_high));
         let chance = vec4(unit(words.x), unit(words.y), unit(words.z), unit(words.w));
         out[i] = select(vec4(0.0), x[i] * params.scale, chance >= vec4(params.p));
-        // Counted on, as software adapters divide lane by lane.
-        quad += WIDTH % params.quads;
-        row += WIDTH / params.quads;
-        if quad >= params.quads {
-            quad -= params.quads;
-            row += 1u;
-        }
+        at = next_quad(at, params.quads);
     }
 }

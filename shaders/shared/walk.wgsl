@@ -1,5 +1,16 @@
-// A lane's way through the pixels of a tensor (R, H, W, C) in steps of WIDTH vec4, for which nothing is divided: software
-// adapters divide lane by lane. Appended after a kernel that declares `override WIDTH: u32`; declares no bindings.
+// A lane's way through the rows of a tensor, or the pixels of one (R, H, W, C), in steps of WIDTH vec4, for which nothing is divided:
+// software adapters divide lane by lane. Appended after a kernel that declares `override WIDTH: u32`; declares no bindings.
+
+// Vec4 i of rows of so many: its place in the row, and the row.
+fn quad_of(i: u32, quads: u32) -> vec2<u32> {
+    return vec2(i % quads, i / quads);
+}
+
+// The place WIDTH vec4 on.
+fn next_quad(at: vec2<u32>, quads: u32) -> vec2<u32> {
+    let next = at + vec2(WIDTH % quads, WIDTH / quads);
+    return select(next, vec2(next.x - quads, next.y + 1u), next.x >= quads);
+}
 
 struct Place {
     quad: u32, // vec4 of the pixel

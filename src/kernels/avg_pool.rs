@@ -38,7 +38,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "avg_pool",
     source: include_str!("../../shaders/pool/avg_pool.wgsl"),
-    shared: &[shared::WALK],
+    shared: &[shared::WALK, shared::POOLING],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
     variants: VARIANTS,

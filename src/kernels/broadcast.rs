@@ -1,7 +1,7 @@
 //! `out = factor·s` in every place. Shapes: `s (1)` → `out` any.
 
 use super::flat::{VARIANTS, flat_grid};
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result, Shape};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -24,7 +24,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "broadcast",
     source: include_str!("../../shaders/pointwise/broadcast.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("s"), write("out")],
     variants: VARIANTS,

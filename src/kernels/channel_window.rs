@@ -1,7 +1,7 @@
 //! A window of channels moved to another place, with spatial subsampling, and its transpose.
 //! Shapes: `x (R, H, W, C)` → `out (R, ⌈H/stride⌉, ⌈W/stride⌉, channels)`; `(R, D)` counts as `(R, 1, 1, D)`.
 
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Error, Result, Shape};
 use crate::gpu::recording::grid;
@@ -41,7 +41,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "channel_window",
     source: include_str!("../../shaders/layout/channel_window.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
     variants: &[

@@ -32,7 +32,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "dropout",
     source: include_str!("../../shaders/random/dropout.wgsl"),
-    shared: &[shared::PHILOX],
+    shared: &[shared::PHILOX, shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("x"), read("step"), write("out")],
     variants: VARIANTS,

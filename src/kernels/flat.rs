@@ -1,4 +1,4 @@
-//! What kernels share that handle tensors of one shape value by value: variants, and their grid.
+//! What kernels share that go through a tensor `vec4` by `vec4`: variants, and their grid.
 
 use crate::gpu::recording::grid;
 use crate::gpu::{Recording, Shader, Variant};

@@ -1,7 +1,7 @@
 //! Rows of a store, whole or in windows, by their numbers. Shapes: `store (W, D)`, `indices (B)` → `out (B, D)`.
 
 use super::flat::{VARIANTS, flat_grid};
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, read_write};
@@ -26,7 +26,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "gather_rows",
     source: include_str!("../../shaders/layout/gather_rows.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("store"), read("indices"), read_write("out")],
     variants: VARIANTS,

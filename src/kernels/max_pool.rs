@@ -35,7 +35,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "max_pool",
     source: include_str!("../../shaders/pool/max_pool.wgsl"),
-    shared: &[shared::WALK],
+    shared: &[shared::WALK, shared::POOLING],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
     variants: VARIANTS,

@@ -40,7 +40,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "max_pool_grad",
     source: include_str!("../../shaders/pool/max_pool_grad.wgsl"),
-    shared: &[shared::WALK],
+    shared: &[shared::WALK, shared::POOLING],
     params: size_of::<Params>(),
     bindings: &[read("index"), read("dy"), write("out")],
     variants: VARIANTS,

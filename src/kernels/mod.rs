@@ -270,7 +270,9 @@ pub static REGISTRY: &[Kernel] = &[
 
 /// Texts of `shaders/shared`, to be named in a shader's `shared` list. Each has one line here.
 pub mod shared {
-    /// A lane's way through the pixels of a tensor: `Place`, `place_of`, `next_place`, `quotient`.
+    /// Pixels of a pooling window, and windows of a pixel, with [`WALK`]: `pixels_of`, `windows_of`.
+    pub const POOLING: &str = include_str!("../../shaders/shared/pooling.wgsl");
+    /// A lane's way through the rows or pixels of a tensor: `quad_of`, `next_quad`, `Place`, `place_of`, `next_place`, `quotient`.
     pub const WALK: &str = include_str!("../../shaders/shared/walk.wgsl");
     /// The sum of an output's parts by several lanes: `sum_shared`.
     pub const PARTS: &str = include_str!("../../shaders/shared/parts.wgsl");

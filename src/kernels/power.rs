@@ -1,7 +1,7 @@
 //! `out = factor·max(x, 1e-30)^exponent`. Shapes: any, the same.
 
 use super::flat::{VARIANTS, flat_grid};
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -26,7 +26,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "power",
     source: include_str!("../../shaders/pointwise/power.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("x"), write("out")],
     variants: VARIANTS,

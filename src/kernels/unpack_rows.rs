@@ -4,7 +4,7 @@ use half::f16;
 
 use super::flat::{VARIANTS, flat_grid};
 use super::scatter_rows::store_columns;
-use super::{Case, Kernel, params};
+use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
 use crate::base::{Array, Result};
 use crate::gpu::{Cost, Recording, Shader, Tensor, read, write};
@@ -25,7 +25,7 @@ params! {
 pub static SHADER: Shader = Shader {
     name: "unpack_rows",
     source: include_str!("../../shaders/assign/unpack_rows.wgsl"),
-    shared: &[],
+    shared: &[shared::WALK],
     params: size_of::<Params>(),
     bindings: &[read("words"), write("out")],
     variants: VARIANTS,
