@@ -1,4 +1,5 @@
-// Sum of all elements, times a factor. Two dispatches of this shader: many groups into partial sums, then one group.
+// Sum of all elements, times a factor. Two dispatches of this shader: many groups into partial sums, then one group; where one
+// group has room for all, that one alone.
 //
 //   out[g] = factor · sum over the g-th group's elements of x
 //

@@ -3,7 +3,8 @@
 //!
 //! - batch normalisation, then a rectified linear unit: one pass; with a residual added between, too,
 //! - the gradient of that: both passes of batch normalisation's work out again what the unit let through,
-//! - the sum of two gradients, then a unit's derivative: one pass.
+//! - the sum of two gradients, then a unit's derivative: one pass,
+//! - factors of a sum, and of what is accumulated: part of those; multiples and copies of a constant: constants.
 //!
 //! A value that something else reads, or that is asked for, is stored as before.
 
@@ -12,12 +13,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::forward::needed;
-use super::ops::add::Add;
+use super::ops::add::{Add, Scale};
 use super::ops::batch_norm::{Project, Train};
 use super::ops::batch_norm_form::{Apply, Sums};
 use super::ops::batch_norm_relu::{BatchNormRelu, BatchNormReluProject, BatchNormReluSums};
+use super::ops::counters::Accumulate;
 use super::ops::relu::{Relu, ReluDerivative};
 use super::ops::relu_derivative_sum::ReluDerivativeSum;
+use super::ops::sum_all::{Broadcast, SumAll};
 use super::{Graph, NodeId, Operation, Source, plan};
 use crate::base::Result;
 use crate::kernels::batch_norm::Form;
@@ -31,18 +34,45 @@ type Change = (NodeId, Arc<dyn Operation>, Vec<NodeId>);
 /// # Errors
 /// When an operation's shape rule refuses what it should replace.
 pub fn fuse(graph: &Graph, outputs: &[NodeId], placed: &dyn Fn(NodeId) -> bool) -> Result<Graph> {
-    let view = View::new(graph, outputs, placed);
-    let mut fused = graph.clone();
+    let mut fused = settled(graph, &|id| placed(id) || outputs.contains(&id));
+    let settled = fused.clone();
+    let view = View::new(&settled, outputs, placed);
     for &id in &view.order {
         let mut changes = view.masked(id);
         if changes.is_empty() {
-            changes.extend(view.normalised(id).or_else(|| view.summed(id)));
+            let one = view.normalised(id).or_else(|| view.summed(id)).or_else(|| view.scaled_sum(id));
+            changes.extend(one.or_else(|| view.accumulated(id)));
         }
         for (id, operation, inputs) in changes {
             fused.replace(id, operation, inputs)?;
         }
     }
     Ok(fused)
+}
+
+/// The graph with multiples and copies of constants as constants, but for those that are `kept`: the gradient of a mean is
+/// one. Maps stay computed: a constant's memory is nobody else's.
+fn settled(graph: &Graph, kept: &dyn Fn(NodeId) -> bool) -> Graph {
+    let mut settled = graph.clone();
+    for id in (0..graph.nodes().len() as u32).map(NodeId).filter(|&id| graph.shape(id).rank() < 4 && !kept(id)) {
+        let Some(factor) = operation::<Scale>(&settled, id)
+            .map(|scale| scale.factor)
+            .or_else(|| operation::<Broadcast>(&settled, id).map(|broadcast| broadcast.factor))
+        else {
+            continue;
+        };
+        if let Source::Constant(value) = settled.node(settled.node(id).inputs[0]).source {
+            settled.settle(id, factor * value);
+        }
+    }
+    settled
+}
+
+/// The node's operation, if it is of this type.
+fn operation<T: Operation>(graph: &Graph, id: NodeId) -> Option<&T> {
+    let Source::Computed(operation) = &graph.node(id).source else { return None };
+    let operation: &dyn Any = operation.as_ref();
+    operation.downcast_ref()
 }
 
 /// Batch normalisation as a node has it.
@@ -87,9 +117,21 @@ impl<'a> View<'a> {
 
     /// The node's operation, if it is of this type.
     fn operation<T: Operation>(&self, id: NodeId) -> Option<&'a T> {
-        let Source::Computed(operation) = &self.graph.node(id).source else { return None };
-        let operation: &dyn Any = operation.as_ref();
-        operation.downcast_ref()
+        operation(self.graph, id)
+    }
+
+    /// Whether the value is the same wherever it is read.
+    fn stays(&self, id: NodeId) -> bool {
+        match &self.graph.node(id).source {
+            Source::Computed(operation) => !operation.in_place(),
+            _ => !self.updated.contains(&id),
+        }
+    }
+
+    /// What a multiple is of, and its factor.
+    fn multiple(&self, id: NodeId) -> Option<(NodeId, f32)> {
+        let Scale { factor } = *self.operation(id)?;
+        Some((self.inputs(id)[0], factor)).filter(|(of, _)| self.stays(*of))
     }
 
     /// Whether one node alone reads the value, once.
@@ -111,10 +153,7 @@ impl<'a> View<'a> {
             _ => return None,
         };
         let [x, stats, affine] = *self.inputs(id) else { return None };
-        if self.updated.contains(&stats) {
-            return None;
-        }
-        Some(Normalised { x, stats, affine, eps })
+        self.stays(stats).then_some(Normalised { x, stats, affine, eps })
     }
 
     /// A unit after batch normalisation, with or without a residual between.
@@ -146,6 +185,26 @@ impl<'a> View<'a> {
         let [x, u] = *self.inputs(id) else { return None };
         let [a, b] = self.terms(u).filter(|_| self.passes_through(u))?;
         Some((id, Arc::new(ReluDerivativeSum), vec![x, a, b]))
+    }
+
+    /// A multiple of a sum.
+    fn scaled_sum(&self, id: NodeId) -> Option<Change> {
+        let (sum, factor) = self.multiple(id)?;
+        let SumAll { factor: own } = *self.operation(sum).filter(|_| self.passes_through(sum))?;
+        let x = self.inputs(sum)[0];
+        self.stays(x).then(|| (id, Arc::new(SumAll { factor: own * factor }) as _, vec![x]))
+    }
+
+    /// What accumulates multiples.
+    fn accumulated(&self, id: NodeId) -> Option<Change> {
+        let Accumulate { slot, factors } = self.operation(id)?;
+        let (mut factors, mut inputs) = (factors.clone(), self.inputs(id).to_vec());
+        for (factor, input) in factors.iter_mut().zip(&mut inputs) {
+            while let Some((of, more)) = self.multiple(*input).filter(|_| self.scaled_sum(*input).is_none()) {
+                (*input, *factor) = (of, *factor * more);
+            }
+        }
+        (inputs != self.inputs(id)).then(|| (id, Arc::new(Accumulate { slot: *slot, factors }) as _, inputs))
     }
 
     /// All readers of a unit's derivative, where they are the passes of the gradient of the batch normalisation in front of
@@ -310,7 +369,12 @@ mod tests {
         for (outputs, placed) in [(vec![gradient, y, inner, masked], vec![]), (vec![gradient, y], vec![inner, masked])]
         {
             let [before, after] = m.fused(&outputs, &placed);
-            assert_eq!(before, after);
+            assert_eq!(
+                before.len(),
+                after.len() + 1,
+                "only the gradient of the sum is a constant: {before:?} to {after:?}"
+            );
+            assert_eq!(changed(&before), changed(&after));
         }
         // Another reader of the masked gradient.
         m.graph.scale(masked, 2.0).unwrap();
@@ -318,6 +382,46 @@ mod tests {
         let [_, after] = m.fused(&[gradient, other], &[]);
         assert_eq!(count(&after, "batch_norm_relu_sums"), 0);
         assert_eq!(count(&after, "relu_derivative"), 1);
+    }
+
+    #[test]
+    fn factors_of_numbers_cost_no_dispatch() {
+        let mut m = Made::new();
+        let (x, unit) = (m.leaf("x", &[4, 5]), m.leaf("unit", &[1]));
+        let sums = m.graph.state("sums", &[3]);
+        m.leaves.insert(sums, Array::normal(&[3], 1.0, 9));
+        let sum = m.graph.sum_all(x, 0.25).unwrap();
+        let loss = m.graph.scale(sum, 3.0).unwrap();
+        let other = m.graph.sum_all(x, 0.5).unwrap();
+        let half = m.graph.scale(other, 0.5).unwrap();
+        let quarter = m.graph.scale(half, 0.5).unwrap();
+        let third = m.graph.scale(unit, 3.0).unwrap();
+        let moved = m.graph.accumulate(&[loss, quarter, third], sums, 0).unwrap();
+        let gradient = reverse(&mut m.graph, loss, &[x]).unwrap()[0];
+        let doubled = m.graph.weighted_sum(gradient, 1.0, x, 1.0).unwrap();
+        let [before, after] = m.fused(&[moved, loss, doubled], &[]);
+        assert_eq!(["scale", "broadcast", "sum_all"].map(|n| count(&before, n)), [5, 1, 2], "{before:?}");
+        assert_eq!(["scale", "broadcast", "sum_all"].map(|n| count(&after, n)), [0, 0, 2], "{after:?}");
+        // What is asked for is computed.
+        let [_, after] = m.fused(&[moved, gradient, half, third], &[]);
+        assert_eq!(["scale", "broadcast"].map(|n| count(&after, n)), [1, 1], "{after:?}");
+    }
+
+    #[test]
+    fn what_moves_between_is_read_where_it_was() {
+        let mut m = Made::new();
+        let (one, sums) = (m.leaf("one", &[1]), m.graph.state("sums", &[1]));
+        m.leaves.insert(sums, Array::scalar(2.0));
+        let first = m.graph.scale(sums, 0.5).unwrap();
+        let whole = m.graph.sum_all(sums, 1.0).unwrap();
+        let second = m.graph.scale(whole, 0.25).unwrap();
+        let moved = m.graph.accumulate(&[one], sums, 0).unwrap();
+        let again = m.graph.scale(moved, 2.0).unwrap();
+        let others = m.graph.state("others", &[3]);
+        m.leaves.insert(others, Array::normal(&[3], 1.0, 9));
+        let out = m.graph.accumulate(&[first, second, again], others, 0).unwrap();
+        let [_, after] = m.fused(&[out], &[]);
+        assert_eq!(after, ["scale", "sum_all", "accumulate", "scale", "accumulate"], "the sum's factor alone");
     }
 
     #[test]

@@ -267,6 +267,13 @@ impl Graph {
         Ok(())
     }
 
+    /// Puts a constant in the place of a computed node.
+    pub(super) fn settle(&mut self, id: NodeId, value: f32) {
+        let node = &mut self.nodes[id.0 as usize];
+        node.source = Source::Constant(value);
+        node.inputs.clear();
+    }
+
     /// Sets the type that a computed node's value is kept in.
     pub(super) fn keep_as(&mut self, id: NodeId, dtype: DType) {
         self.nodes[id.0 as usize].dtype = dtype;

@@ -1,4 +1,4 @@
-//! Sum of all elements times a factor, in two stages. Shapes: `x` any → `out (1)`.
+//! Sum of all elements times a factor, in two stages where one group does not suffice. Shapes: `x` any → `out (1)`.
 
 use super::{Case, Kernel, params, shared};
 use crate::base::compare::Tolerance;
@@ -53,9 +53,13 @@ pub fn record(recording: &mut Recording, x: &Tensor, factor: f32, partial: &Tens
     partial.expect("sum_all: partial", scratch(&x.shape).sizes())?;
     let count = x.shape.physical();
     let groups = count.div_ceil(CHUNK);
-    let p = Params { count: count as u32, chunk: CHUNK as u32, outputs: 0, factor: 1.0 };
+    let alone = Params { count: count as u32, chunk: CHUNK as u32, outputs: 4, factor };
+    if groups == 1 {
+        return recording.dispatch(&SHADER, alone, &[x, out], [1, 1, 1], cost(alone));
+    }
+    let p = Params { outputs: 0, factor: 1.0, ..alone };
     recording.dispatch(&SHADER, p, &[x, partial], [groups as u32, 1, 1], cost(p))?;
-    let p = Params { count: groups as u32, chunk: groups as u32, outputs: 4, factor };
+    let p = Params { count: groups as u32, chunk: groups as u32, ..alone };
     recording.dispatch(&SHADER, p, &[partial, out], [1, 1, 1], cost(p))
 }
 

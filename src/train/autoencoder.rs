@@ -129,7 +129,7 @@ impl Run<'_> {
         let squares = b.graph.mul(off, off)?;
         let loss = b.graph.mean_all(squares)?;
         let state = b.graph.state("autoencoder.loss", &[1]);
-        b.graph.accumulate(loss, state, 0)?;
+        b.graph.accumulate(&[loss], state, 0)?;
         let sum = engine.tensor("autoencoder.loss", Shape::scalar(), DType::F32)?;
         placed.insert(state, sum.clone());
 

@@ -55,9 +55,8 @@ impl Evaluator {
         };
         let metrics = method.evaluate(&mut b, backbone, batch)?;
         let leaf = b.graph.state("evaluation.sums", &[SLOTS]);
-        for (slot, metric) in metrics.iter().enumerate() {
-            b.graph.accumulate(metric.value, leaf, slot)?;
-        }
+        let values: Vec<NodeId> = metrics.iter().map(|metric| metric.value).collect();
+        b.graph.accumulate(&values, leaf, 0)?;
         let sums = engine.tensor("evaluation.sums", Shape::new(&[SLOTS]), DType::F32)?;
         let mut placed = HashMap::from([(leaf, sums.clone())]);
         network.place(&b.graph, &mut placed)?;

@@ -339,7 +339,7 @@ impl Probe<'_> {
         let loss = sum_cross_entropy(&mut b, logits, labels, LabelRule::Class, 1)?;
         let correct = sum_correct(&mut b, logits, labels, LabelRule::Class, 1)?;
         let state = b.graph.state("probe.sums", &[2]);
-        let outputs = [b.graph.accumulate(loss, state, 0)?, b.graph.accumulate(correct, state, 1)?];
+        let outputs = [b.graph.accumulate(&[loss, correct], state, 0)?];
         let sums = engine.tensor("probe.sums", Shape::new(&[2]), DType::F32)?;
         network.place(&b.graph, &mut placed)?;
         placed.insert(state, sums.clone());

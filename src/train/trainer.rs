@@ -134,12 +134,12 @@ impl Trainer {
         let mut metric_names = vec!["loss".to_owned()];
         b.scope("metrics", |b| {
             b.graph.flag_nonfinite(objective.loss, step_leaf, metrics_leaf, 0)?;
-            b.graph.accumulate(objective.loss, metrics_leaf, 1)?;
+            let mut values = vec![objective.loss];
             for metric in &objective.metrics {
                 metric_names.push(metric.name.clone());
-                b.graph.accumulate(metric.value, metrics_leaf, metric_names.len())?;
+                values.push(metric.value);
             }
-            Ok(())
+            b.graph.accumulate(&values, metrics_leaf, 1)
         })?;
         if metric_names.len() >= SLOTS {
             return Err(Error::Shape(format!("{} metrics, at most {} fit", metric_names.len(), SLOTS - 1)));

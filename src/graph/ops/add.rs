@@ -13,8 +13,8 @@ pub(in crate::graph) struct Add {
 }
 
 #[derive(Debug)]
-struct Scale {
-    factor: f32,
+pub(in crate::graph) struct Scale {
+    pub factor: f32,
 }
 
 impl Graph {

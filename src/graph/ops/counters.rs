@@ -6,7 +6,7 @@ use super::cross_entropy::{SIZES, some_labels};
 use super::rows::{expect, matrix};
 use crate::base::labels::check_views;
 use crate::base::{Array, DType, LabelRule, Result, Shape};
-use crate::gpu::Recording;
+use crate::gpu::{Recording, Tensor};
 use crate::graph::ir::no_derivative;
 use crate::graph::{Graph, Io, NodeId, Operation};
 use crate::kernels::{accumulate, argmax, count_matches, flag_nonfinite};
@@ -21,8 +21,10 @@ struct Correct {
 }
 
 #[derive(Debug)]
-struct Accumulate {
-    slot: usize,
+pub(in crate::graph) struct Accumulate {
+    pub slot: usize,
+    /// Of each value.
+    pub factors: Vec<f32>,
 }
 
 #[derive(Debug)]
@@ -42,9 +44,9 @@ impl Graph {
         self.apply(Correct { rule, views }, &[logits, labels])
     }
 
-    /// In place: `state[slot] += x`. Shapes: `x (1)`, `state (K)` → the state.
-    pub fn accumulate(&mut self, x: NodeId, state: NodeId, slot: usize) -> Result<NodeId> {
-        self.apply(Accumulate { slot }, &[x, state])
+    /// In place: `state[slot + i] += x` for the i-th of `values`. Shapes: `values (1)` each, `state (K)` → the state.
+    pub fn accumulate(&mut self, values: &[NodeId], state: NodeId, slot: usize) -> Result<NodeId> {
+        self.apply(Accumulate { slot, factors: vec![1.0; values.len()] }, &[values, &[state]].concat())
     }
 
     /// In place: `state[slot] = step number + 1` where `x` is NaN or infinite and the slot is still 0. Shapes: `x (1)`,
@@ -130,9 +132,12 @@ impl Operation for Accumulate {
     }
 
     fn infer(&self, inputs: &[&Shape]) -> Result<Shape> {
-        expect("x", inputs[0], &[1])?;
-        accumulate::check_slot("accumulate", inputs[1], self.slot)?;
-        Ok(inputs[1].clone())
+        let [values @ .., state] = inputs else { unreachable!("the state is appended") };
+        for value in values {
+            expect("value", value, &[1])?;
+        }
+        accumulate::check_slot("accumulate", state, self.slot + values.len().saturating_sub(1))?;
+        Ok((*state).clone())
     }
 
     fn in_place(&self) -> bool {
@@ -140,11 +145,14 @@ impl Operation for Accumulate {
     }
 
     fn record(&self, recording: &mut Recording, io: &Io<'_>) -> Result<()> {
-        accumulate::record(recording, io.inputs[0], self.slot, io.output)
+        let values: Vec<(&Tensor, f32)> = io.inputs.iter().copied().zip(self.factors.iter().copied()).collect();
+        accumulate::record(recording, &values, self.slot, io.output)
     }
 
     fn interpret(&self, inputs: &[&Array]) -> Array {
-        accumulate::reference(inputs[0], self.slot, inputs[1])
+        let factors = self.factors.iter().map(|&factor| f64::from(factor));
+        let values: Vec<(&Array, f64)> = inputs.iter().copied().zip(factors).collect();
+        accumulate::reference(&values, self.slot, inputs[values.len()])
     }
 
     no_rules!("anything: it updates a state");
@@ -198,9 +206,20 @@ pub fn examples() -> Vec<Example> {
     }
     let state = || Array::from_fn(&[5], |i| if i == 3 { 0.0 } else { i as f64 + 1.0 });
     all.push(
-        Example::new("accumulate", vec![Array::scalar(2.5), state()], |g, x| g.accumulate(x[0], x[1], 2))
+        Example::new("accumulate", vec![Array::scalar(2.5), state()], |g, x| g.accumulate(&x[..1], x[1], 2))
             .updates_last(),
     );
+    // More values than one dispatch takes, some of them scaled.
+    let values = (1..=5).map(|i| Array::scalar(0.5 + f64::from(i)));
+    let several = Example::new("accumulate, five values", values.chain([state()]).collect(), |g, x| {
+        let mut values = x[..5].to_vec();
+        for i in [1, 4] {
+            let half = g.scale(values[i], 0.5)?;
+            values[i] = g.scale(half, -3.0)?;
+        }
+        g.accumulate(&values, x[5], 0)
+    });
+    all.push(several.updates_last());
     for x in [f64::NAN, f64::NEG_INFINITY, 1.0] {
         for slot in [2, 3] {
             let step = Array::from_fn(&[8], |i| 6.0 + i as f64);

@@ -7,14 +7,14 @@ use crate::graph::{Graph, Io, NodeId, Operation};
 use crate::kernels::{broadcast, sum_all};
 
 #[derive(Debug)]
-struct SumAll {
-    factor: f32,
+pub(in crate::graph) struct SumAll {
+    pub factor: f32,
 }
 
 #[derive(Debug)]
-struct Broadcast {
+pub(in crate::graph) struct Broadcast {
     shape: Shape,
-    factor: f32,
+    pub factor: f32,
 }
 
 impl Graph {

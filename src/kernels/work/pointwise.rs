@@ -73,7 +73,7 @@ pub(super) const WORKS: &[Work] = &[
     }),
     Work::new("accumulate", &SLOTS, |t, a| {
         let [x, state] = [t.same("scale", &[1], 0.5)?, t.same("state", &a.sizes, 0.0)?];
-        Ok(Box::new(move |r| accumulate::record(r, &x, 0, &state)))
+        Ok(Box::new(move |r| accumulate::record(r, &[(&x, 1.0)], 0, &state)))
     }),
     Work::new("flag_nonfinite", &SLOTS, |t, a| {
         let [x, step, state] = [t.same("scale", &[1], 0.5)?, t.step()?, t.same("state", &a.sizes, 0.0)?];

@@ -155,9 +155,7 @@ impl Generator {
         let entropy = b.graph.scale(made.negative_entropy, -1.0)?;
         let means = [made.primary_loss, made.auxiliary_loss, made.ahead_loss, entropy];
         let means: Vec<NodeId> = means.into_iter().chain(made.cosine).collect();
-        for (slot, &node) in means.iter().enumerate() {
-            b.graph.accumulate(node, sums_leaf, 1 + slot)?;
-        }
+        b.graph.accumulate(&means, sums_leaf, 1)?;
 
         let network = Network::part(engine, &b, is_generators)?;
         network.initialise(engine, config.seed)?;
