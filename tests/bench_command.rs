@@ -78,6 +78,9 @@ fn what_cannot_be_used_is_refused_before_anything_is_timed() {
         (vec!["maxl", "--full"], "--full says nothing"),
         (vec!["export", &path("out"), "--repeats", "3"], "--repeats says nothing about `export`"),
         (vec!["export", &path("out"), "--json", &path("x.json")], "--json, --keep or --compare"),
+        (vec!["steps", "--variants"], "times nothing"),
+        (vec!["--repeats", "3", "--variants"], "times nothing"),
+        (vec!["--json", &path("x.json"), "--variants"], "times nothing"),
         (vec!["all", "--compare", &path("other.json")], "--other-adapter"),
         (vec!["all", "--fail-over", "10%%", "--compare", &path("other.json")], "no percentage"),
         (vec!["images", "--compare", &path("old.json")], "old.json: the earlier results are of relabel 0.0.9"),
@@ -126,6 +129,13 @@ fn the_command_compares_and_ends_with_one_when_slower() {
     let done = bench(&["sinkhorn", "--samples", "500", "--clusters", "20", "--repeats", "1", &kept]);
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(said.contains("beside 2 rows of earlier runs"), "{done:?}");
+    // Rows of another choice of forms are not put among these.
+    let other = small(&[&kept, "--variants", "default"]);
+    let said = String::from_utf8_lossy(&other.stderr);
+    assert!(
+        other.status.code() == Some(2) && said.contains("without --variants, and now with --variants default"),
+        "{other:?}"
+    );
     let done = small(&["--compare", &file, "--fail-over", "1000%"]);
     assert_eq!(done.status.code(), Some(0), "{done:?}");
     report.rows.iter_mut().for_each(|row| {

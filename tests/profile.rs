@@ -194,11 +194,11 @@ fn shapes_that_do_not_fit_are_refused() {
     for (kernel, shape, part) in [
         ("max_pool", "1x2x2x4,k5", "does not fit"),
         ("aggregate", "8x6,v4", "4 views"),
-        ("count_matches", "9,v0", "0 views"),
+        ("count_matches", "9,v0", "none of 0 but a border"),
         ("masked_softmax", "3x4,c5", "5 classes"),
         ("top_candidates", "9x4,n5", "5 of 4 clusters"),
         ("top_k", "2x9,n257", "at most 256"),
-        ("channel_window", "1x4x4x8-16,s0", "does not fit"),
+        ("channel_window", "1x4x4x8-16,s0", "sSTRIDE"),
         ("sgd", "100", "multiple of 64"),
         ("transform_views", "1x4x6x3,rotation", "4"),
     ] {
@@ -284,6 +284,13 @@ fn bad_input_is_refused_before_any_work() {
         refused(&[&["profile", "--kernel", "relu"], &ignored[..]].concat(), 2, &["cannot be used with", ignored[0]]);
     }
     refused(&["profile", "--kernel", "relu", "--variants", "profile"], 8, &["taken for a file"]);
+    refused(&["profile", "--kernel", "top_k", "--shape", "3x5,n0"], 2, &["--shape 3x5,n0", "ROWSxCOLUMNS[,nBEST]"]);
+    let views = ["profile", "--kernel", "transform_views", "--shape", "1x5x7x3,rotation"];
+    refused(&views, 2, &["--shape 1x5x7x3,rotation of `transform_views`", "not square"]);
+    let twice = ["profile", "--step", "demo sla", "--json", "same.x", "--svg", "same.x"];
+    refused(&twice, 2, &["same.x is named for two of the results"]);
+    let many = "--synthetic=32x32x3:200000";
+    refused(&["profile", "--step", "demo sla", "--rows", "4", many], 5, &["parameters", "fewer classes"]);
     refused(&["profile", "--kernel", "conv"], 2, &["no kernel `conv`", "softmax"]);
     refused(&["profile", "--kernel", "conv2d", "--shape", "3x3"], 2, &["--shape 3x3", "32x32x32x16-16"]);
     for (file, folder) in [("--json", "file/p.json"), ("--svg", "file/p.svg"), ("--trace", "")] {

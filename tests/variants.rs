@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use relabel::base::compare::Tolerance;
@@ -12,7 +12,7 @@ use relabel::gpu::variants::{Asked, Chooser, Trial};
 use relabel::gpu::{Engine, Factors, Program, Recording, Shader, Variants, readback};
 use relabel::kernels::ceilings::noise;
 use relabel::kernels::product::{FORMS, Product, offered};
-use relabel::kernels::tune::{Candidate, Tuner, compete, measure};
+use relabel::kernels::tune::{Candidate, Listener, Measured, Tuner, compete, measure};
 use relabel::kernels::{
     choose, conv2d_winograd, conv2d_winograd_array, copy, matmul, matmul_coop, matmul_tiled, relu, trial,
 };
@@ -125,6 +125,20 @@ fn products_are_measured_and_all_forms_agree() {
     }
 }
 
+#[derive(Debug)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Listener for Heard {
+    fn begins(&self, budget: Duration) {
+        self.0.lock().unwrap().push(format!("begins, {} s", budget.as_secs()));
+    }
+
+    fn measured(&self, _: &Engine, class: &str, measured: &Measured) {
+        assert!(!measured.trials.is_empty());
+        self.0.lock().unwrap().push(class.to_owned());
+    }
+}
+
 #[test]
 fn the_budget_holds_and_little_work_is_left_alone() {
     let engine = own_engine();
@@ -135,7 +149,7 @@ fn the_budget_holds_and_little_work_is_left_alone() {
     ]
     .into();
     let variants = |budget| {
-        let tuner = Tuner::new(budget);
+        let tuner = Tuner::new(budget, None);
         (tuner.choose(&engine, &asked, &Variants::default()).unwrap(), tuner.report())
     };
     let (none, report) = variants(Duration::ZERO);
@@ -145,11 +159,18 @@ fn the_budget_holds_and_little_work_is_left_alone() {
     // Without a limit all are measured but the third, which is too little work.
     let (one, report) = variants(Duration::from_secs(3600));
     assert_eq!(one.classes.len(), 2, "{report:?}");
-    let tuner = Tuner::new(Duration::from_secs(3600));
+    let tuner = Tuner::new(Duration::from_secs(3600), None);
     tuner.choose(&engine, &[("matmul 64x64x64".to_owned(), 1 << 20)].into(), &Variants::default()).unwrap();
     assert!(tuner.report().measured.is_empty(), "a step of so little work is not worth it");
+    // Who listens hears of the beginning once, and of each class when it is measured, those with the most work first.
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let tuner = Tuner::new(Duration::from_secs(3600), Some(Box::new(Heard(Arc::clone(&heard)))));
+    tuner.choose(&engine, &asked, &Variants::default()).unwrap();
+    tuner.choose(&engine, &[("matmul 32x256x256".to_owned(), 1 << 27)].into(), &Variants::default()).unwrap();
+    let classes = ["matmul 128x128x128", "matmul 64x64x64", "matmul 32x256x256"];
+    assert_eq!(*heard.lock().unwrap(), [&["begins, 3600 s"][..], &classes].concat());
     // What is known is not measured again.
-    let tuner = Tuner::new(Duration::from_secs(3600));
+    let tuner = Tuner::new(Duration::from_secs(3600), None);
     assert_eq!(tuner.choose(&engine, &asked, &one).unwrap(), one);
     assert!(tuner.report().measured.is_empty());
 }
@@ -198,7 +219,7 @@ fn classes_with_rounded_factors_are_measured_for_themselves() {
         .map(|class| (class.to_owned(), 1 << 27))
         .into();
     let known = Variants { factors: Factors::Half, ..Variants::default() };
-    engine.set_chooser(Some(Arc::new(Tuner::new(Duration::from_secs(3600)))));
+    engine.set_chooser(Some(Arc::new(Tuner::new(Duration::from_secs(3600), None))));
     let chosen = engine.chosen(&asked, &known).unwrap().unwrap();
     assert!(asked.keys().eq(chosen.classes.keys()) && chosen.factors == Factors::Half, "{chosen:?}");
     // A recording may round its factors; the device's other recordings do not because of it.
@@ -488,6 +509,9 @@ fn the_option_is_checked() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/golden/sla_identity.safetensors");
     fs::write(&path, r#"{"format": 1, "kernels": {"conv2d": "none"}}"#).unwrap();
     refused(&["verify", golden, "--variants", path.to_str().unwrap()], 2, &["`conv2d` has no form `none`"]);
+    let class = r#"{"matmul 64x64x64": {"kernel": "matmul", "form": "64 nn", "candidates": [{"kernel": "matmul", "form": "64 nn", "milliseconds": -1}]}}"#;
+    fs::write(&path, format!(r#"{{"format": 1, "classes": {class}}}"#)).unwrap();
+    refused(&["verify", golden, "--variants", path.to_str().unwrap()], 2, &["`matmul 64x64x64` has a time of -1 ms"]);
     refused(&["verify", golden, "--variants", "/nowhere.json"], 8, &["/nowhere.json"]);
     refused(&["verify", golden, "--variants"], 2, &["--variants takes a file"]);
     refused(&["verify", golden, "--variants", "measure"], 2, &["no training steps", "`--variants cached`"]);

@@ -118,7 +118,20 @@ fn the_command_says_pass_fail_and_skipped() {
     let text = done(&["verify", good, &unknown]);
     assert!(text.contains("sla_loss") && text.contains("pass") && text.contains("skipped"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&done(&["verify", good, "--json"])).unwrap();
-    assert_eq!((&json[0]["kind"], &json[0]["passed"]), (&"sla_loss".into(), &true.into()));
+    let file = &json["files"][0];
+    assert_eq!((&file["kind"], &file["passed"]), (&"sla_loss".into(), &true.into()));
+    let output = program(&["verify", good, &broken, "--json"]).output().unwrap();
+    is_refusal(&output, 1, &["not a safetensors file", "1 of 2 files failed"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (json["files"].as_array().map(Vec::len), &json["unreadable"][0]["file"]),
+        (Some(1), &broken.as_str().into())
+    );
+    // A file of forms says nothing of those that no case takes, whatever kernel they are of.
+    let forms = dir.path().join("forms.json");
+    std::fs::write(&forms, r#"{"format": 1, "kernels": {"max_pool": "64", "adam": "256"}}"#).unwrap();
+    let text = done(&["verify", good, "--variants", forms.to_str().unwrap()]);
+    assert!(text.ends_with("not run, as no case takes them (2): adam (256); max_pool (64)\n"), "{text}");
 
     let output = program(&["verify", good, &wrong, &broken]).output().unwrap();
     is_refusal(&output, 1, &["2 of 3 files failed"]);

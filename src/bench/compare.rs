@@ -19,7 +19,7 @@ pub struct Report {
     /// When the newest rows were measured, in UTC.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub date: String,
-    /// What `--variants` asked for then, if it was given.
+    /// What `--variants` asked for, if it was given: of all rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variants: Option<String>,
     /// Whether wgpu's checks were in the shaders.
@@ -102,6 +102,20 @@ impl Report {
             )));
         }
         Ok(())
+    }
+
+    /// Checks that the rows were measured with what `--variants` says.
+    ///
+    /// # Errors
+    /// When they were not: what differs.
+    pub fn expect_variants(&self, variants: Option<&str>) -> Result<()> {
+        if self.variants.as_deref() == variants {
+            return Ok(());
+        }
+        let with =
+            |text: Option<&str>| text.map_or("without --variants".into(), |text| format!("with --variants {text}"));
+        let [then, now] = [self.variants.as_deref(), variants].map(with);
+        Err(Error::Config(format!("the earlier results were measured {then}, and now {now}")))
     }
 
     /// The earlier results with these in the place of rows of the same name and shape; what is new comes last.

@@ -127,6 +127,9 @@ fn percent(text: &str) -> std::result::Result<f64, String> {
 
 pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str>) -> Result<()> {
     args.check()?;
+    if variants == Some(SHOWN) {
+        args.expect_nothing_else()?;
+    }
     // Before anything is timed.
     let earlier = args.compare.as_deref().map(|path| args.earlier(path)).transpose()?;
     args.json.as_deref().map_or(Ok(()), output::expect_writable)?;
@@ -144,7 +147,7 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         if args.other_adapter { Ok(()) } else { same }?;
         earlier.expect_any(&foreseen).map_err(|e| results::apart(path, &e))?;
     }
-    let kept = args.keep.as_deref().map(|folder| Kept::open(folder, &engine)).transpose()?;
+    let kept = args.keep.as_deref().map(|folder| Kept::open(folder, &engine, variants)).transpose()?;
     output::print(&format!("adapter: {}\n", engine.describe()))?;
     if let Some(folder) = &args.folder {
         output::make_folder(folder)?;
@@ -157,31 +160,40 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         return written;
     }
     ceilings::wake(&engine)?;
-    let measured = measure(args, &engine, &options);
-    settle(&engine, forms);
-    let measured = measured?;
-    let report = Report {
+    let report = |measured: &Measured| Report {
         version: env!("CARGO_PKG_VERSION").into(),
         adapter: engine.describe(),
         processor: results::processor(),
         date: utc(SystemTime::now()),
         variants: variants.map(Into::into),
         safe_shaders: engine.checked(),
-        rows: measured.rows,
-        left_out: measured.left_out,
+        rows: measured.rows.clone(),
+        left_out: measured.left_out.clone(),
     };
     // What cannot be written does not cost what can.
-    let written = args.json.as_deref().map_or(Ok(()), |path| results::write(&report, path));
-    let stored = kept.map_or(Ok(()), |kept| kept.store(report.clone()));
+    let store = |report: &Report| {
+        let written = args.json.as_deref().map_or(Ok(()), |path| results::write(report, path));
+        written.and(kept.as_ref().map_or(Ok(()), |kept| kept.store(report)))
+    };
+    let measured = measure(args, &engine, &options, &mut |so_far| store(&report(so_far)));
+    settle(&engine, forms);
+    let report = report(&measured?);
+    let stored = store(&report).and_then(|()| kept.map_or(Ok(()), |kept| kept.tell(&report)));
     let compared = match (&earlier, &args.compare) {
         (Some(earlier), Some(path)) => results::compare((path, earlier), &report, args.fail_over, args.is_whole()),
         _ => Ok(()),
     };
-    written.and(stored).and(compared)
+    stored.and(compared)
 }
 
-/// Times the parts that are asked for; each part's table is printed when it is done.
-fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<Measured> {
+/// Times the parts that are asked for; each part's table is printed when it is done, and `store` gets all that is there then, for
+/// whoever ends the program before the last.
+fn measure(
+    args: &BenchArgs,
+    engine: &Arc<Engine>,
+    options: &Options,
+    store: &mut dyn FnMut(&Measured) -> Result<()>,
+) -> Result<Measured> {
     let (part, all) = (args.part, args.part == Part::All);
     let mut measured = Measured::default();
     let mut add = |Measured { rows, left_out }: Measured| -> Result<()> {
@@ -191,6 +203,8 @@ fn measure(args: &BenchArgs, engine: &Arc<Engine>, options: &Options) -> Result<
         left_out.iter().try_for_each(|what| output::print(&format!("left out: {what}\n")))?;
         measured.rows.extend(rows);
         measured.left_out.extend(left_out);
+        // Said again at the end, where it could not be.
+        let _ = store(&measured);
         Ok(())
     };
     let rows = |rows| Measured { rows, left_out: Vec::new() };
@@ -263,6 +277,25 @@ impl BenchArgs {
             let own = self.part.name();
             Err(Error::Config(format!("bench: {option} says nothing about `{own}`; it is for {}", names.join(", "))))
         })
+    }
+
+    /// Refuses what `--variants` alone, which shows and times nothing, has no use for.
+    fn expect_nothing_else(&self) -> Result<()> {
+        let outputs = [&self.json, &self.keep, &self.compare].iter().any(|path| path.is_some());
+        let sizes =
+            [self.rows, self.demo_rows, self.samples, self.maxl_batch, self.repeats].iter().any(Option::is_some);
+        if self.part == Part::All
+            && self.step.is_none()
+            && !(self.full || outputs || sizes)
+            && self.maxl_widths.is_empty()
+        {
+            return Ok(());
+        }
+        Err(Error::Config(
+            "bench: --variants alone shows the forms that were measured and times nothing, so it takes no part and no other \
+             option but --adapter and --safe-shaders; to time with certain forms, say which: --variants default, cached, measure or FILE"
+                .into(),
+        ))
     }
 
     /// The results to compare with, which must hold times of this version.

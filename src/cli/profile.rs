@@ -23,6 +23,10 @@ use crate::session::synthetic::Noise;
 use crate::train::Trainer;
 use crate::train::config::Config;
 
+/// What helps when memory does not suffice for a step on images of noise.
+const SMALLER: &str = "Take fewer --rows (train.batch of a config), a smaller network (--set model.widths=...), or smaller images or fewer \
+                       classes (--synthetic)";
+
 /// What `--out` writes.
 const FILES: [&str; 3] = ["profile.json", "roofline.svg", "trace.json"];
 
@@ -127,7 +131,14 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     args.dump.as_deref().map_or(Ok(()), output::make_folder)?;
     let inside = args.out.iter().flat_map(|folder| FILES.map(|name| folder.join(name)));
     let single = [&args.json, &args.svg, &args.trace].into_iter().flatten().cloned();
-    inside.chain(single).try_for_each(|path| output::expect_writable(&path))?;
+    let files: Vec<PathBuf> = inside.chain(single).collect();
+    if let Some((_, path)) = files.iter().enumerate().find(|(i, path)| files[..*i].contains(path)) {
+        return Err(Error::Config(format!(
+            "profile: {} is named for two of the results; give each its own file",
+            path.display()
+        )));
+    }
+    files.iter().try_for_each(|path| output::expect_writable(path))?;
     if let Some(name) = &args.kernel {
         return one_kernel(args, name, adapter, variants);
     }
@@ -139,9 +150,7 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     let (config, noise) = args.resolve(adapter, &args.sizes(bench::Options::of(&engine)))?;
     let what = args.what(&config, noise);
     let trainer = match noise {
-        Some(noise) => {
-            noise.trainer(&engine, config).map_err(|e| fewer(e, "Take fewer --rows (train.batch of a config)"))
-        }
+        Some(noise) => noise.trainer(&engine, config).map_err(|e| fewer(e, SMALLER)),
         None => session::trainer(&engine, config).map_err(without_images),
     };
     settle(&engine, forms);

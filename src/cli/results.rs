@@ -14,8 +14,8 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The file of a device in `folder`, which is made.
-    pub(super) fn open(folder: &Path, engine: &Engine) -> Result<Self> {
+    /// The file of a device in `folder`, which is made. Its rows must have been measured with what `--variants` says now.
+    pub(super) fn open(folder: &Path, engine: &Engine, variants: Option<&str>) -> Result<Self> {
         output::make_folder(folder)?;
         let path = folder.join(format!("{}.json", bench::compare::file_stem(engine)));
         let earlier = path.exists().then(|| read(&path)).transpose()?;
@@ -23,20 +23,29 @@ impl Kept {
         let why = |e| Error::Config(format!("{}: {e}; move it away to keep new ones there", path.display()));
         if let Some(earlier) = &earlier {
             let version = earlier.expect_version(env!("CARGO_PKG_VERSION"));
-            version.and_then(|()| earlier.expect(&engine.describe(), engine.checked())).map_err(why)?;
+            version
+                .and_then(|()| earlier.expect(&engine.describe(), engine.checked()))
+                .and_then(|()| earlier.expect_variants(variants))
+                .map_err(why)?;
         }
         Ok(Self { path, earlier })
     }
 
+    fn all(&self, report: &Report) -> Report {
+        match &self.earlier {
+            Some(earlier) => report.clone().onto(earlier.clone()),
+            None => report.clone(),
+        }
+    }
+
     /// Writes a run's results over the rows of the same name and shape.
-    pub(super) fn store(self, report: Report) -> Result<()> {
-        let own = report.rows.len();
-        let all = match self.earlier {
-            Some(earlier) => report.onto(earlier),
-            None => report,
-        };
-        write(&all, &self.path)?;
-        let stay = match all.rows.len() - own {
+    pub(super) fn store(&self, report: &Report) -> Result<()> {
+        write(&self.all(report), &self.path)
+    }
+
+    /// Says where they are.
+    pub(super) fn tell(self, report: &Report) -> Result<()> {
+        let stay = match self.all(report).rows.len() - report.rows.len() {
             0 => String::new(),
             stay => format!(", beside {} of earlier runs", counted(stay, "row")),
         };
@@ -116,9 +125,10 @@ pub(super) fn compare((path, earlier): (&Path, &Report), report: &Report, over: 
         return Ok(());
     }
     Err(Error::Failed(format!(
-        "{} of {} take over {:.0} % longer than before: {}",
+        "{} of {} {} over {:.0} % longer than before: {}",
         slower.len(),
         counted(found.lines.len(), "row"),
+        if slower.len() == 1 { "takes" } else { "take" },
         100.0 * over,
         slower.join("; ")
     )))

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
+use serde_json::json;
 
 use super::settings::open;
 use super::{device_options, output};
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
+use crate::session::variants::Wish;
 use crate::verify::{KINDS, Verdict, not_run, verify, verify_rounded};
 
 /// Run golden cases on an adapter and compare with their answers.
@@ -15,9 +18,17 @@ use crate::verify::{KINDS, Verdict, not_run, verify, verify_rounded};
 pub struct VerifyArgs {
     /// Golden files (safetensors) or folders of them; without any, assets/golden of the source tree.
     pub files: Vec<PathBuf>,
-    /// Print JSON.
+    /// Print JSON: the adapter, `files` with their verdicts, those `unreadable`, and forms that were asked for and `not_run`.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A file that gave no verdict.
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    file: String,
+    passed: bool,
+    why: String,
 }
 
 /// What comes with relabel.
@@ -44,7 +55,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
     }
     let width = files.iter().map(|f| f.display().to_string().len()).max().unwrap_or(0);
     let mut verdicts: Vec<Verdict> = Vec::new();
-    let mut unreadable = 0;
+    let mut unreadable: Vec<Unreadable> = Vec::new();
     for file in &files {
         let name = file.display().to_string();
         let mut tell = |found: Result<Option<Verdict>>| -> Result<bool> {
@@ -56,10 +67,11 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
                 }
                 Ok(None) => (format!("skipped: its kind is not among {}", KINDS.join(", ")), true),
                 Err(error) => {
-                    unreadable += 1;
+                    let why = error.to_string();
                     if args.json {
-                        output::tell(&error.to_string());
+                        output::tell(&why);
                     }
+                    unreadable.push(Unreadable { file: name.clone(), passed: false, why });
                     (format!("FAIL  {error}"), false)
                 }
             };
@@ -74,17 +86,19 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
             tell(rounded.map(Some))?;
         }
     }
-    let left = not_run(&engine);
-    if !left.is_empty() {
-        let text = format!("not run, as no case takes them ({}): {}", left.len(), left.join("; "));
-        if args.json { output::tell(&text) } else { output::print(&format!("{text}\n"))? }
-    }
+    // A file names the forms that are in question; those that suit the adapter's kind are those of all kernels.
+    let left = not_run(&engine, matches!(variants.map(Wish::of), Some(Wish::File(_))));
     if args.json {
-        output::print_json(&verdicts)?;
+        let adapter = engine.describe();
+        output::print_json(
+            &json!({ "adapter": adapter, "files": verdicts, "unreadable": unreadable, "not_run": left }),
+        )?;
+    } else if !left.is_empty() {
+        output::print(&format!("not run, as no case takes them ({}): {}\n", left.len(), left.join("; ")))?;
     }
-    let failed = unreadable + verdicts.iter().filter(|v| !v.passed).count();
+    let failed = unreadable.len() + verdicts.iter().filter(|v| !v.passed).count();
     if failed > 0 {
-        return Err(Error::Failed(format!("{failed} of {} files failed", unreadable + verdicts.len())));
+        return Err(Error::Failed(format!("{failed} of {} files failed", unreadable.len() + verdicts.len())));
     }
     if verdicts.is_empty() {
         return Err(Error::Failed("no file could be verified".into()));

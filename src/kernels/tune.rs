@@ -2,6 +2,7 @@
 //! itself, within a budget of time.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,17 +55,27 @@ pub struct Report {
     pub seconds: f64,
 }
 
+/// Who hears of what a tuner does while it does it.
+pub trait Listener: Debug + Send + Sync {
+    /// It begins, and takes at most so long.
+    fn begins(&self, budget: Duration);
+
+    /// A class was measured.
+    fn measured(&self, engine: &Engine, class: &str, measured: &Measured);
+}
+
 /// Measures the forms of classes of shapes when recordings ask for them, those with the most work first.
 #[derive(Debug)]
 pub struct Tuner {
     budget: Duration,
+    listener: Option<Box<dyn Listener>>,
     report: Mutex<Report>,
 }
 
 impl Tuner {
     /// One that takes `budget` in all. A class that was begun within it is not broken off while a pipeline compiles.
-    pub fn new(budget: Duration) -> Self {
-        Self { budget, report: Mutex::default() }
+    pub fn new(budget: Duration, listener: Option<Box<dyn Listener>>) -> Self {
+        Self { budget, listener, report: Mutex::default() }
     }
 
     /// Whether a kernel gave the plain form's answer wherever it was measured, and was.
@@ -99,6 +110,9 @@ impl Chooser for Tuner {
                 report.left_out.insert(class.clone(), "the time was up".into());
                 continue;
             };
+            if let Some(listener) = self.listener.as_ref().filter(|_| report.seconds == 0.0) {
+                listener.begins(self.budget);
+            }
             let start = Instant::now();
             variants.factors = Factors::of_class(class).1;
             let found = engine.passing(|| measure(engine, &product, &variants, left));
@@ -106,6 +120,7 @@ impl Chooser for Tuner {
             match found {
                 Ok(Some(measured)) => {
                     variants.classes.insert(class.clone(), measured.taken);
+                    self.listener.iter().for_each(|listener| listener.measured(engine, class, &measured));
                     report.measured.insert(class.clone(), measured);
                 }
                 Ok(None) => drop(report.left_out.insert(class.clone(), "the time was up".into())),

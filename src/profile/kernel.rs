@@ -126,13 +126,18 @@ fn at_work(
         recording.variants.insert(shader.name, *variant);
         recording.variants.factors = Factors::Half;
         recording.label(&work.shape);
-        (work.record)(&mut recording)?;
+        // What the usual form takes, another may not: too many workgroups in a row.
+        let refused = match (work.record)(&mut recording) {
+            Err(Error::Shape(text)) => Some(text),
+            other => other.map(|()| None)?,
+        };
         let is_form = |d: &Dispatch| d.shader.name == shader.name && d.variant == *variant;
-        let Some(own) = recording.dispatches.iter().find(|d| is_form(d)) else {
+        let Some(own) = recording.dispatches.iter().find(|d| is_form(d) && refused.is_none()) else {
             let taken = recording.dispatches.iter().find(|d| d.shader.name == shader.name);
-            let why = match taken.map(|d| shader.variants[d.variant].name) {
-                Some(other) => format!("takes the form {other}"),
-                None => "has no form".into(),
+            let why = match (refused, taken.map(|d| shader.variants[d.variant].name)) {
+                (Some(text), _) => text,
+                (None, Some(other)) => format!("takes the form {other}"),
+                (None, None) => "has no form".into(),
             };
             let own = shader.variants[*variant].name;
             match left_out.iter_mut().find(|unfit| unfit.kernel == shader.name && unfit.why == why) {

@@ -19,7 +19,7 @@ use crate::train::Trainer;
 pub struct Options {
     /// Steps that count, each once with a trace and once without; medians count.
     pub steps: usize,
-    /// Steps before, which compile pipelines and fill caches.
+    /// Steps before, which compile pipelines and fill caches; at least 2 where a meta step comes before each step but the first.
     pub warm_up: usize,
     /// The clock; `None` tries the device's ([`clock::choose`]).
     pub clock: Option<Clock>,
@@ -186,7 +186,9 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
         None => clock::choose(engine)?,
     };
     let before = ceilings::ceilings(engine, options.sampling)?;
-    trainer.run_unreported(options.warm_up as u64)?;
+    // The first step has no meta step before it.
+    let least = trainer.recordings().len();
+    trainer.run_unreported(options.warm_up.max(least) as u64)?;
     let (mut plain, mut traced) = (Vec::new(), Vec::new());
     let mut seen: Vec<Seen> = Vec::new();
     let mut activities = Activities::default();

@@ -7,6 +7,7 @@ mod on_use;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ use self::on_use::{OnUse, Outcomes, left_out};
 use crate::base::{Error, Result};
 use crate::gpu::variants::{Chooser, Form, Trial};
 use crate::gpu::{Engine, Variants};
-use crate::kernels::tune::{BUDGET, Measured, Tuner};
+use crate::kernels::tune::{BUDGET, Listener, Measured, Tuner};
 use crate::kernels::{self, choose};
 use crate::train::checkpoint::write_atomically;
 
@@ -131,11 +132,7 @@ impl VariantFile {
     /// # Errors
     /// When it cannot be read or is no such file.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| {
-            let what =
-                "cannot read the variants (what stands behind --variants is taken for a file; alone, it comes last)";
-            Error::io(what, path, e)
-        })?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io("cannot read the variants", path, e))?;
         let wrong = |why: String| Error::Config(format!("{}: not a file of kernel variants: {why}", path.display()));
         let text = String::from_utf8(bytes).map_err(|e| wrong(format!("its bytes are not UTF-8: {e}")))?;
         let file: Self = serde_json::from_str(&text).map_err(|e| {
@@ -145,7 +142,11 @@ impl VariantFile {
         if file.format != FORMAT {
             return Err(wrong(format!("its format is {}, this version reads {FORMAT}", file.format)));
         }
-        Ok(file)
+        let times = |(class, forms): (&String, &ClassForms)| {
+            let all = forms.candidates.iter().filter_map(|tried| tried.milliseconds);
+            all.into_iter().find(|ms| *ms <= 0.0).map(|ms| wrong(format!("`{class}` has a time of {ms} ms")))
+        };
+        file.classes.iter().find_map(times).map_or(Ok(file), Err)
     }
 
     /// The adapter and the version that measured its forms, empty where it was written by hand.
@@ -209,6 +210,29 @@ impl VariantFile {
     }
 }
 
+/// Says that forms are being measured, and keeps each that was, so that who ends the program meanwhile does not lose it.
+#[derive(Debug)]
+struct Keeper {
+    cache: Option<PathBuf>,
+    tell: fn(&str),
+}
+
+impl Listener for Keeper {
+    fn begins(&self, budget: Duration) {
+        let seconds = budget.as_secs();
+        (self.tell)(&format!(
+            "measuring which forms of kernels are fastest on this adapter: at most {seconds} s, once"
+        ));
+    }
+
+    fn measured(&self, engine: &Engine, class: &str, measured: &Measured) {
+        let mut found = VariantFile::built_in(engine);
+        found.add(&BTreeMap::from([(class.to_owned(), measured.clone())]));
+        // What cannot be kept is told when all is.
+        let _ = self.cache.as_ref().map(|path| keep(engine, &found, path));
+    }
+}
+
 /// The forms that a command runs with.
 #[derive(Debug)]
 pub struct Chosen {
@@ -230,12 +254,13 @@ impl Chosen {
         let cache = cache_file(engine);
         let kept = cache.as_ref().filter(|path| path.exists()).map(|path| own(engine, path));
         let given = match wish {
-            Wish::File(path) => Some((path, VariantFile::read(path)?)),
+            Wish::File(path) => Some((path, VariantFile::read(path).map_err(asked_for)?)),
             _ => None,
         };
         let known = kept.as_ref().and_then(|file| file.as_ref().ok()?.tried.clone()).unwrap_or_default();
         let own = given.as_ref().is_some_and(|(_, file)| file.kernels.is_some());
-        let tuner = (*wish == Wish::Measure).then(|| Arc::new(Tuner::new(BUDGET)));
+        let keeper = Keeper { cache: cache.clone(), tell };
+        let tuner = (*wish == Wish::Measure).then(|| Arc::new(Tuner::new(BUDGET, Some(Box::new(keeper)))));
         let trial = OnUse::new(known, tuner.clone(), cache.clone(), tell);
         trial.failures().iter().for_each(|(kernel, why)| engine.strike_out(kernel, why));
         // Forms that a file names are taken as they are.
@@ -332,6 +357,18 @@ impl Chosen {
             },
         };
         self.notes.push(format!("{text}; {kept}"));
+    }
+}
+
+/// The error of a file that `--variants` names, or seems to.
+fn asked_for(error: Error) -> Error {
+    match error {
+        Error::Io { context, source } => {
+            let context =
+                format!("{context} (what stands behind --variants is taken for a file; alone, it comes last)");
+            Error::Io { context, source }
+        }
+        other => other,
     }
 }
 

@@ -91,8 +91,8 @@ fn judge(
 }
 
 /// Those of the forms that are set which no case ran, as `conv2d_coop (16 64x64)`, with their class where they hold for one: the
-/// golden networks have few shapes.
-pub fn not_run(engine: &Engine) -> Vec<String> {
+/// golden networks have few shapes. Of products alone unless `all` were asked for.
+pub fn not_run(engine: &Engine, all: bool) -> Vec<String> {
     let Some(forms) = engine.variants() else { return Vec::new() };
     let built = engine.built();
     let name = |(kernel, variant): Form| {
@@ -106,7 +106,7 @@ pub fn not_run(engine: &Engine) -> Vec<String> {
         .kernels
         .iter()
         .map(|(&kernel, &variant)| (kernel, variant))
-        .filter(|(kernel, _)| product(kernel) && !anyhow(kernel))
+        .filter(|(kernel, _)| (all || product(kernel)) && !anyhow(kernel))
         .map(name)
         .collect();
     left.sort();

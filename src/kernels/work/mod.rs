@@ -94,7 +94,7 @@ pub fn record(tensors: &Tensors<'_>, kernel: &str, shape: &str, maps: DType) -> 
         return Ok(product.operands(tensors.engine, maps, &mut fill)?.record);
     }
     let fits = |e| match e {
-        Error::Shape(text) => Error::Config(format!("{shape} of `{kernel}`: {text}")),
+        Error::Shape(text) | Error::Config(text) => Error::Config(format!("{shape} of `{kernel}`: {text}")),
         other => other,
     };
     let work = find(kernel).ok_or_else(|| wrong(kernel, shape))?;
@@ -107,7 +107,7 @@ pub fn record(tensors: &Tensors<'_>, kernel: &str, shape: &str, maps: DType) -> 
 
 fn wrong(kernel: &str, shape: &str) -> Error {
     let form = form(kernel).unwrap_or("no shape");
-    Error::Config(format!("{shape} of `{kernel}`: expected {form}; no size above {MOST}"))
+    Error::Config(format!("{shape} of `{kernel}`: expected {form}; no size above {MOST}, none of 0 but a border"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub struct Form {
     pub count: [usize; 2],
     /// Whether `-OUTPUTS` follows the sizes.
     pub outputs: bool,
-    /// Numbers that may follow, each after its letter, with what is taken when one is left out.
+    /// Numbers that may follow, each after its letter, with what is taken when one is left out; 0 is allowed where that is 0.
     pub options: &'static [(char, usize)],
     /// Whether a word may follow.
     pub word: fn(&str) -> bool,
@@ -45,8 +45,10 @@ impl Form {
             if (self.word)(part) {
                 asked.word = Some(part.to_owned());
             } else {
-                let value = part[letter.len_utf8()..].parse().ok().filter(|n| *n <= MOST)?;
-                asked.options.iter_mut().find(|(own, _)| *own == letter)?.1 = value;
+                let option = asked.options.iter_mut().find(|(own, _)| *own == letter)?;
+                // Of what is at least 1 when it is left out, there is at least 1.
+                let least = usize::from(option.1 > 0);
+                option.1 = part[letter.len_utf8()..].parse().ok().filter(|n| (least..=MOST).contains(n))?;
                 asked.given.push(letter);
             }
         }
@@ -107,9 +109,10 @@ mod tests {
     fn sizes_options_and_words_are_read_strictly() {
         let asked = POOLS.parse("16x32x32x64,k3,p1").expect("a shape");
         assert_eq!((asked.option('k'), asked.option('s'), asked.option('p')), (3, 2, 1));
+        assert_eq!(POOLS.parse("1x2x3x4,p0").expect("no border is one").option('p'), 0);
         assert_eq!(asked.words(), "16x32x32x64, 3x3, border 1");
-        for text in ["", "4x4", "1x2x3x4x5", "1x2x3x4,", "1x2x3x4,k", "1x2x3x4,q3", "1x2x3x4,é", "0x2x3x4", "1x2x3x4-5"]
-        {
+        let wrong = "4x4;1x2x3x4x5;1x2x3x4,;1x2x3x4,k;1x2x3x4,k0;1x2x3x4,s0;1x2x3x4,q3;1x2x3x4,é;0x2x3x4;1x2x3x4-5";
+        for text in wrong.split(';').chain([""]) {
             assert_eq!(POOLS.parse(text), None, "{text}");
         }
         let windows = Form { outputs: true, ..Form::options([4, 4], &[('s', 1)], "") };
