@@ -7,6 +7,8 @@ use relabel::gpu::timing::Sampling;
 use relabel::gpu::trace::{Clock, Trace};
 use relabel::gpu::{Engine, readback};
 use relabel::graph::Way;
+use relabel::kernels::matmul_rows;
+use relabel::kernels::product::offered;
 use relabel::profile::kernel::{family, find, forms};
 use relabel::profile::{Options, Profile, profile, timeline};
 use relabel::session::synthetic::Noise;
@@ -205,6 +207,10 @@ fn shapes_that_do_not_fit_are_refused() {
         let error = refused(kernel, shape);
         assert!(error.starts_with("--shape") && error.contains(part), "{kernel} {shape}: {error}");
     }
+    // A form that has too many workgroups in a row gives way to the others.
+    let found = forms(&engine, "matmul", Some("600000x1x1,tb"), QUICK).unwrap();
+    let rows = found.left_out.iter().any(|text| text.starts_with("matmul_rows") && text.contains("passes 65535"));
+    assert!(!found.timed.is_empty() && (rows || !offered(&engine, (&matmul_rows::SHADER, 0))), "{:?}", found.left_out);
     for (kernel, shape) in [("relu", "1x2x3x4x5"), ("softmax", "7"), ("softmax", "2x3x4"), ("copy", "1048577")] {
         let error = refused(kernel, shape);
         assert!(error.contains("4096x1024; no size above 1048576"), "{kernel} {shape}: {error}");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -173,6 +174,27 @@ fn the_budget_holds_and_little_work_is_left_alone() {
     let tuner = Tuner::new(Duration::from_secs(3600), None);
     assert_eq!(tuner.choose(&engine, &asked, &one).unwrap(), one);
     assert!(tuner.report().measured.is_empty());
+}
+
+/// Whoever ends the program while it measures keeps what was measured by then.
+#[test]
+fn what_was_measured_is_kept_at_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = program(&["profile", "--step", "demo sla", "--steps", "1", "--variants", "measure"]);
+    command.env("XDG_CACHE_HOME", cache.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let kept = || {
+        let mut files = fs::read_dir(cache.path().join("relabel")).ok()?.map(|entry| entry.unwrap().path());
+        VariantFile::read(&files.find(|path| path.extension().is_some_and(|e| e == "json"))?).ok()
+    };
+    while child.try_wait().unwrap().is_none() && kept().is_none_or(|file| file.classes.is_empty()) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.stdout.is_empty() && said.contains("measuring which forms"), "it went on: {said}");
+    assert!(!kept().unwrap().classes.is_empty());
 }
 
 #[test]

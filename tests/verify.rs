@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use relabel::kernels::{adam, choose};
 use relabel::train::checkpoint::{TensorData, TensorFile};
 use relabel::verify::{KINDS, verify};
 
@@ -127,11 +128,21 @@ fn the_command_says_pass_fail_and_skipped() {
         (json["files"].as_array().map(Vec::len), &json["unreadable"][0]["file"]),
         (Some(1), &broken.as_str().into())
     );
-    // A file of forms says nothing of those that no case takes, whatever kernel they are of.
+    // Forms that no case takes are told, whatever kernel they are of; built-in ones that a file leaves as they are are not.
     let forms = dir.path().join("forms.json");
-    std::fs::write(&forms, r#"{"format": 1, "kernels": {"max_pool": "64", "adam": "256"}}"#).unwrap();
+    let own = choose::built_in(&engine()).kernels;
+    let [taken, other] = [true, false].map(|same| {
+        let index = |i: &usize| (*i == own.get("adam").copied().unwrap_or(0)) == same;
+        adam::SHADER.variants[(0..adam::SHADER.variants.len()).find(index).unwrap()].name
+    });
+    let text = format!(r#"{{"format": 1, "kernels": {{"max_pool": "{taken}", "adam": "{other}"}}}}"#);
+    std::fs::write(&forms, text).unwrap();
     let text = done(&["verify", good, "--variants", forms.to_str().unwrap()]);
-    assert!(text.ends_with("not run, as no case takes them (2): adam (256); max_pool (64)\n"), "{text}");
+    assert!(text.ends_with(&format!("not run, as no case takes them (1): adam ({other})\n")), "{text}");
+    std::fs::write(&forms, r#"{"format": 1, "classes": {"matmul 16x16x16": {"kernel": "matmul", "form": "64 nn"}}}"#)
+        .unwrap();
+    let text = done(&["verify", good, "--variants", forms.to_str().unwrap()]);
+    assert!(text.contains("matmul (64 nn), for matmul 16x16x16") && !text.contains("adam"), "{text}");
 
     let output = program(&["verify", good, &wrong, &broken]).output().unwrap();
     is_refusal(&output, 1, &["2 of 3 files failed"]);

@@ -170,15 +170,16 @@ pub(super) fn run(args: &BenchArgs, adapter: Option<&str>, variants: Option<&str
         rows: measured.rows.clone(),
         left_out: measured.left_out.clone(),
     };
-    // What cannot be written does not cost what can.
-    let store = |report: &Report| {
-        let written = args.json.as_deref().map_or(Ok(()), |path| results::write(report, path));
+    // What cannot be written does not cost what can. A pipe gets all at once, at the end.
+    let store = |report: &Report, whole: bool| {
+        let file = args.json.as_deref().filter(|path| whole || output::is_plain(path));
+        let written = file.map_or(Ok(()), |path| results::write(report, path));
         written.and(kept.as_ref().map_or(Ok(()), |kept| kept.store(report)))
     };
-    let measured = measure(args, &engine, &options, &mut |so_far| store(&report(so_far)));
+    let measured = measure(args, &engine, &options, &mut |so_far| store(&report(so_far), false));
     settle(&engine, forms);
     let report = report(&measured?);
-    let stored = store(&report).and_then(|()| kept.map_or(Ok(()), |kept| kept.tell(&report)));
+    let stored = store(&report, true).and_then(|()| kept.map_or(Ok(()), |kept| kept.tell(&report)));
     let compared = match (&earlier, &args.compare) {
         (Some(earlier), Some(path)) => results::compare((path, earlier), &report, args.fail_over, args.is_whole()),
         _ => Ok(()),
@@ -203,7 +204,7 @@ fn measure(
         left_out.iter().try_for_each(|what| output::print(&format!("left out: {what}\n")))?;
         measured.rows.extend(rows);
         measured.left_out.extend(left_out);
-        // Said again at the end, where it could not be.
+        // What fails here fails once more at the end, and is told there: the next part may take minutes, and is worth it.
         let _ = store(&measured);
         Ok(())
     };

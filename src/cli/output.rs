@@ -1,7 +1,7 @@
 //! What commands print to standard output.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::{Error, Result};
 
@@ -50,9 +50,29 @@ pub(super) fn expect_writable(path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     make_folder(folder)?;
     tempfile::tempfile_in(folder).map(drop).map_err(unwritable)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether a path is a file, or will be one: no pipe and no terminal.
+pub(super) fn is_plain(path: &Path) -> bool {
+    path.is_file() || !path.exists()
+}
+
+/// The first of several results that would be written over another one's file, however the two are spelled.
+pub(super) fn named_twice(paths: &[PathBuf]) -> Option<&PathBuf> {
+    let place = |path: &PathBuf| {
+        let inside = || Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?));
+        path.canonicalize().ok().or_else(inside).unwrap_or_else(|| path.clone())
+    };
+    let places: Vec<PathBuf> = paths.iter().map(place).collect();
+    let twice = |i: &usize| is_plain(&paths[*i]) && places[..*i].contains(&places[*i]);
+    (0..paths.len()).find(twice).map(|i| &paths[i])
 }
 
 /// A count with its noun, whose plural ends in `s`.
@@ -94,6 +114,18 @@ mod tests {
         assert!(said("new").is_err_and(|e| e.contains("it is a folder")));
         assert!(said("file/x.json").is_err_and(|e| e.contains("there is a file of this name")));
         assert!(make_folder(&path("file")).is_err_and(|e| e.exit_code() == 8));
+    }
+
+    #[test]
+    fn one_file_is_known_by_other_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("there"), "text").expect("written");
+        let said = |names: [&str; 3]| named_twice(&names.map(path)).cloned();
+        assert_eq!(said(["a", "b", "there"]), None);
+        assert_eq!(said(["a", "b", "./a"]), Some(path("./a")));
+        assert_eq!(said(["there", "./there", "a"]), Some(path("./there")));
+        assert_eq!(said(["gone/a", "b", "gone/a"]), Some(path("gone/a")));
     }
 
     #[test]

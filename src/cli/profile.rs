@@ -90,7 +90,7 @@ pub struct ProfileArgs {
     /// Steps, or samples of a kernel, that are measured; medians count.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     steps: u32,
-    /// Steps before, which are not.
+    /// Steps before, which are not; with MAXL one more, since its first has no meta step.
     #[arg(long, default_value_t = 2, conflicts_with = "kernel", value_parser = clap::value_parser!(u32).range(1..=1000))]
     warm_up: u32,
     /// What tells the time of a dispatch.
@@ -132,7 +132,7 @@ pub(super) fn run(args: &ProfileArgs, adapter: Option<&str>, variants: Option<&s
     let inside = args.out.iter().flat_map(|folder| FILES.map(|name| folder.join(name)));
     let single = [&args.json, &args.svg, &args.trace].into_iter().flatten().cloned();
     let files: Vec<PathBuf> = inside.chain(single).collect();
-    if let Some((_, path)) = files.iter().enumerate().find(|(i, path)| files[..*i].contains(path)) {
+    if let Some(path) = output::named_twice(&files) {
         return Err(Error::Config(format!(
             "profile: {} is named for two of the results; give each its own file",
             path.display()

@@ -6,6 +6,7 @@ use super::output::{self, counted};
 use crate::base::{Error, Result};
 use crate::bench::{self, Comparison, Report, Row};
 use crate::gpu::Engine;
+use crate::train::checkpoint::write_atomically;
 
 /// The file of `--keep`, with what it held before: rows that are not measured now stay.
 pub(super) struct Kept {
@@ -83,10 +84,13 @@ pub(super) fn apart(path: &Path, why: &Error) -> Error {
     ))
 }
 
-/// Writes results.
+/// Writes results: into a file whole or not at all, since it may hold others.
 pub(super) fn write(report: &Report, path: &Path) -> Result<()> {
     let text = serde_json::to_string_pretty(report).map_err(|e| Error::io("writing", path, e.into()))?;
-    std::fs::write(path, text + "\n").map_err(|e| Error::io("writing", path, e))
+    match output::is_plain(path) {
+        true => write_atomically(path, |out| writeln!(out, "{text}")),
+        false => std::fs::write(path, text + "\n").map_err(|e| Error::io("writing", path, e)),
+    }
 }
 
 /// Prints both results beside each other; `whole` says that rows of all parts were measured now.

@@ -10,7 +10,6 @@ use super::settings::open;
 use super::{device_options, output};
 use crate::base::{Error, Result};
 use crate::gpu::Engine;
-use crate::session::variants::Wish;
 use crate::verify::{KINDS, Verdict, not_run, verify, verify_rounded};
 
 /// Run golden cases on an adapter and compare with their answers.
@@ -86,8 +85,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
             tell(rounded.map(Some))?;
         }
     }
-    // A file names the forms that are in question; those that suit the adapter's kind are those of all kernels.
-    let left = not_run(&engine, matches!(variants.map(Wish::of), Some(Wish::File(_))));
+    let left = not_run(&engine);
     if args.json {
         let adapter = engine.describe();
         output::print_json(

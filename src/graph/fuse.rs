@@ -34,9 +34,9 @@ type Change = (NodeId, Arc<dyn Operation>, Vec<NodeId>);
 /// # Errors
 /// When an operation's shape rule refuses what it should replace.
 pub fn fuse(graph: &Graph, outputs: &[NodeId], placed: &dyn Fn(NodeId) -> bool) -> Result<Graph> {
-    let mut fused = settled(graph, &|id| placed(id) || outputs.contains(&id));
-    let settled = fused.clone();
-    let view = View::new(&settled, outputs, placed);
+    let graph = &with_constants(graph, &|id| placed(id) || outputs.contains(&id));
+    let view = View::new(graph, outputs, placed);
+    let mut fused = graph.clone();
     for &id in &view.order {
         let mut changes = view.masked(id);
         if changes.is_empty() {
@@ -52,20 +52,20 @@ pub fn fuse(graph: &Graph, outputs: &[NodeId], placed: &dyn Fn(NodeId) -> bool) 
 
 /// The graph with multiples and copies of constants as constants, but for those that are `kept`: the gradient of a mean is
 /// one. Maps stay computed: a constant's memory is nobody else's.
-fn settled(graph: &Graph, kept: &dyn Fn(NodeId) -> bool) -> Graph {
-    let mut settled = graph.clone();
+fn with_constants(graph: &Graph, kept: &dyn Fn(NodeId) -> bool) -> Graph {
+    let mut folded = graph.clone();
     for id in (0..graph.nodes().len() as u32).map(NodeId).filter(|&id| graph.shape(id).rank() < 4 && !kept(id)) {
-        let Some(factor) = operation::<Scale>(&settled, id)
+        let Some(factor) = operation::<Scale>(&folded, id)
             .map(|scale| scale.factor)
-            .or_else(|| operation::<Broadcast>(&settled, id).map(|broadcast| broadcast.factor))
+            .or_else(|| operation::<Broadcast>(&folded, id).map(|broadcast| broadcast.factor))
         else {
             continue;
         };
-        if let Source::Constant(value) = settled.node(settled.node(id).inputs[0]).source {
-            settled.settle(id, factor * value);
+        if let Source::Constant(value) = folded.node(folded.node(id).inputs[0]).source {
+            folded.settle(id, factor * value);
         }
     }
-    settled
+    folded
 }
 
 /// The node's operation, if it is of this type.

@@ -19,7 +19,7 @@ use crate::train::Trainer;
 pub struct Options {
     /// Steps that count, each once with a trace and once without; medians count.
     pub steps: usize,
-    /// Steps before, which compile pipelines and fill caches; at least 2 where a meta step comes before each step but the first.
+    /// Steps before, which compile pipelines and fill caches; one more where meta steps come before all steps but the first.
     pub warm_up: usize,
     /// The clock; `None` tries the device's ([`clock::choose`]).
     pub clock: Option<Clock>,
@@ -187,8 +187,8 @@ pub fn profile(engine: &Engine, trainer: &mut Trainer, options: &Options) -> Res
     };
     let before = ceilings::ceilings(engine, options.sampling)?;
     // The first step has no meta step before it.
-    let least = trainer.recordings().len();
-    trainer.run_unreported(options.warm_up.max(least) as u64)?;
+    let meta = usize::from(trainer.recordings().len() > 1);
+    trainer.run_unreported((options.warm_up + meta) as u64)?;
     let (mut plain, mut traced) = (Vec::new(), Vec::new());
     let mut seen: Vec<Seen> = Vec::new();
     let mut activities = Activities::default();

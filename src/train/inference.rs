@@ -56,7 +56,10 @@ impl Evaluator {
         let metrics = method.evaluate(&mut b, backbone, batch)?;
         let leaf = b.graph.state("evaluation.sums", &[SLOTS]);
         let values: Vec<NodeId> = metrics.iter().map(|metric| metric.value).collect();
-        b.graph.accumulate(&values, leaf, 0)?;
+        // Of a method that makes its own labels there are none.
+        if !values.is_empty() {
+            b.graph.accumulate(&values, leaf, 0)?;
+        }
         let sums = engine.tensor("evaluation.sums", Shape::new(&[SLOTS]), DType::F32)?;
         let mut placed = HashMap::from([(leaf, sums.clone())]);
         network.place(&b.graph, &mut placed)?;

@@ -91,8 +91,8 @@ fn judge(
 }
 
 /// Those of the forms that are set which no case ran, as `conv2d_coop (16 64x64)`, with their class where they hold for one: the
-/// golden networks have few shapes. Of products alone unless `all` were asked for.
-pub fn not_run(engine: &Engine, all: bool) -> Vec<String> {
+/// golden networks have few shapes. Of products, and of others where it is not the built-in form.
+pub fn not_run(engine: &Engine) -> Vec<String> {
     let Some(forms) = engine.variants() else { return Vec::new() };
     let built = engine.built();
     let name = |(kernel, variant): Form| {
@@ -101,12 +101,14 @@ pub fn not_run(engine: &Engine, all: bool) -> Vec<String> {
     };
     // A call may choose among a form's variants, by the shape or by the transposes.
     let anyhow = |kernel: &str| built.iter().any(|(own, _)| *own == kernel);
+    let own = choose::built_in(engine).kernels;
     let product = |kernel: &str| kernel.starts_with("conv2d") || kernel.starts_with(matmul::SHADER.name);
     let mut left: Vec<String> = forms
         .kernels
         .iter()
         .map(|(&kernel, &variant)| (kernel, variant))
-        .filter(|(kernel, _)| (all || product(kernel)) && !anyhow(kernel))
+        .filter(|(kernel, variant)| product(kernel) || own.get(kernel).copied().unwrap_or(0) != *variant)
+        .filter(|(kernel, _)| !anyhow(kernel))
         .map(name)
         .collect();
     left.sort();

@@ -5,7 +5,7 @@ use super::Example;
 use super::cross_entropy::{SIZES, some_labels};
 use super::rows::{expect, matrix};
 use crate::base::labels::check_views;
-use crate::base::{Array, DType, LabelRule, Result, Shape};
+use crate::base::{Array, DType, Error, LabelRule, Result, Shape};
 use crate::gpu::{Recording, Tensor};
 use crate::graph::ir::no_derivative;
 use crate::graph::{Graph, Io, NodeId, Operation};
@@ -136,7 +136,8 @@ impl Operation for Accumulate {
         for value in values {
             expect("value", value, &[1])?;
         }
-        accumulate::check_slot("accumulate", state, self.slot + values.len().saturating_sub(1))?;
+        let last = values.len().checked_sub(1).ok_or_else(|| Error::Shape("there is no value".into()))?;
+        accumulate::check_slot("accumulate", state, self.slot + last)?;
         Ok((*state).clone())
     }
 
