@@ -221,7 +221,7 @@ impl Listener for Keeper {
     fn begins(&self, budget: Duration) {
         let seconds = budget.as_secs();
         (self.tell)(&format!(
-            "measuring which forms of kernels are fastest on this adapter: at most {seconds} s, once"
+            "measuring which forms of kernels are fastest here for this network: at most {seconds} s, kept for other runs"
         ));
     }
 
