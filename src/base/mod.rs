@@ -3,6 +3,7 @@
 pub mod array;
 pub mod compare;
 pub mod error;
+pub mod folder;
 pub mod hash;
 pub mod labels;
 pub mod nearest;
@@ -12,6 +13,7 @@ pub mod transforms;
 
 pub use array::Array;
 pub use error::{Error, Result};
+pub use folder::folder_of;
 pub use labels::LabelRule;
 pub use nearest::nearest;
 pub use shape::{DType, Shape, pad4};

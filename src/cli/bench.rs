@@ -250,7 +250,7 @@ fn shares(engine: &Engine, trainer: &mut Trainer, clock: Clock) -> Result<Vec<Sh
 impl BenchArgs {
     /// Refuses options that the part does not use.
     fn check(&self) -> Result<()> {
-        use Part::{All, Elementwise, Export, Images, Kernels, Maxl, Rest, Sela, Sinkhorn, Steps};
+        use Part::Export;
         if (self.part == Export) != self.folder.is_some() {
             return Err(Error::Config(
                 "bench: `export` takes a folder, as in `relabel bench export DIR`, and no other does".into(),
@@ -261,17 +261,7 @@ impl BenchArgs {
                 "bench: `export` times nothing that --json, --keep or --compare could take".into(),
             ));
         }
-        let timed: &[Part] = &[All, Kernels, Elementwise, Rest, Images, Sinkhorn, Sela, Maxl, Steps];
-        let options: [(&str, bool, &[Part]); 8] = [
-            ("--step", self.step.is_some(), &[All, Steps, Export]),
-            ("--rows", self.rows.is_some(), &[All, Kernels, Elementwise, Rest, Steps, Export]),
-            ("--demo-rows", self.demo_rows.is_some(), &[All, Kernels, Elementwise, Rest, Steps, Export]),
-            ("--full", self.full, &[All, Kernels, Elementwise, Rest, Steps]),
-            ("--samples", self.samples.is_some(), &[All, Sinkhorn]),
-            ("--maxl-batch", self.maxl_batch.is_some(), &[All, Maxl]),
-            ("--maxl-widths", !self.maxl_widths.is_empty(), &[All, Maxl]),
-            ("--repeats", self.repeats.is_some(), timed),
-        ];
+        let options = self.given();
         let unused = options.iter().find(|(_, given, parts)| *given && !parts.contains(&self.part));
         unused.map_or(Ok(()), |(option, _, parts)| {
             let names: Vec<String> = parts.iter().map(|part| format!("`{}`", part.name())).collect();
@@ -280,16 +270,26 @@ impl BenchArgs {
         })
     }
 
+    /// Options that only some parts use, whether each was given, and these parts.
+    fn given(&self) -> [(&'static str, bool, &'static [Part]); 8] {
+        use Part::{All, Elementwise, Export, Images, Kernels, Maxl, Rest, Sela, Sinkhorn, Steps};
+        const TIMED: &[Part] = &[All, Kernels, Elementwise, Rest, Images, Sinkhorn, Sela, Maxl, Steps];
+        [
+            ("--step", self.step.is_some(), &[All, Steps, Export]),
+            ("--rows", self.rows.is_some(), &[All, Kernels, Elementwise, Rest, Steps, Export]),
+            ("--demo-rows", self.demo_rows.is_some(), &[All, Kernels, Elementwise, Rest, Steps, Export]),
+            ("--full", self.full, &[All, Kernels, Elementwise, Rest, Steps]),
+            ("--samples", self.samples.is_some(), &[All, Sinkhorn]),
+            ("--maxl-batch", self.maxl_batch.is_some(), &[All, Maxl]),
+            ("--maxl-widths", !self.maxl_widths.is_empty(), &[All, Maxl]),
+            ("--repeats", self.repeats.is_some(), TIMED),
+        ]
+    }
+
     /// Refuses what `--variants` alone, which shows and times nothing, has no use for.
     fn expect_nothing_else(&self) -> Result<()> {
         let outputs = [&self.json, &self.keep, &self.compare].iter().any(|path| path.is_some());
-        let sizes =
-            [self.rows, self.demo_rows, self.samples, self.maxl_batch, self.repeats].iter().any(Option::is_some);
-        if self.part == Part::All
-            && self.step.is_none()
-            && !(self.full || outputs || sizes)
-            && self.maxl_widths.is_empty()
-        {
+        if self.part == Part::All && !outputs && self.given().iter().all(|(_, given, _)| !given) {
             return Ok(());
         }
         Err(Error::Config(

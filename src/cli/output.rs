@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, folder_of};
 
 /// Prints text that ends its own lines. A reader that has gone (`relabel ... | head`) is no error.
 pub(super) fn print(text: &str) -> Result<()> {
@@ -53,10 +53,6 @@ pub(super) fn expect_writable(path: &Path) -> Result<()> {
     let folder = folder_of(path);
     make_folder(folder)?;
     tempfile::tempfile_in(folder).map(drop).map_err(unwritable)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether a path is a file, or will be one: no pipe and no terminal.
@@ -121,10 +117,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("there"), "text").expect("written");
+        std::fs::create_dir(path("inner")).expect("a folder");
         let said = |names: [&str; 3]| named_twice(&names.map(path)).cloned();
         assert_eq!(said(["a", "b", "there"]), None);
-        assert_eq!(said(["a", "b", "./a"]), Some(path("./a")));
-        assert_eq!(said(["there", "./there", "a"]), Some(path("./there")));
+        assert_eq!(said(["a", "b", "inner/../a"]), Some(path("inner/../a")));
+        assert_eq!(said(["there", "inner/../there", "a"]), Some(path("inner/../there")));
         assert_eq!(said(["gone/a", "b", "gone/a"]), Some(path("gone/a")));
     }
 

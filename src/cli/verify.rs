@@ -26,7 +26,6 @@ pub struct VerifyArgs {
 #[derive(Debug, Serialize)]
 struct Unreadable {
     file: String,
-    passed: bool,
     why: String,
 }
 
@@ -70,7 +69,7 @@ pub(super) fn run(args: &VerifyArgs, adapter: Option<&str>, variants: Option<&st
                     if args.json {
                         output::tell(&why);
                     }
-                    unreadable.push(Unreadable { file: name.clone(), passed: false, why });
+                    unreadable.push(Unreadable { file: name.clone(), why });
                     (format!("FAIL  {error}"), false)
                 }
             };

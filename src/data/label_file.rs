@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 use super::set::ImageSet;
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, folder_of};
 
 /// The columns, in the order in which they are written; read in any order, with others between them.
 const COLUMNS: [&str; 5] = ["file", "index", "head", "label", "confidence"];
@@ -84,7 +84,7 @@ impl LabelFile {
     /// [`Error::Io`] when the system fails to write.
     pub fn write(&self, path: &Path) -> Result<()> {
         let failed = |e: std::io::Error| Error::io("cannot write", path, e);
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {

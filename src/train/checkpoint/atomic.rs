@@ -2,9 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, folder_of};
 
 /// How temporary files begin and end: `.last.safetensors.XXXXXX.partial`.
 const PARTIAL: &str = ".partial";
@@ -20,13 +20,13 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
         Error::io(&format!("cannot write ({kept})"), path, e)
     };
     let folder = folder_of(path);
-    let mut file = temporary(path, &folder).map_err(failed)?;
+    let mut file = temporary(path, folder).map_err(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, file.as_file_mut());
     fill(&mut out).and_then(|()| out.flush()).map_err(failed)?;
     drop(out);
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
-    sync_folder(&folder).map_err(|e| Error::io("cannot sync the folder", &folder, e))
+    sync_folder(folder).map_err(|e| Error::io("cannot sync the folder", folder, e))
 }
 
 /// Makes `path` another name of `original`'s content (a hard link, or a copy where the file system has none),
@@ -34,7 +34,7 @@ pub fn write_atomically(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Re
 pub(super) fn link_atomically(original: &Path, path: &Path) -> Result<()> {
     let folder = folder_of(path);
     let linked = (|| {
-        let place = temporary(path, &folder)?.into_temp_path();
+        let place = temporary(path, folder)?.into_temp_path();
         fs::remove_file(&place)?;
         fs::hard_link(original, &place)?;
         // Renaming onto another name of the same content would do nothing and leave the temporary name.
@@ -44,7 +44,7 @@ pub(super) fn link_atomically(original: &Path, path: &Path) -> Result<()> {
         place.persist(path).map_err(|e| e.error)
     })();
     match linked {
-        Ok(()) => sync_folder(&folder).map_err(|e| Error::io("cannot sync the folder", &folder, e)),
+        Ok(()) => sync_folder(folder).map_err(|e| Error::io("cannot sync the folder", folder, e)),
         Err(_) => {
             let mut input = File::open(original).map_err(|e| Error::io("cannot open", original, e))?;
             write_atomically(path, |out| io::copy(&mut input, out).map(|_| ()))
@@ -73,13 +73,6 @@ pub(super) fn remove_partial(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
-        _ => PathBuf::from("."),
-    }
 }
 
 fn temporary(path: &Path, folder: &Path) -> io::Result<tempfile::NamedTempFile> {
